@@ -1,0 +1,222 @@
+#include "main/server_app.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/log.h"
+#include "base/rng.h"
+#include "http/http.h"
+#include "main/data_folder.h"
+
+namespace quarry {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Address {
+  std::string host;
+  uint16_t port = 0;
+};
+
+Result<Address> parse_address(const std::string& listen) {
+  size_t colon = listen.rfind(':');
+  int port = -1;
+  if (colon != std::string::npos) {
+    auto [end, ec] = std::from_chars(listen.data() + colon + 1, listen.data() + listen.size(), port);
+    if (ec != std::errc() || end != listen.data() + listen.size()) port = -1;
+  }
+  if (port < 0 || port > 65535 || colon == 0) return bad_request(fmt::format("listen: '{}' is not HOST:PORT", listen));
+  return Address{listen.substr(0, colon), static_cast<uint16_t>(port)};
+}
+
+class App final : public ServerApp {
+ public:
+  App(const Config& config, DataFolder folder)
+      : config_(config), folder_(std::move(folder)), compute_("compute", std::max(1u, std::thread::hardware_concurrency()), 1024) {}
+  ~App() override { stop(); }
+
+  Status open() {
+    QUARRY_ASSIGN_OR_RETURN(address_, parse_address(config_.text("listen")));
+    QUARRY_RETURN_IF_ERROR(open_stores());
+    QUARRY_RETURN_IF_ERROR(open_models());
+    make_engine();
+    make_api();
+    QUARRY_RETURN_IF_ERROR(attach_tables());
+    return bootstrap();
+  }
+
+  Status start() override {
+    QUARRY_ASSIGN_OR_RETURN(auto contract, http::Contract::load_embedded());
+    QUARRY_ASSIGN_OR_RETURN(server_, http::Server::make(http_options(), *api_, std::move(contract)));
+    QUARRY_RETURN_IF_ERROR(server_->start());
+    if (config_.boolean("model.preload"))
+      compute_.submit([this] {
+        auto embedder = models_->text_embedder(extract::kDefaultTextOutput);
+        if (!embedder.ok()) log_warn("the default text model is not ready", {{"reason", embedder.error().message}});
+      });
+    return engine_->start();
+  }
+
+  std::string url() const override { return fmt::format("http://{}:{}", address_.host, server_->port()); }
+  const std::string& new_key() const override { return new_key_; }
+
+  void stop() override {
+    if (stopped_) return;
+    stopped_ = true;
+    if (server_) server_->stop(config_.integer("stop.grace_ms"));
+    if (engine_) engine_->stop();
+    compute_.stop();
+  }
+
+ private:
+  Status open_stores() {
+    if (config_.text("catalog.url").empty()) {
+      QUARRY_ASSIGN_OR_RETURN(catalog_, catalog::open_sqlite_catalog(folder_.catalog_file(), system_clock()));
+    } else {
+      QUARRY_ASSIGN_OR_RETURN(catalog_, catalog::open_postgres_catalog(config_.text("catalog.url"), system_clock()));
+    }
+    QUARRY_ASSIGN_OR_RETURN(store_, objects::open_local_store(folder_.objects()));
+    mvs::StoreOptions options;
+    options.store = store_.get();
+    options.executor = &compute_;
+    options.memory_budget_bytes = config_.bytes("mvs.memory_budget");
+    options.commit_window_us = config_.integer("mvs.commit_window_us");
+    QUARRY_ASSIGN_OR_RETURN(vectors_, mvs::VectorStore::open(options));
+    return Ok{};
+  }
+
+  Status open_models() {
+    extract::ModelRegistry::Options models;
+    models.directory = find_models_folder(config_);
+    models.precision = config_.text("model.precision");
+    models.sessions = extraction_threads();
+    QUARRY_ASSIGN_OR_RETURN(models_, extract::ModelRegistry::open(models));
+    extract::Decoder::Options decoder;
+    decoder.program = find_decoder(config_);
+    decoder.processes = static_cast<size_t>(config_.integer("decode.processes"));
+    decoder.timeout_ms = config_.integer("decode.timeout_ms");
+    decoder.memory_bytes = config_.bytes("decode.memory_bytes");
+    decoder_ = extract::Decoder::make(decoder);
+    objects::FetchOptions fetch;
+    fetch.allow_private_networks = config_.boolean("urls.allow_private");
+    fetch.max_bytes = config_.bytes("urls.max_bytes");
+    fetch.timeout_ms = config_.integer("urls.timeout_ms");
+    fetcher_ = objects::Fetcher::make(fetch);
+    return Ok{};
+  }
+
+  size_t extraction_threads() const {
+    auto configured = static_cast<size_t>(config_.integer("pipeline.threads"));
+    return configured > 0 ? configured : std::max(1u, std::thread::hardware_concurrency());
+  }
+
+  void make_engine() {
+    pipeline::Options options;
+    options.catalog = catalog_.get();
+    options.vectors = vectors_.get();
+    options.store = store_.get();
+    options.fetcher = fetcher_.get();
+    options.extract = {models_.get(), decoder_.get()};
+    options.worker_id = fmt::format("worker-{}-{}", getpid(), secure_token(8));
+    options.threads = extraction_threads();
+    options.lease_us = config_.integer("pipeline.lease_ms") * 1000;
+    options.commit_documents = static_cast<size_t>(config_.integer("pipeline.commit_documents"));
+    engine_ = pipeline::Engine::make(options);
+  }
+
+  void make_api() {
+    service::Dependencies deps;
+    deps.catalog = catalog_.get();
+    deps.store = store_.get();
+    deps.vectors = vectors_.get();
+    deps.models = models_.get();
+    deps.decoder = decoder_.get();
+    deps.fetcher = fetcher_.get();
+    deps.engine = engine_.get();
+    deps.executor = &compute_;
+    deps.limits.max_upload_bytes = config_.bytes("http.max_upload_bytes");
+    deps.limits.allow_private_urls = config_.boolean("urls.allow_private");
+    deps.public_url = config_.text("public_url").empty() ? "http://" + config_.text("listen") : config_.text("public_url");
+    deps.signing_secret = folder_.signing_secret();
+    deps.version = QUARRY_VERSION;
+    api_ = service::Api::make(deps);
+  }
+
+  Status bootstrap() {
+    QUARRY_ASSIGN_OR_RETURN(auto key, api_->bootstrap(config_.text("api_key")));
+    if (key && *key != config_.text("api_key")) new_key_ = *key;
+    return Ok{};
+  }
+
+  http::Options http_options() const {
+    http::Options options;
+    options.host = address_.host;
+    options.port = address_.port;
+    options.io_threads = static_cast<size_t>(config_.integer("http.io_threads"));
+    options.handler_threads = static_cast<size_t>(config_.integer("http.handler_threads"));
+    options.max_connections = static_cast<size_t>(config_.integer("http.max_connections"));
+    options.max_body_bytes = config_.bytes("http.max_body_bytes");
+    options.max_upload_bytes = config_.bytes("http.max_upload_bytes");
+    options.request_timeout_ms = config_.integer("http.request_timeout_ms");
+    return options;
+  }
+
+  Status attach_tables();
+
+  const Config config_;
+  DataFolder folder_;
+  Executor compute_;
+  Address address_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<objects::ObjectStore> store_;
+  std::unique_ptr<mvs::VectorStore> vectors_;
+  std::unique_ptr<extract::ModelRegistry> models_;
+  std::unique_ptr<extract::Decoder> decoder_;
+  std::unique_ptr<objects::Fetcher> fetcher_;
+  std::unique_ptr<pipeline::Engine> engine_;
+  std::unique_ptr<service::Api> api_;
+  std::unique_ptr<http::Server> server_;
+  std::string new_key_;
+  bool stopped_ = false;
+};
+
+// Every collection's table becomes known; files are read when a table is first touched.
+Status App::attach_tables() {
+  return pipeline::attach_all_tables(*catalog_, *vectors_);
+}
+
+fs::path program_folder() {
+  std::error_code ec;
+  return fs::read_symlink("/proc/self/exe", ec).parent_path();
+}
+
+fs::path first_existing(std::initializer_list<fs::path> candidates) {
+  std::error_code ec;
+  for (const auto& c : candidates)
+    if (fs::exists(c, ec)) return c;
+  return {};
+}
+
+}  // namespace
+
+fs::path find_models_folder(const Config& config) {
+  if (!config.text("models").empty()) return config.path("models");
+  fs::path bin = program_folder();
+  return first_existing({bin / "../share/quarry/models", bin / "../../../.deps/models"});
+}
+
+fs::path find_decoder(const Config& config) {
+  if (!config.text("decoder").empty()) return config.path("decoder");
+  return first_existing({program_folder() / "quarry-decode"});
+}
+
+Result<std::unique_ptr<ServerApp>> ServerApp::open(const Config& config) {
+  QUARRY_ASSIGN_OR_RETURN(DataFolder folder, DataFolder::open(config.path("data")));
+  auto app = std::make_unique<App>(config, std::move(folder));
+  QUARRY_RETURN_IF_ERROR(app->open());
+  return std::unique_ptr<ServerApp>(std::move(app));
+}
+
+}  // namespace quarry

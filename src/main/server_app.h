@@ -1,0 +1,26 @@
+// Wiring: the one place that knows every part of the server.
+#pragma once
+
+#include <memory>
+
+#include "main/config.h"
+
+namespace quarry {
+
+class ServerApp {
+ public:
+  // Opens the data folder and everything in it; nothing listens yet.
+  static Result<std::unique_ptr<ServerApp>> open(const Config& config);
+  virtual ~ServerApp() = default;
+  virtual Status start() = 0;
+  virtual std::string url() const = 0;
+  // The key made on an empty folder, unless the caller brought one: shown once.
+  virtual const std::string& new_key() const = 0;
+  virtual void stop() = 0;
+};
+
+// Where the program finds its files: beside itself in the build tree (../../..), or ../share/quarry when installed. Empty if absent.
+std::filesystem::path find_models_folder(const Config& config);
+std::filesystem::path find_decoder(const Config& config);
+
+}  // namespace quarry

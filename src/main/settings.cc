@@ -1,0 +1,46 @@
+#include <thread>
+
+#include "main/config.h"
+
+namespace quarry {
+
+const std::vector<SettingInfo>& all_settings() {
+  using enum SettingType;
+  static const auto* settings = new std::vector<SettingInfo>{
+      {"data", kPath, ".quarry/data", "data folder of the embedded server"},
+      {"listen", kString, "127.0.0.1:8765", "HOST:PORT to serve on; port 0 takes any free one"},
+      {"public_url", kString, "", "base of presigned URLs; empty: http://<listen>"},
+      {"models", kPath, "", "folder of model folders; empty: found beside the program"},
+      {"decoder", kPath, "", "the quarry-decode program; empty: found beside this program"},
+      {"credentials", kPath, "", "credentials file of the client verbs; empty: .quarry/credentials.json, then the home folder's"},
+      {"url", kString, "", "server that the client verbs talk to; empty: as in the credentials file"},
+      {"api_key", kString, "", "key of the client verbs; on an empty data folder it becomes the bootstrap key"},
+      {"namespace", kString, "", "namespace that the client verbs use; empty: as in the credentials file"},
+      {"log.level", kString, "info", "debug, info, warn or error"},
+      {"log.format", kString, "auto", "json, text, or auto: text on a terminal"},
+      {"http.io_threads", kInteger, "2", "threads that read and write sockets"},
+      {"http.handler_threads", kInteger, "16", "threads that run requests"},
+      {"http.max_connections", kInteger, "4096", "open connections at most"},
+      {"http.max_body_bytes", kBytes, "64MiB", "largest JSON body; 413 past it"},
+      {"http.max_upload_bytes", kBytes, "512MiB", "largest uploaded file; 413 past it"},
+      {"http.request_timeout_ms", kInteger, "300000", "deadline of one request"},
+      {"urls.allow_private", kBoolean, "false", "let blobs come from URLs in private networks"},
+      {"urls.max_bytes", kBytes, "512MiB", "largest file fetched from a URL"},
+      {"urls.timeout_ms", kInteger, "60000", "time for one fetch"},
+      {"model.precision", kString, "int8", "int8 or fp32 for the text model"},
+      {"model.preload", kBoolean, "true", "load the text model while starting"},
+      {"pipeline.threads", kInteger, "0", "objects extracted at the same time; 0: one per core"},
+      {"pipeline.lease_ms", kInteger, "30000", "how long a silent worker keeps its task"},
+      {"pipeline.commit_documents", kInteger, "512", "documents per commit while ingesting"},
+      {"mvs.memory_budget", kBytes, "0", "memory of the hot tier; 0: no limit; writes past it answer 429"},
+      {"mvs.commit_window_us", kInteger, "2000", "how long a commit waits for company"},
+      {"decode.processes", kInteger, "2", "decoder processes at most"},
+      {"decode.timeout_ms", kInteger, "60000", "time for one file"},
+      {"decode.memory_bytes", kBytes, "1GiB", "memory of one decoder process"},
+      {"catalog.url", kString, "", "PostgreSQL connection string; empty: the SQLite file in the data folder"},
+      {"stop.grace_ms", kInteger, "10000", "how long running requests may take after SIGTERM"},
+  };
+  return *settings;
+}
+
+}  // namespace quarry

@@ -1,0 +1,63 @@
+// The parsed view of a collection's catalog body: what background work and retrieval need to know of it.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "model/filter.h"
+#include "model/schema.h"
+
+namespace quarry {
+
+struct FieldPassthrough {
+  std::string source_path;
+  std::string target_path;  // empty: as source_path
+};
+
+struct CollectionSource {
+  std::string type = "bucket";               // "bucket", "collection" or "none" (documents are written directly)
+  std::vector<std::string> bucket_ids;       // type bucket
+  std::vector<std::string> collection_ids;   // type collection
+  Filter filter;                             // source_filters
+};
+
+struct ExtractorConfig {
+  std::string name;     // normalised: "text_extractor"
+  std::string version;  // "v1"
+  json::object parameters;
+  std::map<std::string, std::string> input_mappings;  // extractor input -> property of the source ("text" -> "content")
+  std::vector<FieldPassthrough> field_passthrough;
+  bool include_all_source_fields = false;
+};
+
+struct CollectionVector {
+  std::string name;         // the table's vector column
+  std::string feature_uri;  // canonical
+  uint32_t dimension = 0;
+  std::string metric = "cosine";
+};
+
+enum class LifecycleState { kActive, kCold, kArchived, kFrozen };
+std::string_view to_string(LifecycleState state);
+
+struct Collection {
+  std::string collection_id;
+  std::string name;
+  std::string organization_id;
+  std::string namespace_id;
+  CollectionSource source;
+  ExtractorConfig extractor;
+  std::vector<CollectionVector> vectors;
+  ObjectSchema output_schema;
+  LifecycleState lifecycle = LifecycleState::kActive;
+  bool enabled = true;
+
+  // By canonical URI, or by the alias ".../embedding" of an extractor's first output; null if there is none.
+  const CollectionVector* find_vector(std::string_view feature_uri) const;
+};
+
+// `body` is a catalog resource's body of kind collection (fields as in the contract's CollectionResponse). kInternal if it is not one.
+Result<Collection> parse_collection(const json::object& body, std::string_view organization_id, std::string_view namespace_id);
+
+}  // namespace quarry

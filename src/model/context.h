@@ -1,0 +1,29 @@
+// What travels with every request and every task.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+
+namespace quarry {
+
+// Bit set; kAdmin includes the rest.
+enum Permission : uint8_t { kRead = 1, kWrite = 2, kDelete = 4, kAdmin = 8 };
+
+struct RequestContext {
+  std::string request_id;
+  std::string organization_id;  // "org_..."
+  std::string internal_id;      // 24 characters; in storage paths, never in replies that do not demand it
+  std::string namespace_id;     // resolved from X-Namespace; empty for operations outside a namespace
+  std::string key_id;
+  std::string user_email;
+  uint8_t permissions = 0;
+  int64_t deadline_us = INT64_MAX;  // on clock->steady_us()
+  const Clock* clock = &system_clock();
+
+  bool may(Permission p) const { return (permissions & (p | kAdmin)) != 0; }
+  bool expired() const { return clock->steady_us() >= deadline_us; }
+};
+
+}  // namespace quarry

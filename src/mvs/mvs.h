@@ -1,0 +1,194 @@
+// The vector store. A table per collection: the warm tier is a Delta Lake table on the object store, written first; the hot tier follows its log.
+//
+// One score. A document's score for a query vector is computed from its stored float32 vector by one kernel with a fixed order of operations
+// (mvs/hot/kernels.h), so it has the same bits on every machine and tier. cosine: dot(q,x) / (|q| |x|), 0 if either is the zero vector;
+// dot: dot(q,x); euclidean: 1 / (1 + |q-x|). min_score compares with that score. Order: score descending, then document_id ascending by bytes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "model/document.h"
+#include "model/filter.h"
+#include "model/schema.h"
+#include "objects/object_store.h"
+
+namespace quarry::mvs {
+
+enum class Metric { kCosine, kDot, kEuclidean };
+std::string_view to_string(Metric metric);
+Result<Metric> parse_metric(std::string_view name);  // "cosine", "dot", "euclidean", also "l2", "dotproduct"
+
+struct VectorSpec {
+  std::string name;  // column name after "vector_" is taken care of by the store; unique in the table
+  std::string feature_uri;
+  uint32_t dimension = 0;  // 1..65,536
+  Metric metric = Metric::kCosine;
+};
+
+struct FieldSpec {
+  std::string name;
+  FieldType type = FieldType::kString;
+};
+
+struct TableSpec {
+  std::string table_id;  // the collection's id
+  std::string prefix;    // key prefix on the object store: "{internal_id}/{namespace_id}/{collection_id}"
+  std::vector<VectorSpec> vectors;
+  std::vector<FieldSpec> fields;  // payload fields that get a typed column; everything else lands in the JSON column
+};
+
+// Removes every row of these sources that the same batch does not write: re-processing replaces a source in one commit.
+struct SourceReplacement {
+  std::vector<std::string> source_ids;  // Lineage.source_object_id, or source_document_id where that is set
+};
+
+// A change of one row, applied by the writer to the newest version: concurrent patches do not lose each other.
+struct DocumentPatch {
+  std::string document_id;
+  json::object set;                // dotted paths reach into objects
+  std::vector<std::string> unset;
+  bool replace_payload = false;    // `set` becomes the whole payload; vectors stay
+  std::vector<DenseVector> vectors;  // replaces those named
+};
+
+struct WriteBatch {
+  std::vector<Document> upserts;  // by document_id; the last of equal ids wins
+  std::vector<DocumentPatch> patches;
+  std::vector<std::string> deletes;
+  std::optional<SourceReplacement> replace;
+  // Delta `txn`: a batch whose (app, version) was committed before is a no-op that returns the version it has.
+  std::string txn_app;
+  int64_t txn_version = 0;
+};
+
+struct WriteResult {
+  int64_t version = 0;  // the Delta version that holds the batch
+  uint64_t inserted = 0, replaced = 0, patched = 0, deleted = 0;
+  std::vector<std::string> missing;  // patches and deletes whose document is absent
+  bool repeated = false;             // txn was committed before
+};
+
+// What of a row to read.
+struct Projection {
+  bool payload = true;
+  bool vectors = false;
+  std::vector<std::string> vector_names;  // empty with vectors: all
+  std::vector<std::string> fields;        // payload members; empty: all
+};
+
+struct GroupSpec {
+  std::string field;
+  size_t max_per_group = 1;
+  size_t limit = 25;  // groups
+};
+
+struct SearchRequest {
+  std::string table_id;
+  std::string vector_name;
+  std::vector<float> vector;  // the table's dimension, finite; else kBadRequest
+  Filter filter;
+  size_t k = 10;
+  std::optional<float> min_score;
+  bool exact = false;
+  std::optional<GroupSpec> group;  // then `k` is ignored: the best groups by their best member, members in order
+  Projection projection;
+  int64_t deadline_us = INT64_MAX;  // on the steady clock; kTimeout when passed
+};
+
+struct Hit {
+  float score = 0;
+  Document document;
+};
+
+struct SearchResult {
+  std::vector<Hit> hits;
+  std::string tier = "active";
+  int64_t version = 0;
+  uint64_t rows_scored = 0;
+};
+
+struct SortSpec {
+  std::string field;  // payload path, or document_id, created_at, updated_at; empty: document_id
+  bool descending = false;
+  bool nulls_last = true;
+};
+
+struct ScanRequest {
+  std::string table_id;
+  Filter filter;
+  std::optional<SortSpec> sort;  // ties by document_id ascending
+  size_t offset = 0;
+  size_t limit = 100;
+  std::string after_document_id;  // keyset page in document_id order; excludes `sort`
+  bool with_total = false;
+  Projection projection;
+};
+
+struct ScanResult {
+  std::vector<Document> documents;
+  bool has_more = false;
+  std::optional<uint64_t> total;
+  int64_t version = 0;
+};
+
+struct FacetValue {
+  json::value value;
+  uint64_t count = 0;
+};
+
+struct TableStats {
+  int64_t version = 0;
+  uint64_t documents = 0;
+  uint64_t files = 0, bytes = 0;          // live data files of the warm tier
+  uint64_t deleted_rows = 0;              // held by deletion vectors
+  uint64_t memory_bytes = 0;              // anonymous memory of the hot tier
+  std::map<std::string, uint64_t> vectors;  // rows that have each vector
+};
+
+struct StoreOptions {
+  objects::ObjectStore* store = nullptr;  // outlives the VectorStore
+  Executor* executor = nullptr;           // scans and encodes in parallel; outlives the VectorStore
+  const Clock* clock = &system_clock();
+  uint64_t memory_budget_bytes = 0;  // 0: no limit. Past it writes answer kTooManyRequests
+  int64_t commit_window_us = 5'000;   // how long the committer waits for company
+};
+
+// All methods are thread-safe. Readers work on the snapshot that was current when they began and take no lock that a writer holds.
+// A write that returned ok is durable and visible to every read that starts later. Errors: kNotFound (no such table or document),
+// kBadRequest (dimension, NaN, absent vector name, reserved id), kStorage, kCorruption (names file and offset), kTooManyRequests.
+class VectorStore {
+ public:
+  static Result<std::unique_ptr<VectorStore>> open(StoreOptions options);
+  virtual ~VectorStore() = default;
+
+  // Commits version 0. kAlreadyExists if the table is there.
+  virtual Status create_table(const TableSpec& spec) = 0;
+  // Makes an existing table known (its files are read on first touch). Ok if known already.
+  virtual Status attach_table(const TableSpec& spec) = 0;
+  // Adds vector and field columns; existing ones must agree.
+  virtual Status extend_table(const TableSpec& spec) = 0;
+  virtual Status drop_table(std::string_view table_id) = 0;
+
+  virtual Result<WriteResult> write(std::string_view table_id, WriteBatch batch) = 0;
+  // Deletes what matches; returns how many.
+  virtual Result<uint64_t> delete_where(std::string_view table_id, const Filter& filter) = 0;
+
+  virtual Result<SearchResult> search(const SearchRequest& request) = 0;
+  virtual Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids, const Projection& projection) = 0;  // found ones, in the order asked
+  virtual Result<ScanResult> scan(const ScanRequest& request) = 0;
+  // Calls `visit` per matching row, in no particular order, on the calling thread, until it returns false.
+  virtual Status for_each(std::string_view table_id, const Filter& filter, const Projection& projection, const std::function<bool(const Document&)>& visit) = 0;
+  virtual Result<uint64_t> count(std::string_view table_id, const Filter& filter) = 0;
+  virtual Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field, size_t limit) = 0;  // count descending, then value
+  virtual Result<TableStats> stats(std::string_view table_id) = 0;
+
+  // Background upkeep, also run by the store itself after writes: compacts small files, writes checkpoints, removes what nothing refers to.
+  virtual Status maintain(std::string_view table_id) = 0;
+};
+
+}  // namespace quarry::mvs

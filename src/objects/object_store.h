@@ -1,0 +1,74 @@
+// Blobs under keys: raw objects, warm tables, artifacts. The one interface over local disk, memory and (later) S3.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace quarry::objects {
+
+struct ObjectInfo {
+  std::string key;
+  uint64_t size = 0;
+  TimestampUs modified_at = 0;
+};
+
+// Keys are '/'-separated relative paths: 1..1,024 bytes of UTF-8, no empty, "." or ".." segment, no backslash or control character; anything
+// else is kBadRequest. All methods are thread-safe and blocking. A put that returned ok survives a power cut; a failed put left nothing visible.
+// Errors: kNotFound, kAlreadyExists (put_if_absent), kStorage (retryable), kBadRequest.
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  virtual Status put(std::string_view key, std::string_view bytes) = 0;
+  // Exactly one of several racing callers succeeds; the others see kAlreadyExists.
+  virtual Status put_if_absent(std::string_view key, std::string_view bytes) = 0;
+  virtual Result<std::string> get(std::string_view key) = 0;
+  // Fewer bytes than asked only at the end of the object.
+  virtual Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) = 0;
+  virtual Result<ObjectInfo> head(std::string_view key) = 0;
+  // Ascending by key (bytes), strictly after `after`, at most `limit`.
+  virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) = 0;
+  // Removing what is absent is ok.
+  virtual Status remove(std::string_view key) = 0;
+
+  // Where the bytes lie on the local disk, for readers that map files. nullopt: not a local store. `key` must be valid.
+  virtual std::optional<std::filesystem::path> local_path(std::string_view key) const {
+    (void)key;
+    return std::nullopt;
+  }
+  // "file:///data/objects", "memory://": for messages.
+  virtual std::string describe() const = 0;
+};
+
+Status validate_key(std::string_view key);
+
+// `root` is made if absent.
+Result<std::unique_ptr<ObjectStore>> open_local_store(const std::filesystem::path& root);
+std::unique_ptr<ObjectStore> make_memory_store();
+
+// Wrappers; each forwards to `inner`, which must outlive it.
+struct StoreCounts {
+  uint64_t puts = 0, gets = 0, range_gets = 0, heads = 0, lists = 0, removes = 0, bytes_read = 0, bytes_written = 0;
+};
+class CountingStore;  // objects/counting_store.h
+struct FaultPlan {
+  uint64_t seed = 0;
+  double fail_before = 0;  // probability that a call fails and does nothing
+  double fail_after = 0;   // probability that a write is done, then reported as failed
+};
+std::unique_ptr<ObjectStore> make_faulty_store(ObjectStore& inner, FaultPlan plan);
+// Retries kStorage errors with exponential back-off, `attempts` in all. put_if_absent after an unclear failure reads back to tell who won.
+std::unique_ptr<ObjectStore> make_retrying_store(ObjectStore& inner, int attempts);
+
+Status remove_prefix(ObjectStore& store, std::string_view prefix);
+
+}  // namespace quarry::objects

@@ -1,0 +1,105 @@
+// Retrievers: a pipeline of stages, parsed when stored, bound to inputs when executed, run within a budget.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.h"
+#include "extract/extract.h"
+#include "model/collection.h"
+#include "model/context.h"
+#include "mvs/mvs.h"
+
+namespace quarry::retrieval {
+
+enum class StageCategory { kFilter, kSort, kReduce, kApply, kEnrich };
+std::string_view to_string(StageCategory category);
+
+// What the listing, the documentation and the validation of a stage are made from.
+struct StageDefinition {
+  std::string stage_id;  // "feature_search"
+  std::string description;
+  StageCategory category = StageCategory::kFilter;
+  std::string icon;
+  json::object parameter_schema;
+};
+std::vector<StageDefinition> list_stages();
+
+// Checks and normalises the forms that clients send (see the contract's README): returns stages as
+// {stage_name, stage_type, config: {stage_id, parameters}}. 422 with the location; 501 for a stage of the contract that is not built.
+Result<json::array> normalize_stages(const json::array& stages);
+
+struct ParsedStage {
+  std::string stage_id, stage_name, output_alias;
+  StageCategory category = StageCategory::kFilter;
+  json::object parameters;  // with templates
+  std::string on_error;     // "", "skip", "fail"
+};
+
+struct ParsedRetriever {
+  std::string retriever_id, retriever_name;
+  std::vector<std::string> collection_ids;  // identifiers as stored
+  ObjectSchema input_schema;
+  std::vector<ParsedStage> stages;
+  std::optional<int64_t> max_time_ms;
+  std::optional<double> max_credits;
+};
+
+Result<ParsedRetriever> parse_retriever(const json::object& body);
+
+// What a retriever may touch. Everything outlives the execution.
+struct Environment {
+  catalog::Catalog* catalog = nullptr;
+  mvs::VectorStore* vectors = nullptr;
+  extract::ModelRegistry* models = nullptr;
+  Executor* executor = nullptr;
+  // A URL at which `key` of the object store can be read for a while.
+  std::function<std::string(const RequestContext&, std::string_view key)> presign;
+};
+
+struct ExecuteOptions {
+  json::object inputs;
+  json::value filters;  // ANDed to every search
+  size_t limit = 0;     // 0: the last stage decides
+  size_t offset = 0;
+  bool return_vectors = false;
+  bool return_presigned_urls = false;
+  bool exact = false;
+  std::string target_collection_id;  // narrows to one of the retriever's collections
+  bool explain = false;
+};
+
+struct StageReport {
+  std::string name, stage_id;
+  uint64_t input_count = 0, output_count = 0;
+  double duration_ms = 0;
+  std::string error;
+  json::object metadata;  // source_tiers, warnings, ...
+};
+
+struct ExecutionResult {
+  std::string execution_id;
+  std::string status;  // COMPLETED, COMPLETED_WITH_ERRORS
+  std::vector<json::object> results;  // document fields at top level, with document_id, collection_id, score, _source_tier, lineage
+  bool has_more = false;
+  std::vector<StageReport> stages;
+  std::vector<std::string> warnings;
+  json::array facets;
+  json::object budget;  // {max_time_ms, time_used_ms, exceeded}
+  double total_time_ms = 0;
+};
+
+Result<ExecutionResult> execute(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever, const ExecuteOptions& options);
+
+// The plan that `execute` would follow, without running it: stages with bound parameters, collections, tiers, estimated candidates.
+Result<json::object> explain(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever, const ExecuteOptions& options);
+
+// The contract's reply: stage_statistics.stages as a list (seeds) or a map by name (`as_map`).
+json::object to_json(const ExecutionResult& result, std::string_view retriever_id, bool as_map);
+
+// Collections named by id or name; kNotFound names the first that is absent.
+Result<std::vector<Collection>> load_collections(const RequestContext& context, catalog::Catalog& catalog, const std::vector<std::string>& identifiers);
+
+}  // namespace quarry::retrieval
