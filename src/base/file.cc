@@ -15,9 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path temporary_name(const fs::path& path) {
+fs::path temporary_name(const fs::path& path, const fs::path& dir) {
   static std::atomic<uint64_t> counter{0};
-  return path.parent_path() / fmt::format(".tmp-{}-{}-{}", path.filename().string().substr(0, 100), getpid(), counter++);
+  return (dir.empty() ? path.parent_path() : dir) / fmt::format(".tmp-{}-{}-{}", path.filename().string().substr(0, 100), getpid(), counter++);
 }
 
 Status write_all(int fd, std::string_view bytes, const fs::path& path) {
@@ -30,9 +30,9 @@ Status write_all(int fd, std::string_view bytes, const fs::path& path) {
   return Ok{};
 }
 
-// A complete, synced temporary file beside `path`; the caller publishes or removes it.
-Result<fs::path> write_temporary(const fs::path& path, std::string_view bytes, unsigned mode) {
-  fs::path tmp = temporary_name(path);
+// A complete, synced temporary file that will become `path`; the caller publishes or removes it.
+Result<fs::path> write_temporary(const fs::path& path, std::string_view bytes, unsigned mode, const fs::path& dir) {
+  fs::path tmp = temporary_name(path, dir);
   FileDescriptor fd(::open(tmp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd) return errno_error("create", tmp, errno);
   Status written = write_all(fd.get(), bytes, path);
@@ -56,7 +56,7 @@ FileDescriptor::~FileDescriptor() {
 }
 
 Error errno_error(std::string_view what, const fs::path& path, int error_number) {
-  if (error_number == ENOENT) return not_found(fmt::format("{} {}: no such file", what, path.string()));
+  if (error_number == ENOENT || error_number == ENOTDIR) return not_found(fmt::format("{} {}: no such file", what, path.string()));
   std::string hint = error_number == ENOSPC ? " (the disk is full: free space and retry; reads go on)" : "";
   json::object details;
   if (error_number == ENOSPC || error_number == EDQUOT) details["reason"] = "disk_full";
@@ -87,14 +87,27 @@ Result<std::string> read_file_range(const fs::path& path, uint64_t offset, uint6
 Result<std::string> read_file(const fs::path& path) { return read_file_range(path, 0, UINT64_MAX); }
 
 Status sync_directory(const fs::path& dir) {
-  FileDescriptor fd(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  FileDescriptor fd(::open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return errno_error("open", dir, errno);
   if (::fsync(fd.get()) != 0) return errno_error("fsync", dir, errno);
   return Ok{};
 }
 
-Status write_file_atomic(const fs::path& path, std::string_view bytes, unsigned mode) {
-  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, bytes, mode));
+Status make_directories(const fs::path& dir) {
+  if (dir.empty() || ::mkdir(dir.c_str(), 0755) == 0) return dir.empty() ? Status(Ok{}) : sync_directory(dir.parent_path());
+  if (errno == EEXIST) {
+    std::error_code ignored;
+    if (fs::is_directory(dir, ignored)) return Ok{};
+    return bad_request(fmt::format("{} exists and is not a folder", dir.string()));
+  }
+  if (errno != ENOENT) return errno_error("create folder", dir, errno);
+  QUARRY_RETURN_IF_ERROR(make_directories(dir.parent_path()));
+  if (::mkdir(dir.c_str(), 0755) != 0 && errno != EEXIST) return errno_error("create folder", dir, errno);
+  return sync_directory(dir.parent_path());
+}
+
+Status write_file_atomic(const fs::path& path, std::string_view bytes, unsigned mode, const fs::path& temporary_dir) {
+  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, bytes, mode, temporary_dir));
   if (::rename(tmp.c_str(), path.c_str()) != 0) {
     int error_number = errno;
     ::unlink(tmp.c_str());
@@ -103,8 +116,8 @@ Status write_file_atomic(const fs::path& path, std::string_view bytes, unsigned 
   return sync_directory(path.parent_path());
 }
 
-Status write_file_if_absent(const fs::path& path, std::string_view bytes) {
-  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, bytes, 0644));
+Status write_file_if_absent(const fs::path& path, std::string_view bytes, const fs::path& temporary_dir) {
+  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, bytes, 0644, temporary_dir));
   int rc = ::link(tmp.c_str(), path.c_str());
   int error_number = errno;
   ::unlink(tmp.c_str());

@@ -112,7 +112,8 @@ std::string base64_encode(std::string_view bytes) {
 }
 
 bool base64_decode(std::string_view text, std::string& out) {
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+  auto is_filler = [](char c) { return c == '=' || c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
+  while (!text.empty() && is_filler(text.back())) text.remove_suffix(1);
   out.resize(text.size() / 4 * 3 + 3);
   size_t written = 0;
   const char* end = nullptr;

@@ -48,6 +48,7 @@ struct ListQuery {
   std::string kind;
   Scope scope;
   bool all_namespaces = false;             // ignore scope.namespace_id
+  bool any_scope = false;                  // ignore the scope altogether: for the engine and start-up only
   std::optional<std::string> parent_id;
   std::string name_contains;               // case-insensitive; empty: all
   Filter filter;                           // over the body; evaluated after the indexed parts
@@ -110,6 +111,9 @@ class Session {
   virtual Result<std::optional<Task>> claim(std::string_view owner, const std::vector<std::string>& types, int64_t lease_us, TimestampUs now) = 0;
   // kConflict if `owner` no longer holds the lease. The returned task tells cancel_requested.
   virtual Result<Task> extend_lease(std::string_view task_id, std::string_view owner, int64_t lease_us, TimestampUs now) = 0;
+  // Lets go of every lease of a running task, whoever holds it, so that the next claim takes it at once (attempts stay). Only for a process that
+  // knows it is alone on this catalog: after a crash the dead process's leases would otherwise have to run out. Returns how many.
+  virtual Result<uint64_t> release_leases() = 0;
   virtual Status update_task(const Task& task) = 0;  // whole row; checks lease_owner unless the task is unclaimed
   virtual Status request_cancel(std::string_view task_id) = 0;
 

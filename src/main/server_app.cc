@@ -120,6 +120,7 @@ class App final : public ServerApp {
     options.fetcher = fetcher_.get();
     options.extract = {models_.get(), decoder_.get()};
     options.worker_id = fmt::format("worker-{}-{}", getpid(), secure_token(8));
+    options.exclusive = config_.text("catalog.url").empty();
     options.threads = extraction_threads();
     options.lease_us = config_.integer("pipeline.lease_ms") * 1000;
     options.commit_documents = static_cast<size_t>(config_.integer("pipeline.commit_documents"));
@@ -210,6 +211,14 @@ fs::path find_models_folder(const Config& config) {
 fs::path find_decoder(const Config& config) {
   if (!config.text("decoder").empty()) return config.path("decoder");
   return first_existing({program_folder() / "quarry-decode"});
+}
+
+Result<std::string> reset_admin_key(const Config& config) {
+  QUARRY_ASSIGN_OR_RETURN(DataFolder folder, DataFolder::open(config.path("data")));
+  QUARRY_ASSIGN_OR_RETURN(auto catalog, catalog::open_sqlite_catalog(folder.catalog_file(), system_clock()));
+  service::Dependencies deps;
+  deps.catalog = catalog.get();
+  return service::Api::make(deps)->reset_admin_key();
 }
 
 Result<std::unique_ptr<ServerApp>> ServerApp::open(const Config& config) {

@@ -19,6 +19,9 @@ class ServerApp {
   virtual void stop() = 0;
 };
 
+// Makes a new admin key in the data folder, which no server may be using: `quarry keys reset`.
+Result<std::string> reset_admin_key(const Config& config);
+
 // Where the program finds its files: beside itself in the build tree (../../..), or ../share/quarry when installed. Empty if absent.
 std::filesystem::path find_models_folder(const Config& config);
 std::filesystem::path find_decoder(const Config& config);

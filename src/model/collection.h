@@ -12,7 +12,9 @@ namespace quarry {
 
 struct FieldPassthrough {
   std::string source_path;
-  std::string target_path;  // empty: as source_path
+  std::string target_path;    // empty: as source_path
+  json::value default_value;  // null: none
+  bool required = false;
 };
 
 struct CollectionSource {
@@ -36,10 +38,14 @@ struct CollectionVector {
   std::string feature_uri;  // canonical
   uint32_t dimension = 0;
   std::string metric = "cosine";
+
+  // {name, feature_uri, type: "dense", index: {dimensions, distance}}: an entry of the body's vector_indexes.
+  json::object to_json() const;
 };
 
 enum class LifecycleState { kActive, kCold, kArchived, kFrozen };
 std::string_view to_string(LifecycleState state);
+Result<LifecycleState> parse_lifecycle_state(std::string_view name);
 
 struct Collection {
   std::string collection_id;
@@ -56,6 +62,10 @@ struct Collection {
   // By canonical URI, or by the alias ".../embedding" of an extractor's first output; null if there is none.
   const CollectionVector* find_vector(std::string_view feature_uri) const;
 };
+
+// The contract's feature extractor object: name and version are normalised, `params` stands for `parameters`, input_mappings may be an object
+// {"text": "content"} or a list of {input_key, path}. A passthrough extractor that names no fields passes all of them on. 422 otherwise.
+Result<ExtractorConfig> parse_extractor_config(const json::object& source);
 
 // `body` is a catalog resource's body of kind collection (fields as in the contract's CollectionResponse). kInternal if it is not one.
 Result<Collection> parse_collection(const json::object& body, std::string_view organization_id, std::string_view namespace_id);

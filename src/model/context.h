@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 
@@ -10,6 +11,12 @@ namespace quarry {
 
 // Bit set; kAdmin includes the rest.
 enum Permission : uint8_t { kRead = 1, kWrite = 2, kDelete = 4, kAdmin = 8 };
+
+// A key limited to namespaces carries one per namespace.
+struct NamespaceGrant {
+  std::string namespace_id;
+  uint8_t permissions = 0;
+};
 
 struct RequestContext {
   std::string request_id;
@@ -19,6 +26,7 @@ struct RequestContext {
   std::string key_id;
   std::string user_email;
   uint8_t permissions = 0;
+  std::vector<NamespaceGrant> grants;  // empty: every namespace of the organization
   int64_t deadline_us = INT64_MAX;  // on clock->steady_us()
   const Clock* clock = &system_clock();
 

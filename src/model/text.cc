@@ -27,9 +27,10 @@ std::string fold_ascii(std::string_view text) {
 
 bool is_ascii_word_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 
-// UAX #29 on ASCII is letters, digits and '_', joined by an inner ' . : (letters) or ' . , ; (digits); without those a plain scan is exact.
+// On ASCII a word is letters, digits and '_', joined by some inner punctuation (UAX #29, ICU's "@"); without that a plain scan is exact.
 bool is_plain_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80 && c != '\'' && c != '.' && c != ':' && c != ',' && c != ';'; });
+  static constexpr std::string_view kMayJoin = "'.:,;@";
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80 && kMayJoin.find(c) == std::string_view::npos; });
 }
 
 std::vector<std::string> ascii_words(std::string_view text) {

@@ -7,7 +7,7 @@
 
 namespace quarry {
 
-// Unicode NFKC_Casefold: case, width and composition no longer differ. Invalid UTF-8 becomes U+FFFD. Thread-safe.
+// Unicode NFKC_Casefold: case, width and composition no longer differ. Invalid UTF-8 never fails. Thread-safe.
 std::string fold_text(std::string_view text);
 
 // The words of `text` by Unicode word boundaries (UAX #29), folded; spaces and punctuation are dropped. Thread-safe.

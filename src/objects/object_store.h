@@ -21,9 +21,10 @@ struct ObjectInfo {
   TimestampUs modified_at = 0;
 };
 
-// Keys are '/'-separated relative paths: 1..1,024 bytes of UTF-8, no empty, "." or ".." segment, no backslash or control character; anything
-// else is kBadRequest. All methods are thread-safe and blocking. A put that returned ok survives a power cut; a failed put left nothing visible.
-// Errors: kNotFound, kAlreadyExists (put_if_absent), kStorage (retryable), kBadRequest.
+// Keys are '/'-separated relative paths: 1..1,024 bytes of UTF-8, segments of 1..255 bytes, none of them "." or "..", no backslash or control
+// character; anything else is kBadRequest. A key that is a folder of another key ("a" beside "a/b") may be refused with kBadRequest.
+// All methods are thread-safe and blocking. A put that returned ok survives a power cut; one that failed with kStorage took place whole or not
+// at all. Errors: kNotFound, kAlreadyExists (put_if_absent), kStorage (retryable), kBadRequest.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -35,7 +36,7 @@ class ObjectStore {
   // Fewer bytes than asked only at the end of the object.
   virtual Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) = 0;
   virtual Result<ObjectInfo> head(std::string_view key) = 0;
-  // Ascending by key (bytes), strictly after `after`, at most `limit`.
+  // Keys that start with `prefix` (any string), ascending by bytes, strictly after `after`, at most `limit`.
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) = 0;
   // Removing what is absent is ok.
   virtual Status remove(std::string_view key) = 0;
@@ -51,7 +52,7 @@ class ObjectStore {
 
 Status validate_key(std::string_view key);
 
-// `root` is made if absent.
+// `root` is made if absent. The folder `.quarry-tmp` in it is the store's own. Several processes may use one root.
 Result<std::unique_ptr<ObjectStore>> open_local_store(const std::filesystem::path& root);
 std::unique_ptr<ObjectStore> make_memory_store();
 
@@ -66,9 +67,11 @@ struct FaultPlan {
   double fail_after = 0;   // probability that a write is done, then reported as failed
 };
 std::unique_ptr<ObjectStore> make_faulty_store(ObjectStore& inner, FaultPlan plan);
-// Retries kStorage errors with exponential back-off, `attempts` in all. put_if_absent after an unclear failure reads back to tell who won.
-std::unique_ptr<ObjectStore> make_retrying_store(ObjectStore& inner, int attempts);
+// Retries kStorage errors with exponential back-off and jitter from `first_delay_us` to 2 s, `attempts` in all; a full disk is not retried.
+// put_if_absent after an unclear failure reads back to tell who won: bytes that racing callers put must differ (a commit carries its own id).
+std::unique_ptr<ObjectStore> make_retrying_store(ObjectStore& inner, int attempts, int64_t first_delay_us = 20'000);
 
+// Removes every key that starts with `prefix`, which must not be empty: end it with '/' to mean a folder.
 Status remove_prefix(ObjectStore& store, std::string_view prefix);
 
 }  // namespace quarry::objects

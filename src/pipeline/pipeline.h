@@ -21,11 +21,19 @@ struct Options {
   objects::Fetcher* fetcher = nullptr;
   extract::Runtime extract;
   const Clock* clock = &system_clock();
-  std::string worker_id;             // unique among processes on the catalog
+  std::string worker_id;             // unique among processes on the catalog and among restarts
+  bool exclusive = false;            // this process is alone on the catalog: start() frees the leases that a crash left behind
   size_t threads = 2;                // objects extracted at the same time
+  size_t concurrent_tasks = 2;       // tasks run at the same time; they share the threads
   int64_t lease_us = 30'000'000;
-  size_t commit_documents = 512;     // documents per Delta commit
-  int max_attempts = 3;              // of a task whose worker died
+  int64_t poll_interval_us = 1'000'000;
+  size_t commit_documents = 512;            // documents per Delta commit,
+  uint64_t commit_bytes = 32ull << 20;      // or so many bytes of them,
+  int64_t commit_interval_us = 2'000'000;   // or so long after the first of a group
+  uint64_t source_bytes_in_flight = 256ull << 20;  // of sources being extracted; a larger one is extracted alone
+  int max_attempts = 5;              // claims in a row without a commit, after which a task is taken to kill its worker
+  int storage_attempts = 6;          // tries of one commit, with exponential back-off from retry_delay_us
+  int64_t retry_delay_us = 250'000;
 };
 
 // One task is claimed by one worker with a lease that is extended while it runs. Objects are extracted in parallel; documents go to the store in
@@ -38,31 +46,63 @@ class Engine {
   virtual Status start() = 0;
   // Finishes or hands back what is running: the open groups are committed, leases released, status kept.
   virtual void stop() = 0;
-  // A task was enqueued: look now rather than at the next poll. Thread-safe, never blocks.
+  // A task was enqueued or is to be cancelled: look now rather than at the next poll. Thread-safe, never blocks.
   virtual void notify() = 0;
 };
 
 // ---- batches: what the service writes and the engine reads -----------------------------------------------------------
 
-// Task.inputs of "api_buckets_batches_process": {batch_id, bucket_id, namespace_id, internal_id, tier, collection_ids, attempt}.
-// The task's work items are object ids (tier 1) or document ids of the source collections (tier > 1), fixed when the batch is submitted (tier 1)
-// or when the tier begins.
+// Task.inputs of "api_buckets_batches_process": {batch_id, bucket_id, namespace_id, internal_id, tier, collection_ids}.
+// The task's work items are object ids (tier 1) or "{collection_id}/{document_id}" of the source collections (tier > 1). Those of tier 1 are fixed
+// when the batch is submitted; those of later tiers grow in the transactions that mark the earlier tiers' items done.
 inline constexpr std::string_view kBatchTaskType = "api_buckets_batches_process";
+inline constexpr size_t kMaxBatchObjects = 1'000'000;
 
-// The collections fed by `bucket_id`, directly (tier 1) or through other collections (tier n), in order; kBadRequest on a cycle.
+// The collections fed by `bucket_id`, directly (tier 1) or through other collections (tier n), in order; kBadRequest on a cycle. Disabled, archived
+// and frozen collections are left out. `only_collections` (ids or names) narrows to those and what feeds them; kNotFound, or kBadRequest for one
+// that the bucket does not feed.
 Result<std::vector<std::vector<std::string>>> plan_tiers(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id,
                                                          const std::vector<std::string>& only_collections);
+
+struct NewBatch {
+  std::string bucket_id;
+  std::vector<std::string> object_ids;  // known to exist; repeated ones count once
+  json::object attributes;              // batch_name, metadata, dedup_strategy, collection_ids, submitted_by_key_id, ...
+};
+// In the caller's transaction: a DRAFT batch. Its objects are kept as work items under the batch's id, so that its body stays small.
+Result<catalog::Resource> create_batch(catalog::Session& session, const catalog::Scope& scope, const NewBatch& batch, TimestampUs now);
+// kBadRequest unless the batch is a draft.
+Status add_batch_objects(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id, const std::vector<std::string>& object_ids,
+                         TimestampUs now);
+Result<std::vector<std::string>> batch_objects(catalog::Session& session, std::string_view batch_id, size_t offset, size_t limit);
 
 // In the caller's transaction: writes the tier-1 task with one item per object and moves the batch to PENDING. Returns the task.
 Result<Task> submit_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, std::string_view batch_id,
                           const std::vector<std::string>& only_collections, TimestampUs now);
-Result<Task> retry_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, std::string_view batch_id, TimestampUs now);
+
+struct RetryOptions {
+  bool transient_only = false;   // leaves failures that would fail again: a damaged file, a wrong type
+  std::vector<int> tiers;        // empty: all
+  int max_retries = 10;          // kBadRequest once the batch has been retried so often
+};
+// Failed items, and pending ones of a batch that failed as a whole or was cancelled, run again.
+Result<Task> retry_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, std::string_view batch_id, TimestampUs now,
+                         const RetryOptions& options = {});
+// A batch that has not begun is CANCELED at once, a running one at its next object: call Engine::notify() after the transaction.
 Status cancel_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id, TimestampUs now);
+
+// One failed item of a batch, as the failed-documents listing shows it: {object_id, document_id?, collection_id, tier_num, error_type, error, kind}.
+Result<std::vector<json::object>> list_failures(catalog::Session& session, const json::object& batch_body, std::optional<int> tier, size_t limit);
 
 // Key of a blob's bytes on the object store: "{internal_id}/{namespace_id}/blobs/{bucket_id}/{object_id}/{blob_id}".
 std::string blob_key(std::string_view internal_id, std::string_view namespace_id, std::string_view bucket_id, std::string_view object_id, std::string_view blob_id);
 // The table prefix of a collection: "{internal_id}/{namespace_id}/{collection_id}".
 std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view collection_id);
 mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id);
+// At start: makes the table of every collection in the catalog known to the store; none is read yet. Archived ones have none.
+Status attach_all_tables(catalog::Catalog& catalog, mvs::VectorStore& vectors);
+
+// Removes what was made from these objects, in every collection of the namespace and at every tier. Idempotent.
+Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope, const std::vector<std::string>& object_ids);
 
 }  // namespace quarry::pipeline

@@ -57,6 +57,8 @@ struct Limits {
   bool allow_private_urls = false;
 };
 
+struct Internals;  // service/internals.h
+
 struct Dependencies {
   catalog::Catalog* catalog = nullptr;
   objects::ObjectStore* store = nullptr;
@@ -71,6 +73,7 @@ struct Dependencies {
   std::string public_url;      // "http://127.0.0.1:8765": the base of presigned URLs
   std::string signing_secret;  // HMAC key of presigned URLs and cursors; at least 32 bytes
   std::string version;
+  Internals* internals = nullptr;  // what the handlers of one Api share; set by Api::make
 };
 
 // Thread-safe. Everything in Dependencies outlives it.

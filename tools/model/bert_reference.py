@@ -1,6 +1,7 @@
 """A plain numpy forward pass for one text: what the ONNX graphs are compared with."""
 
 import math
+from typing import Callable
 
 import numpy as np
 
@@ -28,14 +29,22 @@ def _attend(x: np.ndarray, layer: Layer, heads: int) -> np.ndarray:
     return mixed.transpose(1, 0, 2).reshape(tokens, width)
 
 
-def embed(weights: BertWeights, ids: np.ndarray) -> np.ndarray:
-    """The unit vector of one text; ids is one-dimensional and carries no padding."""
+def _ignore(_name: str, _x: np.ndarray) -> None:
+    pass
+
+
+def embed(weights: BertWeights, ids: np.ndarray, observe: Callable[[str, np.ndarray], None] = _ignore) -> np.ndarray:
+    """The unit vector of one text; ids is one-dimensional and carries no padding. observe is shown what goes into each
+    large matrix, under the name that the graph gives it."""
     x = (weights.words[ids] + weights.positions[: len(ids)]).astype(np.float64)
     x = _normalise(x, weights.embedding_norm, weights.epsilon)
-    for layer in weights.layers:
+    for index, layer in enumerate(weights.layers):
+        observe(f"layer{index}.attention", x)
         mixed = _attend(x, layer, weights.heads) @ layer.attention_out.weight + layer.attention_out.bias
         x = _normalise(x + mixed, layer.attention_norm, weights.epsilon)
+        observe(f"layer{index}.up", x)
         wide = _gelu(x @ layer.up.weight + layer.up.bias)
+        observe(f"layer{index}.down", wide)
         x = _normalise(x + wide @ layer.down.weight + layer.down.bias, layer.output_norm, weights.epsilon)
     mean = x.mean(axis=0)
     return mean / np.linalg.norm(mean)

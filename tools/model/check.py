@@ -11,9 +11,8 @@ from bert_reference import embed
 from bert_weights import BertWeights
 from wordpiece import WordPiece
 
-SENTENCES = pathlib.Path(__file__).with_name("sentences.txt")
 LEAST_REFERENCE_COSINE = 0.9999
-LEAST_INT8_COSINE = 0.985
+LEAST_INT8_COSINE = 0.99  # the mean; without smoothing it is 0.985 to 0.994
 
 
 class Runner:
@@ -27,9 +26,14 @@ class Runner:
         return self._session.run([OUTPUT], {"input_ids": np.array([ids], np.int64)})[0][0]
 
 
-def check(weights: BertWeights, folder: pathlib.Path, measure: bool) -> None:
+def read_texts(folder: pathlib.Path, name: str) -> list[list[int]]:
     tokenizer = WordPiece(folder / "vocab.txt")
-    texts = [tokenizer.encode(line) for line in SENTENCES.read_text(encoding="utf-8").splitlines() if line]
+    lines = pathlib.Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return [tokenizer.encode(line) for line in lines if line]
+
+
+def check(weights: BertWeights, folder: pathlib.Path, measure: bool) -> None:
+    texts = read_texts(folder, "sentences.txt")
     exact, small = Runner(folder / "model_fp32.onnx"), Runner(folder / "model_int8.onnx")
     full = [exact.embed(ids) for ids in texts]
     worst = min(float(embed(weights, np.array(ids)) @ vector) for ids, vector in zip(texts[:4], full))

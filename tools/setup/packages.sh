@@ -38,9 +38,18 @@ fetch_debs() {
   shift
   rm -rf "$into.part"
   mkdir -p "$into.part"
-  (cd "$into.part" && apt-get -q -o "APT::Sandbox::User=$(id -un)" download "$@")
+  if ! download_debs "$into.part" "$@"; then # the package lists may be old
+    as_root apt-get -q -o DPkg::Lock::Timeout=300 update || echo "the package lists could not be refreshed (not root)"
+    download_debs "$into.part" "$@"
+  fi
   rm -rf "$into"
   mv "$into.part" "$into"
+}
+
+download_debs() {
+  local into=$1
+  shift
+  (cd "$into" && apt-get -q -o "APT::Sandbox::User=$(id -un)" download "$@")
 }
 
 setup_packages() { step "system packages" install_packages "$@"; }

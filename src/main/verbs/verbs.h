@@ -1,0 +1,38 @@
+// The program's verbs. Each prints to standard output what was asked for, to standard error what happened on the way, and returns the exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "main/config.h"
+
+namespace quarry::verbs {
+
+int serve(const Config& config);
+int demo(const Config& config, const std::string& corpus);
+
+struct IngestOptions {
+  std::string path;
+  std::string namespace_name = "default";
+  std::string bucket_name;      // empty: made from the folder's name
+  std::string collection_name;  // empty: "<bucket>_text"
+};
+int ingest(const Config& config, const IngestOptions& options);
+
+struct SearchOptions {
+  std::string text;
+  size_t limit = 5;
+  std::vector<std::string> collections;  // empty: every collection of the namespace that holds text vectors
+  bool as_json = false;
+};
+int search(const Config& config, const SearchOptions& options);
+
+int doctor(const Config& config);
+int show_config(const Config& config);
+int api_coverage();
+int keys_reset(const Config& config);
+
+// Prints "error: ..." and what to do, returns 1.
+int fail(const Error& error);
+
+}  // namespace quarry::verbs

@@ -1,0 +1,87 @@
+// The actions of a Delta Lake commit (Delta Transaction Log Protocol, reader version 3, writer version 7) and their JSON.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace quarry::mvs {
+
+// Where a file's deletion vector lies. storage_type 'u': `path_or_inline` is an optional folder prefix and the z85 of a UUID that names
+// deletion_vector_<uuid>.bin in the table's folder; 'i': z85 of the bytes; 'p': an absolute path (refused).
+struct DeletionVectorRef {
+  std::string storage_type = "u";
+  std::string path_or_inline;
+  std::optional<int32_t> offset;
+  int32_t size_in_bytes = 0;
+  int64_t cardinality = 0;
+
+  bool operator==(const DeletionVectorRef&) const = default;
+};
+
+struct AddFile {
+  std::string path;  // relative to the table, decoded
+  int64_t size = 0;
+  int64_t modified_ms = 0;
+  bool data_change = true;
+  std::string stats;  // JSON text as stored; empty: none
+  std::optional<DeletionVectorRef> deletion_vector;
+  std::map<std::string, std::string> tags;
+};
+
+struct RemoveFile {
+  std::string path;
+  int64_t deleted_ms = 0;
+  bool data_change = true;
+  int64_t size = 0;
+  std::optional<DeletionVectorRef> deletion_vector;
+};
+
+struct SetTransaction {
+  std::string app_id;
+  int64_t version = 0;
+  int64_t updated_ms = 0;
+};
+
+struct Metadata {
+  std::string id;
+  std::string schema_string;
+  std::vector<std::string> partition_columns;
+  std::map<std::string, std::string> configuration;
+  int64_t created_ms = 0;
+};
+
+struct Protocol {
+  int min_reader = 3, min_writer = 7;
+  std::vector<std::string> reader_features{"deletionVectors"}, writer_features{"deletionVectors"};
+};
+
+// Anything for people; never needed to read the table.
+struct CommitInfo {
+  json::object fields;
+};
+
+using Action = std::variant<Protocol, Metadata, AddFile, RemoveFile, SetTransaction, CommitInfo>;
+
+// Newline-separated JSON, one action a line.
+std::string encode_commit(const std::vector<Action>& actions);
+// Actions Quarry has no use for (cdc, domainMetadata, sidecar) are skipped. kCorruption names `file` and the line.
+Result<std::vector<Action>> decode_commit(std::string_view text, std::string_view file);
+
+// Ok if Quarry may read and write a table of this protocol; kStorage names the feature it lacks.
+Status check_protocol(const Protocol& protocol);
+
+// numRecords of a stats text; nullopt if it says nothing.
+std::optional<int64_t> stats_num_records(std::string_view stats);
+
+// Percent-decoding of paths in the log; encode leaves [A-Za-z0-9-_.~/=] alone.
+std::string encode_path(std::string_view path);
+std::string decode_path(std::string_view path);
+
+}  // namespace quarry::mvs

@@ -1,0 +1,120 @@
+#include "mvs/warm/parquet_file.h"
+
+#include <arrow/api.h>
+#include <arrow/io/file.h>
+#include <arrow/io/memory.h>
+#include <fmt/format.h>
+#include <parquet/arrow/reader.h>
+#include <parquet/arrow/writer.h>
+#include <parquet/exception.h>
+#include <parquet/file_reader.h>
+
+#include "mvs/warm/column_cast.h"
+
+namespace quarry::mvs {
+namespace {
+
+constexpr int64_t kRowsPerGroup = 1 << 17;
+constexpr int64_t kPageBytes = 1 << 20;
+
+std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& schema) {
+  parquet::WriterProperties::Builder builder;
+  builder.created_by("Quarry")->compression(arrow::Compression::ZSTD)->compression_level(1)->enable_page_checksum();
+  builder.max_row_group_length(kRowsPerGroup)->data_pagesize(kPageBytes)->write_batch_size(1 << 14)->enable_write_page_index();
+  for (const auto& column : schema.columns()) {
+    if (column.kind != ColumnKind::kVector) continue;
+    const std::string leaf = column.name + ".list.element";
+    builder.disable_dictionary(leaf)->encoding(leaf, parquet::Encoding::PLAIN)->compression(leaf, arrow::Compression::UNCOMPRESSED)->disable_statistics(leaf);
+  }
+  const std::string rest(kPayloadJson);
+  builder.disable_dictionary(rest)->disable_dictionary(std::string(kDocumentId));
+  return builder.build();
+}
+
+// Columns are looked up by the leaf path "name" or "name.list.element": the first step names the column.
+std::vector<int> wanted_leaves(const parquet::SchemaDescriptor& descriptor, const TableSchema& schema) {
+  std::vector<int> out;
+  for (int i = 0; i < descriptor.num_columns(); ++i)
+    if (schema.find(descriptor.GetColumnRoot(i)->name()) >= 0) out.push_back(i);
+  return out;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> to_batch(const arrow::Table& table, const TableSchema& schema, const std::string& key) {
+  arrow::FieldVector fields;
+  arrow::ArrayVector arrays;
+  for (const auto& column : schema.columns()) {
+    const int at = table.schema()->GetFieldIndex(column.name);
+    if (at < 0) continue;
+    QUARRY_ASSIGN_OR_RETURN(auto array, cast_column(*table.column(at), column, key));
+    fields.push_back(arrow::field(column.name, array->type(), column.name != kDocumentId));
+    arrays.push_back(std::move(array));
+  }
+  return arrow::RecordBatch::Make(arrow::schema(std::move(fields)), table.num_rows(), std::move(arrays));
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::RandomAccessFile> file, const std::string& key, const TableSchema& schema) {
+  const auto fail = [&](const arrow::Status& status) { return corruption(fmt::format("{}: {}", key, status.message())); };
+  try {
+    parquet::ReaderProperties properties;
+    properties.set_page_checksum_verification(true);
+    parquet::arrow::FileReaderBuilder builder;
+    if (auto s = builder.Open(std::move(file), properties); !s.ok()) return fail(s);
+    std::unique_ptr<parquet::arrow::FileReader> reader;
+    if (auto s = builder.Build(&reader); !s.ok()) return fail(s);
+    auto table = reader->ReadTable(wanted_leaves(*reader->parquet_reader()->metadata()->schema(), schema));
+    if (!table.ok()) return fail(table.status());
+    return to_batch(**table, schema, key);
+  } catch (const std::exception& e) {
+    return corruption(fmt::format("{}: {}", key, e.what()));
+  }
+}
+
+}  // namespace
+
+std::string_view view(const arrow::Buffer& buffer) { return {reinterpret_cast<const char*>(buffer.data()), size_t(buffer.size())}; }
+
+Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& batch) {
+  try {
+    auto out = arrow::io::BufferOutputStream::Create(1 << 20);
+    if (!out.ok()) return storage_error(out.status().ToString());
+    auto writer = parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), *out, writer_properties(schema));
+    if (!writer.ok()) return internal_error(writer.status().ToString());
+    if (auto s = (*writer)->WriteRecordBatch(batch); !s.ok()) return internal_error(s.ToString());
+    if (auto s = (*writer)->Close(); !s.ok()) return internal_error(s.ToString());
+    auto bytes = (*out)->Finish();
+    if (!bytes.ok()) return internal_error(bytes.status().ToString());
+    return *bytes;
+  } catch (const std::exception& e) {
+    return internal_error(fmt::format("writing Parquet: {}", e.what()));
+  }
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key, const TableSchema& schema) {
+  return decode(std::make_shared<arrow::io::BufferReader>(std::move(bytes)), key, schema);
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema) {
+  if (const auto path = store.local_path(key)) {
+    auto file = arrow::io::MemoryMappedFile::Open(path->string(), arrow::io::FileMode::READ);
+    if (file.ok()) return decode(*file, key, schema);
+  }
+  QUARRY_ASSIGN_OR_RETURN(std::string bytes, store.get(key));
+  return decode_parquet(arrow::Buffer::FromString(std::move(bytes)), key, schema);
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> concatenate(const TableSchema& schema, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  if (batches.size() == 1) return batches[0];
+  arrow::ArrayVector arrays;
+  int64_t rows = 0;
+  for (const auto& batch : batches) rows += batch->num_rows();
+  for (size_t c = 0; c < schema.columns().size(); ++c) {
+    arrow::ArrayVector parts;
+    for (const auto& batch : batches) parts.push_back(batch->column(int(c)));
+    auto joined = arrow::Concatenate(parts);
+    if (!joined.ok()) return storage_error(joined.status().ToString());
+    arrays.push_back(*joined);
+  }
+  return arrow::RecordBatch::Make(schema.arrow_schema(), rows, std::move(arrays));
+}
+
+}  // namespace quarry::mvs

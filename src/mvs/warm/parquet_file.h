@@ -1,0 +1,34 @@
+// Data files: Parquet through Arrow. Vectors are plain float32 pages without compression, everything else is zstd; every page carries a CRC.
+#pragma once
+
+#include <arrow/type_fwd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mvs/warm/table_schema.h"
+#include "objects/object_store.h"
+
+namespace quarry::mvs {
+
+// `batch` has the types of schema.arrow_schema().
+Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& batch);
+
+// Reads the columns that `schema` knows; types of other writers (large or view strings, other list or integer widths) are converted.
+// kCorruption names `key`: not Parquet, a page whose CRC differs, a column of an impossible type.
+Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema);
+Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key, const TableSchema& schema);
+
+// The batches one after another as one; columns are copied.
+Result<std::shared_ptr<arrow::RecordBatch>> concatenate(const TableSchema& schema, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches);
+
+// The `stats` text of an add action: numRecords, and minimum, maximum and null count of every scalar column.
+std::string file_stats(const TableSchema& schema, const arrow::RecordBatch& batch, bool tight_bounds);
+
+// `stats` with tightBounds false: what a file's statistics become once rows are deleted.
+std::string loosen_stats(const std::string& stats);
+
+std::string_view view(const arrow::Buffer& buffer);
+
+}  // namespace quarry::mvs

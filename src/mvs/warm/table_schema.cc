@@ -1,0 +1,253 @@
+#include "mvs/warm/table_schema.h"
+
+#include <arrow/api.h>
+#include <fmt/format.h>
+#include <unicode/unistr.h>
+
+#include <array>
+
+namespace quarry::mvs {
+namespace {
+
+struct SystemColumn {
+  std::string_view name;
+  ColumnKind kind;
+};
+
+constexpr std::array kSystemColumns{
+    SystemColumn{kDocumentId, ColumnKind::kString},
+    SystemColumn{"root_object_id", ColumnKind::kString},
+    SystemColumn{"root_bucket_id", ColumnKind::kString},
+    SystemColumn{"source_type", ColumnKind::kString},
+    SystemColumn{"source_object_id", ColumnKind::kString},
+    SystemColumn{"source_collection_id", ColumnKind::kString},
+    SystemColumn{"source_document_id", ColumnKind::kString},
+    SystemColumn{"lineage_path", ColumnKind::kString},
+    SystemColumn{kProcessingTier, ColumnKind::kInt32},
+    SystemColumn{kPayloadJson, ColumnKind::kString},
+    SystemColumn{kCreatedAt, ColumnKind::kTimestamp},
+    SystemColumn{kUpdatedAt, ColumnKind::kTimestamp},
+};
+
+// Engines that ignore case must never see two columns with one name.
+std::string folded(std::string_view name) {
+  std::string out;
+  icu::UnicodeString::fromUTF8(icu::StringPiece(name.data(), int32_t(name.size()))).foldCase().toUTF8String(out);
+  return out;
+}
+
+std::optional<ColumnKind> column_kind(FieldType type) {
+  switch (type) {
+    case FieldType::kNumber: return ColumnKind::kNumber;
+    case FieldType::kFloat: return ColumnKind::kFloat;
+    case FieldType::kInteger: return ColumnKind::kInt64;
+    case FieldType::kBoolean: return ColumnKind::kBoolean;
+    case FieldType::kDate: return ColumnKind::kDate;
+    case FieldType::kDatetime: return ColumnKind::kTimestamp;
+    case FieldType::kObject:
+    case FieldType::kArray: return std::nullopt;
+    default: return ColumnKind::kString;
+  }
+}
+
+std::string_view delta_type(ColumnKind kind) {
+  switch (kind) {
+    case ColumnKind::kString: return "string";
+    case ColumnKind::kInt32: return "integer";
+    case ColumnKind::kInt64: return "long";
+    case ColumnKind::kNumber:
+    case ColumnKind::kFloat: return "double";
+    case ColumnKind::kBoolean: return "boolean";
+    case ColumnKind::kTimestamp: return "timestamp";
+    case ColumnKind::kDate: return "date";
+    case ColumnKind::kVector: return "array";
+  }
+  return "string";
+}
+
+// A column that another program added.
+std::optional<FieldType> field_of_delta_type(std::string_view type) {
+  if (type == "string") return FieldType::kString;
+  if (type == "long" || type == "integer" || type == "short" || type == "byte") return FieldType::kInteger;
+  if (type == "double" || type == "float") return FieldType::kFloat;
+  if (type == "boolean") return FieldType::kBoolean;
+  if (type == "timestamp") return FieldType::kDatetime;
+  if (type == "date") return FieldType::kDate;
+  return std::nullopt;
+}
+
+json::object delta_field(const Column& column) {
+  json::object metadata;
+  json::value type = json::string(delta_type(column.kind));
+  if (column.kind == ColumnKind::kVector) {
+    type = {{"type", "array"}, {"elementType", "float"}, {"containsNull", false}};
+    metadata = {{"quarry.vector", column.vector.name},
+                {"quarry.feature_uri", column.vector.feature_uri},
+                {"quarry.dimension", column.vector.dimension},
+                {"quarry.metric", to_string(column.vector.metric)}};
+  } else if (!column.system) {
+    metadata = {{"quarry.type", to_string(column.field)}};
+  }
+  return {{"name", column.name}, {"type", std::move(type)}, {"nullable", column.name != kDocumentId}, {"metadata", std::move(metadata)}};
+}
+
+std::string_view text_member(const json::object& object, std::string_view name) {
+  const auto* v = object.if_contains(name);
+  return v != nullptr && v->is_string() ? std::string_view(v->as_string()) : std::string_view();
+}
+
+Result<Column> vector_column(std::string name, const json::object& metadata) {
+  Column out{std::move(name), ColumnKind::kVector, true, {}, {}};
+  out.vector.name = text_member(metadata, "quarry.vector");
+  out.vector.feature_uri = text_member(metadata, "quarry.feature_uri");
+  QUARRY_ASSIGN_OR_RETURN(out.vector.metric, parse_metric(text_member(metadata, "quarry.metric")));
+  const auto* dimension = metadata.if_contains("quarry.dimension");
+  if (dimension == nullptr || !dimension->is_int64() || dimension->as_int64() < 1 || dimension->as_int64() > 65'536)
+    return corruption(fmt::format("column '{}' has no valid quarry.dimension", out.name));
+  out.vector.dimension = uint32_t(dimension->as_int64());
+  return out;
+}
+
+Result<Column> column_of(const json::object& field) {
+  std::string name(text_member(field, "name"));
+  const auto* type = field.if_contains("type");
+  const auto* metadata_value = field.if_contains("metadata");
+  const json::object metadata = metadata_value != nullptr && metadata_value->is_object() ? metadata_value->as_object() : json::object();
+  if (name.empty() || type == nullptr) return corruption("a column of the Delta schema has no name or type");
+  if (metadata.contains("quarry.vector")) return vector_column(std::move(name), metadata);
+  for (const auto& system : kSystemColumns)
+    if (system.name == name) return Column{std::move(name), system.kind, true, {}, {}};
+  std::optional<FieldType> field_type;
+  if (type->is_string()) field_type = field_of_delta_type(type->as_string());
+  if (!field_type) return storage_error(fmt::format("column '{}' has a Delta type that Quarry does not keep: {}", name, json::serialize(*type)));
+  if (auto declared = parse_field_type(text_member(metadata, "quarry.type")); declared.ok()) field_type = *declared;
+  const auto kind = column_kind(*field_type);
+  if (!kind) return corruption(fmt::format("column '{}' has an impossible quarry.type", name));
+  return Column{std::move(name), *kind, false, *field_type, {}};
+}
+
+}  // namespace
+
+bool is_column_name(std::string_view name) {
+  if (name.empty() || name.size() > 200 || name.front() == '_') return false;
+  for (char c : name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || (c & 0x80) != 0;
+    if (!plain) return false;
+  }
+  return !folded(name).starts_with("vector_");
+}
+
+std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind) {
+  switch (kind) {
+    case ColumnKind::kString: return arrow::utf8();
+    case ColumnKind::kInt32: return arrow::int32();
+    case ColumnKind::kInt64: return arrow::int64();
+    case ColumnKind::kNumber:
+    case ColumnKind::kFloat: return arrow::float64();
+    case ColumnKind::kBoolean: return arrow::boolean();
+    case ColumnKind::kTimestamp: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+    case ColumnKind::kDate: return arrow::date32();
+    case ColumnKind::kVector: return arrow::list(arrow::field("element", arrow::float32(), false));
+  }
+  return arrow::null();
+}
+
+void TableSchema::push(Column column) {
+  const int at = int(columns_.size());
+  by_name_.emplace(column.name, at);
+  by_folded_name_.emplace(folded(column.name), at);
+  if (column.kind == ColumnKind::kVector) by_vector_.emplace(column.vector.name, at);
+  columns_.push_back(std::move(column));
+}
+
+bool TableSchema::name_taken(std::string_view name) const { return by_folded_name_.contains(folded(name)); }
+
+Status TableSchema::add_vector(const VectorSpec& spec) {
+  if (spec.name.empty()) return bad_request("a vector needs a name");
+  if (spec.dimension < 1 || spec.dimension > 65'536)
+    return bad_request(fmt::format("vector '{}': dimension {} is outside 1..65536", spec.name, spec.dimension));
+  if (const int at = find_vector(spec.name); at >= 0) {
+    const VectorSpec& known = columns_[size_t(at)].vector;
+    if (known.dimension == spec.dimension && known.metric == spec.metric) return Ok{};
+    return bad_request(fmt::format("vector '{}' has dimension {} and metric {}, not {} and {}", spec.name, known.dimension, to_string(known.metric),
+                                   spec.dimension, to_string(spec.metric)));
+  }
+  std::string base = "vector_";
+  for (char c : spec.name.substr(0, 200)) base += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  std::string name = base;
+  for (int i = 2; name_taken(name); ++i) name = fmt::format("{}_{}", base, i);
+  push({std::move(name), ColumnKind::kVector, true, {}, spec});
+  return Ok{};
+}
+
+Status TableSchema::add_field(const FieldSpec& spec) {
+  const auto kind = column_kind(spec.type);
+  if (const int at = find_field(spec.name); at >= 0) {
+    if (kind && columns_[size_t(at)].kind == *kind) return Ok{};
+    return bad_request(fmt::format("field '{}' has type {}, not {}", spec.name, to_string(columns_[size_t(at)].field), to_string(spec.type)));
+  }
+  if (kind && is_column_name(spec.name) && !name_taken(spec.name)) push({spec.name, *kind, false, spec.type, {}});
+  return Ok{};
+}
+
+Result<TableSchema> TableSchema::from_spec(const TableSpec& spec) {
+  TableSchema schema;
+  for (const auto& column : kSystemColumns) schema.push({std::string(column.name), column.kind, true, {}, {}});
+  for (size_t i = 0; i < spec.vectors.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      if (spec.vectors[i].name == spec.vectors[j].name) return bad_request(fmt::format("vector '{}' is given twice", spec.vectors[i].name));
+  return schema.extended(spec);
+}
+
+Result<TableSchema> TableSchema::extended(const TableSpec& spec) const {
+  TableSchema schema = *this;
+  for (const auto& field : spec.fields) QUARRY_RETURN_IF_ERROR(schema.add_field(field));
+  for (const auto& vector : spec.vectors) QUARRY_RETURN_IF_ERROR(schema.add_vector(vector));
+  return schema;
+}
+
+Result<TableSchema> TableSchema::from_delta(std::string_view schema_string) {
+  boost::system::error_code ec;
+  const json::value value = json::parse(schema_string, ec);
+  const auto* fields = !ec && value.is_object() ? value.as_object().if_contains("fields") : nullptr;
+  if (fields == nullptr || !fields->is_array()) return corruption("the Delta schema is not a struct");
+  TableSchema schema;
+  for (const auto& field : fields->as_array()) {
+    if (!field.is_object()) return corruption("a field of the Delta schema is not an object");
+    QUARRY_ASSIGN_OR_RETURN(Column column, column_of(field.as_object()));
+    if (schema.name_taken(column.name)) return corruption(fmt::format("the Delta schema has column '{}' twice", column.name));
+    schema.push(std::move(column));
+  }
+  for (const auto& system : kSystemColumns)
+    if (schema.find(system.name) < 0) return storage_error(fmt::format("the Delta table has no column '{}': it is not one of Quarry's", system.name));
+  return schema;
+}
+
+int TableSchema::find(std::string_view column_name) const {
+  const auto it = by_name_.find(std::string(column_name));
+  return it == by_name_.end() ? -1 : it->second;
+}
+
+int TableSchema::find_field(std::string_view payload_field) const {
+  const int at = find(payload_field);
+  return at >= 0 && !columns_[size_t(at)].system ? at : -1;
+}
+
+int TableSchema::find_vector(std::string_view vector_name) const {
+  const auto it = by_vector_.find(std::string(vector_name));
+  return it == by_vector_.end() ? -1 : it->second;
+}
+
+std::shared_ptr<arrow::Schema> TableSchema::arrow_schema() const {
+  arrow::FieldVector fields;
+  for (const auto& column : columns_) fields.push_back(arrow::field(column.name, arrow_type(column.kind), column.name != kDocumentId));
+  return arrow::schema(std::move(fields));
+}
+
+std::string TableSchema::delta_schema() const {
+  json::array fields;
+  for (const auto& column : columns_) fields.push_back(delta_field(column));
+  return json::serialize(json::object{{"type", "struct"}, {"fields", std::move(fields)}});
+}
+
+}  // namespace quarry::mvs

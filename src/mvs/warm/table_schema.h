@@ -1,0 +1,78 @@
+// The columns of a table: which payload fields get one, under what name, and how Arrow and Delta describe them.
+#pragma once
+
+#include <arrow/type_fwd.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "mvs/mvs.h"
+
+namespace quarry::mvs {
+
+enum class ColumnKind {
+  kString,
+  kInt32,      // processing_tier only
+  kInt64,      // JSON integers
+  kNumber,     // float64; integral values stand for JSON integers
+  kFloat,      // float64; every value stands for a JSON double
+  kBoolean,
+  kTimestamp,  // microseconds, UTC
+  kDate,       // days since 1970-01-01
+  kVector,     // list<float32>
+};
+
+// Columns every table has.
+inline constexpr std::string_view kDocumentId = "document_id";
+inline constexpr std::string_view kPayloadJson = "payload_json";
+inline constexpr std::string_view kCreatedAt = "created_at";
+inline constexpr std::string_view kUpdatedAt = "updated_at";
+inline constexpr std::string_view kProcessingTier = "processing_tier";
+
+struct Column {
+  std::string name;
+  ColumnKind kind = ColumnKind::kString;
+  bool system = false;                      // not a payload field
+  FieldType field = FieldType::kString;     // of payload fields
+  VectorSpec vector;                        // of vectors
+};
+
+// Immutable once made.
+class TableSchema {
+ public:
+  // kBadRequest: a vector name twice, a dimension out of range. Fields without a usable column name simply get no column.
+  static Result<TableSchema> from_spec(const TableSpec& spec);
+  // The schema in a Delta metaData action. kStorage names a column Quarry can't keep.
+  static Result<TableSchema> from_delta(std::string_view schema_string);
+  // This schema and what `spec` adds. kBadRequest if `spec` disagrees with a column that exists.
+  Result<TableSchema> extended(const TableSpec& spec) const;
+
+  const std::vector<Column>& columns() const { return columns_; }
+  // Positions in columns(); -1: none.
+  int find(std::string_view column_name) const;
+  int find_field(std::string_view payload_field) const;  // payload fields only
+  int find_vector(std::string_view vector_name) const;
+
+  std::shared_ptr<arrow::Schema> arrow_schema() const;
+  std::string delta_schema() const;
+
+ private:
+  TableSchema() = default;
+  Status add_vector(const VectorSpec& spec);
+  Status add_field(const FieldSpec& spec);
+  void push(Column column);
+  bool name_taken(std::string_view name) const;
+
+  std::vector<Column> columns_;
+  std::unordered_map<std::string, int> by_name_, by_folded_name_, by_vector_;
+};
+
+// True for a payload field name that may name a column: letters, digits, '_', '-' and anything outside ASCII, not starting with '_' or "vector_".
+bool is_column_name(std::string_view name);
+
+std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind);
+
+}  // namespace quarry::mvs

@@ -1,0 +1,224 @@
+// What is particular to single stores; what they share is in object_store_battery.cc.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "objects/counting_store.h"
+#include "objects/object_store.h"
+
+namespace quarry::objects {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LocalStoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "quarry-local-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+  }
+  void TearDown() override { fs::remove_all(root_); }
+  std::unique_ptr<ObjectStore> open() {
+    auto opened = open_local_store(root_);
+    EXPECT_TRUE(opened.ok());
+    return std::move(opened).value();
+  }
+  void write(const fs::path& path, std::string_view bytes) { std::ofstream(path) << bytes; }
+
+  fs::path root_;
+};
+
+TEST_F(LocalStoreTest, KeysAreFiles) {
+  auto store = open();
+  ASSERT_TRUE(store->put("a/b", "x").ok());
+  EXPECT_EQ(*read_file(root_ / "a" / "b"), "x");
+  EXPECT_EQ(*store->local_path("a/b"), root_ / "a" / "b");
+  EXPECT_EQ(store->describe(), "file://" + root_.string());
+}
+
+TEST_F(LocalStoreTest, SurvivesReopening) {
+  ASSERT_TRUE(open()->put("a/b", "x").ok());
+  EXPECT_EQ(*open()->get("a/b"), "x");
+}
+
+TEST_F(LocalStoreTest, LeavesNoTemporaryFilesAndNoEmptyFolders) {
+  auto store = open();
+  ASSERT_TRUE(store->put("a/b/c", "x").ok());
+  ASSERT_TRUE(store->put("a/d", "x").ok());
+  EXPECT_FALSE(store->put_if_absent("a/d", "y").ok());
+  EXPECT_TRUE(fs::is_empty(root_ / ".quarry-tmp"));
+  ASSERT_TRUE(store->remove("a/b/c").ok());
+  EXPECT_FALSE(fs::exists(root_ / "a" / "b"));
+  EXPECT_TRUE(fs::exists(root_ / "a" / "d"));
+}
+
+TEST_F(LocalStoreTest, ClearsOldGarbageOnly) {
+  open();
+  write(root_ / ".quarry-tmp" / ".tmp-old", "torn");
+  write(root_ / ".quarry-tmp" / ".tmp-new", "in flight");
+  timespec hour_ago[2] = {{time(nullptr) - 3'600, 0}, {time(nullptr) - 3'600, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, (root_ / ".quarry-tmp" / ".tmp-old").c_str(), hour_ago, 0), 0);
+  open();
+  EXPECT_FALSE(fs::exists(root_ / ".quarry-tmp" / ".tmp-old"));
+  EXPECT_TRUE(fs::exists(root_ / ".quarry-tmp" / ".tmp-new"));
+}
+
+TEST_F(LocalStoreTest, ItsOwnFolderIsNoKey) {
+  auto store = open();
+  EXPECT_EQ(store->put(".quarry-tmp/x", "x").error().kind, ErrorKind::kBadRequest);
+  write(root_ / ".quarry-tmp" / "x", "x");
+  EXPECT_TRUE(store->list("", "", 10)->empty());
+  EXPECT_TRUE(store->list(".quarry-tmp/", "", 10)->empty());
+}
+
+TEST_F(LocalStoreTest, RefusesAKeyThatIsAFolder) {
+  auto store = open();
+  ASSERT_TRUE(store->put("a/b", "x").ok());
+  EXPECT_EQ(store->put("a", "x").error().kind, ErrorKind::kBadRequest);
+  EXPECT_EQ(store->put_if_absent("a", "x").error().kind, ErrorKind::kBadRequest);
+  EXPECT_EQ(store->put("a/b/c", "x").error().kind, ErrorKind::kBadRequest);
+  EXPECT_EQ(*store->get("a/b"), "x");
+}
+
+TEST_F(LocalStoreTest, DoesNotListLinksOrDevices) {
+  auto store = open();
+  ASSERT_TRUE(store->put("a/b", "x").ok());
+  fs::create_symlink("/etc/passwd", root_ / "a" / "link");
+  fs::create_directory_symlink("/etc", root_ / "dirlink");
+  ASSERT_EQ(mkfifo((root_ / "fifo").c_str(), 0600), 0);
+  EXPECT_EQ(store->list("", "", 10)->size(), 1u);
+}
+
+TEST(OpenLocalStore, NamesTheFolderItCannotMake) {
+  auto opened = open_local_store("/proc/nowhere/x");
+  ASSERT_FALSE(opened.ok());
+  EXPECT_NE(opened.error().message.find("/proc/nowhere"), std::string::npos) << opened.error().message;
+}
+
+TEST(CountingStore, Counts) {
+  auto memory = make_memory_store();
+  CountingStore store(*memory);
+  ASSERT_TRUE(store.put("a", "12345").ok());
+  ASSERT_TRUE(store.put_if_absent("b", "123").ok());
+  EXPECT_FALSE(store.put_if_absent("b", "1234567").ok());
+  EXPECT_TRUE(store.get("a").ok());
+  EXPECT_FALSE(store.get("absent").ok());
+  EXPECT_TRUE(store.get_range("a", 1, 2).ok());
+  EXPECT_TRUE(store.head("a").ok());
+  EXPECT_TRUE(store.list("", "", 10).ok());
+  EXPECT_TRUE(store.remove("a").ok());
+  StoreCounts counts = store.counts();
+  EXPECT_EQ(counts.puts, 3u);
+  EXPECT_EQ(counts.gets, 2u);
+  EXPECT_EQ(counts.range_gets, 1u);
+  EXPECT_EQ(counts.heads, 1u);
+  EXPECT_EQ(counts.lists, 1u);
+  EXPECT_EQ(counts.removes, 1u);
+  EXPECT_EQ(counts.bytes_read, 7u);
+  EXPECT_EQ(counts.bytes_written, 8u);
+  store.reset();
+  EXPECT_EQ(store.counts().puts, 0u);
+}
+
+TEST(FaultyStore, FailsBeforeWithoutEffectAndAfterWithEffect) {
+  auto memory = make_memory_store();
+  auto before = make_faulty_store(*memory, {.seed = 1, .fail_before = 1});
+  EXPECT_EQ(before->put("a", "x").error().kind, ErrorKind::kStorage);
+  EXPECT_EQ(before->get("a").error().kind, ErrorKind::kStorage);
+  EXPECT_EQ(memory->get("a").error().kind, ErrorKind::kNotFound);
+  auto after = make_faulty_store(*memory, {.seed = 1, .fail_after = 1});
+  EXPECT_EQ(after->put("a", "x").error().kind, ErrorKind::kStorage);
+  EXPECT_EQ(*after->get("a"), "x");
+}
+
+TEST(FaultyStore, RepeatsItsSeed) {
+  auto trace = [](uint64_t seed) {
+    auto memory = make_memory_store();
+    auto store = make_faulty_store(*memory, {.seed = seed, .fail_before = 0.5});
+    std::string out;
+    for (int i = 0; i < 64; ++i) out.push_back(store->put("a", "x").ok() ? '1' : '0');
+    return out;
+  };
+  EXPECT_EQ(trace(5), trace(5));
+  EXPECT_NE(trace(5), trace(6));
+}
+
+// Forwards to memory; fails as scripted.
+class ScriptedStore : public ObjectStore {
+ public:
+  Status put(std::string_view, std::string_view) override { return next(); }
+  Status put_if_absent(std::string_view key, std::string_view bytes) override {
+    if (write_then_fail_ && calls_++ == 0) {
+      (void)memory_->put(key, bytes);
+      return storage_error("connection reset");
+    }
+    Status status = next();
+    return status.ok() ? memory_->put_if_absent(key, bytes) : std::move(status);
+  }
+  Result<std::string> get(std::string_view key) override { return memory_->get(key); }
+  Result<std::string> get_range(std::string_view key, uint64_t o, uint64_t n) override { return memory_->get_range(key, o, n); }
+  Result<ObjectInfo> head(std::string_view key) override { return memory_->head(key); }
+  Result<std::vector<ObjectInfo>> list(std::string_view p, std::string_view a, size_t n) override { return memory_->list(p, a, n); }
+  Status remove(std::string_view key) override { return memory_->remove(key); }
+  std::string describe() const override { return "scripted"; }
+
+  Status next() {
+    ++calls_;
+    return error_ ? Status(*error_) : Status(Ok{});
+  }
+
+  std::unique_ptr<ObjectStore> memory_ = make_memory_store();
+  std::optional<Error> error_;
+  bool write_then_fail_ = false;
+  int calls_ = 0;
+};
+
+TEST(RetryingStore, GivesUpAfterItsAttempts) {
+  ScriptedStore inner;
+  inner.error_ = storage_error("down");
+  auto store = make_retrying_store(inner, 4, 10);
+  EXPECT_EQ(store->put("a", "x").error().message, "down");
+  EXPECT_EQ(inner.calls_, 4);
+}
+
+TEST(RetryingStore, DoesNotRetryWhatWillNotPass) {
+  ScriptedStore inner;
+  auto store = make_retrying_store(inner, 4, 10);
+  inner.error_ = bad_request("no");
+  EXPECT_FALSE(store->put("a", "x").ok());
+  EXPECT_EQ(inner.calls_, 1);
+  inner.error_ = errno_error("write", "f", ENOSPC);
+  EXPECT_FALSE(store->put("a", "x").ok());
+  EXPECT_EQ(inner.calls_, 2);
+}
+
+TEST(RetryingStore, RecognisesItsOwnWrite) {
+  ScriptedStore inner;
+  inner.write_then_fail_ = true;
+  auto store = make_retrying_store(inner, 4, 10);
+  EXPECT_TRUE(store->put_if_absent("a", "mine").ok());
+}
+
+TEST(RetryingStore, SeesThatAnotherWon) {
+  ScriptedStore inner;
+  ASSERT_TRUE(inner.memory_->put("a", "theirs").ok());
+  auto faulty = make_faulty_store(inner, {.seed = 3, .fail_before = 0.5});
+  auto store = make_retrying_store(*faulty, 50, 10);
+  EXPECT_EQ(store->put_if_absent("a", "mine").error().kind, ErrorKind::kAlreadyExists);
+}
+
+TEST(RetryingStore, SaysWhenTheOutcomeIsUnknown) {
+  ScriptedStore inner;
+  inner.error_ = storage_error("down");
+  auto store = make_retrying_store(inner, 2, 10);
+  EXPECT_EQ(store->put_if_absent("a", "x").error().details.at("outcome"), "unknown");
+}
+
+}  // namespace
+}  // namespace quarry::objects

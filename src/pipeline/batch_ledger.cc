@@ -1,0 +1,284 @@
+#include "pipeline/batch_ledger.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace quarry::pipeline {
+namespace {
+
+using catalog::ItemStatus;
+namespace kind = catalog::kind;
+
+std::string input_text(const Task& task, std::string_view name) {
+  const json::value* value = task.inputs.if_contains(name);
+  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+std::string_view failure_category(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kTimeout: return "timeout";
+    case ErrorKind::kStorage:
+    case ErrorKind::kUnavailable:
+    case ErrorKind::kTooManyRequests: return "infrastructure";
+    case ErrorKind::kCorruption: return "mvs_durability";
+    case ErrorKind::kValidation:
+    case ErrorKind::kBadRequest: return "validation";
+    default: return "pipeline";
+  }
+}
+
+void apply_mirrored(json::object& body, const std::vector<MirroredBlob>& mirrored) {
+  json::value* blobs = body.if_contains("blobs");
+  if (!blobs || !blobs->is_array()) return;
+  for (json::value& entry : blobs->get_array()) {
+    json::object* blob = entry.if_object();
+    const json::value* id = blob ? blob->if_contains("blob_id") : nullptr;
+    if (!id || !id->is_string()) continue;
+    for (const MirroredBlob& m : mirrored) {
+      if (m.blob_id != std::string_view(id->get_string())) continue;
+      json::value& storage = (*blob)["storage"];
+      if (!storage.is_object()) storage = json::object{};
+      storage.get_object()["key"] = m.key;
+      (*blob)["details"] = json::object{{"filename", m.filename}, {"size_bytes", m.size_bytes}, {"mime_type", m.mime_type}, {"hash", m.hash}};
+    }
+  }
+}
+
+void set_object_status(json::object& body, TaskStatus status, std::string_view error) {
+  body["status"] = to_string(status);
+  if (error.empty()) {
+    body.erase("error");
+  } else {
+    body["error"] = error;
+  }
+}
+
+void finish_object(json::object& body, const ItemRecord& record) {
+  apply_mirrored(body, record.mirrored);
+  std::string error;
+  if (!record.failures.empty())
+    if (const json::value* text = record.failures.front().if_contains("error"); text && text->is_string()) error = std::string(text->get_string());
+  TaskStatus status = record.failures.empty() ? TaskStatus::kCompleted : record.partial ? TaskStatus::kCompletedWithErrors : TaskStatus::kFailed;
+  set_object_status(body, status, error);
+}
+
+// False if the object is gone.
+Result<bool> update_object(catalog::Session& session, const catalog::Scope& scope, std::string_view object_id, TimestampUs now,
+                           const std::function<void(json::object&)>& change) {
+  auto object = session.get(kind::kObject, scope, object_id);
+  if (!object.ok()) {
+    if (object.error().kind == ErrorKind::kNotFound) return false;
+    return std::move(object).error();
+  }
+  change(object->body);
+  object->updated_at = now;
+  QUARRY_RETURN_IF_ERROR(session.replace(*object));
+  return true;
+}
+
+std::string outcome_text(TaskStatus status, const json::object& batch) {
+  int64_t failed = integer_member(batch, "failed_object_count");
+  switch (status) {
+    case TaskStatus::kCompleted: return "every object was processed";
+    case TaskStatus::kFailed: return fmt::format("none of the objects could be processed ({} failed)", failed);
+    default: return fmt::format("{} of the batch's items failed", failed);
+  }
+}
+
+}  // namespace
+
+BatchLedger::BatchLedger(catalog::Catalog& catalog, const Clock& clock, TaskControl& control, Task task, RetryPolicy retries)
+    : catalog_(catalog), clock_(clock), control_(control), task_(std::move(task)), retries_(retries),
+      tier_(static_cast<int>(std::max<int64_t>(1, integer_member(task_.inputs, "tier")))), batch_id_(input_text(task_, "batch_id")),
+      began_steady_us_(clock.steady_us()) {}
+
+void BatchLedger::warn(std::string warning) {
+  constexpr size_t kMaxWarnings = 20;
+  if (progress_.warnings.size() < kMaxWarnings) progress_.warnings.push_back(std::move(warning));
+}
+
+Status BatchLedger::in_lease(const Change& change) {
+  json::object stored;
+  auto done = with_retries(retries_, control_, [&] {
+    return catalog_.write([&](catalog::Session& session) -> Status {
+      QUARRY_ASSIGN_OR_RETURN(Task row, session.get_task_any(task_.task_id));
+      if (row.lease_owner != task_.lease_owner) return Error{ErrorKind::kConflict, fmt::format("task '{}' is run by another worker now", task_.task_id)};
+      QUARRY_ASSIGN_OR_RETURN(catalog::Resource batch, session.get(kind::kBatch, scope(), batch_id_));
+      row.updated_at = batch.updated_at = clock_.now_us();
+      QUARRY_RETURN_IF_ERROR(change(session, row, batch.body));
+      row.additional_data = task_progress(batch.body, tier_);
+      QUARRY_RETURN_IF_ERROR(session.update_task(row));
+      QUARRY_RETURN_IF_ERROR(session.replace(batch));
+      stored = std::move(batch.body);
+      return Ok{};
+    });
+  });
+  if (done.ok()) {
+    batch_body_ = std::move(stored);
+  } else if (done.error().kind == ErrorKind::kConflict) {
+    control_.lost = true;
+  }
+  return done;
+}
+
+Status BatchLedger::begin() {
+  catalog::ItemCounts counts;
+  QUARRY_RETURN_IF_ERROR(in_lease([&](catalog::Session& session, Task& row, json::object& batch) -> Status {
+    QUARRY_ASSIGN_OR_RETURN(counts, session.count_items(row.task_id));
+    begin_tier(batch, tier_, row.updated_at);
+    return Ok{};
+  }));
+  progress_ = read_progress(batch_body_, tier_);
+  progress_.items = counts;
+  return Ok{};
+}
+
+Status BatchLedger::mark_processing(const std::vector<std::string>& object_ids) {
+  auto done = with_retries(retries_, control_, [&] {
+    return catalog_.write([&](catalog::Session& session) -> Status {
+      for (const std::string& id : object_ids) {
+        auto shown = update_object(session, scope(), id, clock_.now_us(), [](json::object& body) { set_object_status(body, TaskStatus::kProcessing, ""); });
+        if (!shown.ok()) return std::move(shown).error();
+      }
+      return Ok{};
+    });
+  });
+  if (done.ok()) open_objects_.insert(object_ids.begin(), object_ids.end());
+  return done;
+}
+
+TierProgress BatchLedger::advanced(const GroupRecord& group) const {
+  TierProgress next = progress_;
+  for (const ItemRecord& record : group.items) {
+    if (next.items.pending > 0) --next.items.pending;
+    uint64_t& count = record.item.status == ItemStatus::kDone     ? next.items.done
+                      : record.item.status == ItemStatus::kFailed ? next.items.failed
+                                                                  : next.items.skipped;
+    ++count;
+  }
+  next.documents_written += group.documents_written;
+  next.documents_replaced += group.documents_replaced;
+  next.documents_deleted += group.documents_deleted;
+  ++next.commits;
+  double seconds = static_cast<double>(clock_.steady_us() - began_steady_us_) / 1e6;
+  if (seconds > 0) next.items_per_second = static_cast<double>(finished_here_ + group.items.size()) / seconds;
+  return next;
+}
+
+Result<std::vector<std::string>> BatchLedger::record(const GroupRecord& group) {
+  TierProgress next = advanced(group);
+  std::vector<std::string> vanished;
+  auto done = in_lease([&](catalog::Session& session, Task& row, json::object& batch) -> Status {
+    vanished.clear();
+    std::vector<catalog::WorkItem> items;
+    for (const ItemRecord& record : group.items) {
+      items.push_back(record.item);
+      for (const auto& [collection_id, documents] : record.written) {
+        std::vector<std::string> ids;
+        for (const std::string& id : documents) ids.push_back(collection_id + "/" + id);
+        for (const std::string& task_id : downstream_tasks(batch, tier_, collection_id)) QUARRY_RETURN_IF_ERROR(session.add_items(task_id, ids));
+      }
+      add_failures(batch, record.failures);
+      if (tier_ > 1 || record.item.status == ItemStatus::kSkipped) continue;
+      QUARRY_ASSIGN_OR_RETURN(bool there, update_object(session, scope(), record.object_id, row.updated_at,
+                                                        [&](json::object& body) { finish_object(body, record); }));
+      if (!there) vanished.push_back(record.object_id);
+    }
+    if (!vanished.empty()) return Error{ErrorKind::kNotFound, "objects were deleted meanwhile"};  // rolls back
+    QUARRY_RETURN_IF_ERROR(session.finish_items(row.task_id, items));
+    row.attempts = 1;  // what moves is not what kills its worker
+    write_progress(batch, tier_, next, row.updated_at);
+    return Ok{};
+  });
+  if (!done.ok() && !vanished.empty() && done.error().kind == ErrorKind::kNotFound) return vanished;
+  if (!done.ok()) return std::move(done).error();
+  progress_ = std::move(next);
+  finished_here_ += group.items.size();
+  for (const ItemRecord& record : group.items) open_objects_.erase(record.object_id);
+  return std::vector<std::string>{};
+}
+
+Status BatchLedger::start_next_tier(catalog::Session& session, json::object& batch, const Task& done) const {
+  Task next = done;
+  next.task_id = tier_task_id(batch, tier_ + 1);
+  next.status = TaskStatus::kPending;
+  next.error.clear();
+  next.lease_owner.clear();
+  next.lease_expires_at = 0;
+  next.attempts = 0;
+  next.created_at = next.updated_at = clock_.now_us();
+  next.inputs["tier"] = tier_ + 1;
+  const json::object* info = tier_info(batch, tier_ + 1);
+  next.inputs["collection_ids"] = info->at("collection_ids");
+  next.additional_data = task_progress(batch, tier_ + 1);
+  batch["task_id"] = next.task_id;
+  batch["current_tier"] = tier_ + 1;
+  auto present = session.get_task_any(next.task_id);
+  if (!present.ok()) return present.error().kind == ErrorKind::kNotFound ? session.enqueue(next) : Status(std::move(present).error());
+  next.created_at = present->created_at;  // a retry: the tier ran before
+  return session.update_task(next);
+}
+
+Status BatchLedger::finish() {
+  return in_lease([&](catalog::Session& session, Task& row, json::object& batch) -> Status {
+    QUARRY_ASSIGN_OR_RETURN(progress_.items, session.count_items(row.task_id));
+    row.status = status_of_items(progress_.items);
+    write_progress(batch, tier_, progress_, row.updated_at);
+    end_tier(batch, tier_, row.status, "", row.updated_at);
+    bool last = tier_ >= tier_count(batch) || (tier_ == 1 && row.status == TaskStatus::kFailed);
+    if (row.status == TaskStatus::kFailed) row.error = outcome_text(row.status, batch);
+    if (!last) return start_next_tier(session, batch, row);
+    TaskStatus status = status_of_tiers(batch);
+    if (tier_ < tier_count(batch)) status = TaskStatus::kFailed;
+    set_batch_status(batch, status, outcome_text(status, batch), row.updated_at);
+    batch["completed_at"] = format_timestamp(row.updated_at);
+    return Ok{};
+  });
+}
+
+Status BatchLedger::settle_objects(TaskStatus status, const std::string& error) {
+  std::vector<std::string> ids(open_objects_.begin(), open_objects_.end());
+  if (ids.empty()) return Ok{};
+  return with_retries(retries_, control_, [&] {
+    return catalog_.write([&](catalog::Session& session) -> Status {
+      for (const std::string& id : ids) {
+        auto settled = update_object(session, scope(), id, clock_.now_us(), [&](json::object& body) { set_object_status(body, status, error); });
+        if (!settled.ok()) return std::move(settled).error();
+      }
+      return Ok{};
+    });
+  });
+}
+
+Status BatchLedger::cancel() {
+  QUARRY_RETURN_IF_ERROR(settle_objects(TaskStatus::kPending, ""));
+  return in_lease([&](catalog::Session&, Task& row, json::object& batch) -> Status {
+    row.status = TaskStatus::kCanceled;
+    end_tier(batch, tier_, TaskStatus::kCanceled, "", row.updated_at);
+    set_batch_status(batch, TaskStatus::kCanceled, "canceled on request", row.updated_at);
+    return Ok{};
+  });
+}
+
+Status BatchLedger::fail(const Error& error) {
+  QUARRY_RETURN_IF_ERROR(settle_objects(TaskStatus::kFailed, error.message));
+  return in_lease([&](catalog::Session&, Task& row, json::object& batch) -> Status {
+    row.status = TaskStatus::kFailed;
+    row.error = error.message;
+    end_tier(batch, tier_, TaskStatus::kFailed, error.message, row.updated_at);
+    set_batch_status(batch, TaskStatus::kFailed, error.message, row.updated_at);
+    batch["failure_category"] = failure_category(error.kind);
+    return Ok{};
+  });
+}
+
+Status BatchLedger::hand_back() {
+  return in_lease([&](catalog::Session&, Task& row, json::object&) -> Status {
+    row.lease_expires_at = 0;  // whoever claims next takes it at once
+    row.attempts = std::max(0, row.attempts - 1);
+    return Ok{};
+  });
+}
+
+}  // namespace quarry::pipeline

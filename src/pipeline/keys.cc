@@ -1,0 +1,29 @@
+#include <fmt/format.h>
+
+#include "pipeline/pipeline.h"
+
+namespace quarry::pipeline {
+
+std::string blob_key(std::string_view internal_id, std::string_view namespace_id, std::string_view bucket_id, std::string_view object_id,
+                     std::string_view blob_id) {
+  return fmt::format("{}/{}/blobs/{}/{}/{}", internal_id, namespace_id, bucket_id, object_id, blob_id);
+}
+
+std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view collection_id) {
+  return fmt::format("{}/{}/{}", internal_id, namespace_id, collection_id);
+}
+
+mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id) {
+  mvs::TableSpec spec;
+  spec.table_id = collection.collection_id;
+  spec.prefix = table_prefix(internal_id, collection.namespace_id, collection.collection_id);
+  for (const CollectionVector& vector : collection.vectors) {
+    // A collection's body was checked when it was stored; a metric that is not known any more falls back to the default.
+    mvs::Metric metric = mvs::parse_metric(vector.metric).value_or(mvs::Metric::kCosine);
+    spec.vectors.push_back({vector.name, vector.feature_uri, vector.dimension, metric});
+  }
+  for (const auto& [name, field] : collection.output_schema.properties) spec.fields.push_back({name, field.type});
+  return spec;
+}
+
+}  // namespace quarry::pipeline

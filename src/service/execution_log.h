@@ -1,0 +1,48 @@
+// Records of retriever executions. They are kept in memory until a background flush writes them to the catalog, off the latency path; readers flush
+// first, so a record is visible as soon as its reply was sent. A crash loses at most the records since the last flush.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "service/service.h"
+
+namespace quarry::service {
+
+// The parent of executions without a retriever.
+inline constexpr std::string_view kAdhocParent = "adhoc";
+
+// Thread-safe.
+class ExecutionLog {
+ public:
+  explicit ExecutionLog(const Dependencies& deps) : state_(std::make_shared<State>()), deps_(deps) {}
+  ~ExecutionLog() { (void)flush(); }
+
+  // `record` is a resource of kind execution whose parent is a retriever or kAdhocParent.
+  void add(catalog::Resource record);
+  Status flush();
+
+  static constexpr size_t kKeepPerRetriever = 200;
+
+ private:
+  static constexpr size_t kFlushAt = 64;
+  static constexpr size_t kMaxPending = 4'096;  // past it the oldest are dropped
+  static constexpr int64_t kFlushEveryUs = 1'000'000;
+
+  // Shared with the flush that runs on the executor, which may outlive the log.
+  struct State {
+    std::mutex mutex;        // of the members below
+    std::mutex flush_mutex;  // one flush at a time; taken before `mutex`
+    std::vector<catalog::Resource> pending;
+    int64_t last_flush_us = 0;
+    bool scheduled = false;
+  };
+  static Status flush(State& state, catalog::Catalog& catalog, const Clock& clock);
+
+  std::shared_ptr<State> state_;
+  const Dependencies& deps_;
+};
+
+}  // namespace quarry::service
