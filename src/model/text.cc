@@ -56,7 +56,10 @@ icu::BreakIterator& word_breaker() {
   return *breaker;
 }
 
-bool is_word_rule(int32_t rule) { return rule >= UBRK_WORD_NUMBER && rule < UBRK_WORD_IDEO_LIMIT; }
+// ICU also calls a run of underscores a word.
+bool is_word(int32_t rule, std::string_view segment) {
+  return rule >= UBRK_WORD_NUMBER && rule < UBRK_WORD_IDEO_LIMIT && segment.find_first_not_of('_') != std::string_view::npos;
+}
 
 }  // namespace
 
@@ -81,7 +84,8 @@ std::vector<std::string> fold_words(std::string_view text) {
   if (U_FAILURE(status)) return words;
   int32_t start = breaker.first();
   for (int32_t end = breaker.next(); end != icu::BreakIterator::DONE; start = end, end = breaker.next()) {
-    if (is_word_rule(breaker.getRuleStatus())) words.push_back(fold_text(text.substr(static_cast<size_t>(start), static_cast<size_t>(end - start))));
+    std::string_view segment = text.substr(static_cast<size_t>(start), static_cast<size_t>(end - start));
+    if (is_word(breaker.getRuleStatus(), segment)) words.push_back(fold_text(segment));
   }
   return words;
 }

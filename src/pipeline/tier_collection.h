@@ -40,6 +40,7 @@ struct SourceLineage {
   Lineage parent;             // of the source document; for an object only the root fields are set
   std::string source_id;      // object or document
   std::string collection_id;  // of the source document; empty for an object
+  TimestampUs changed_at = 0; // when the source's content last changed
 };
 
 // Runs the extractor over one source and names what comes out: ids, lineage, passed-through fields, vectors under the table's columns.

@@ -27,6 +27,7 @@ Spread three_sigma(const RankedList& list) {
   for (const RankedHit& hit : list.hits) mean += hit.score / n;
   for (const RankedHit& hit : list.hits) squares += (hit.score - mean) * (hit.score - mean);
   double sigma = n > 1 ? std::sqrt(squares / (n - 1)) : 0;
+  if (sigma < 1e-9 * std::max(1.0, std::abs(mean))) sigma = 0;  // rounding, not spread
   return {mean - 3 * sigma, mean + 3 * sigma};
 }
 

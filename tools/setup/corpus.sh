@@ -2,16 +2,17 @@
 corpus_dir=$root/examples/corpus
 
 make_corpus() {
-  local want stamp=$corpus_dir/.stamp debs=$deps_dir/corpus-debs
+  local want packages stamp=$corpus_dir/.stamp debs=$deps_dir/corpus-debs
   want=$(digest_of "$root/examples/corpus.manifest.tsv" "$root/tools/corpus/fetch.py")
   if is_current "$stamp" "$want"; then
     note "present"
     return
   fi
-  # shellcheck disable=SC2046 -- a list of words
-  fetch_debs "$debs" $(python3 "$root/tools/corpus/fetch.py" --packages)
+  packages=$(/usr/bin/python3 -B "$root/tools/corpus/fetch.py" --packages)
+  # shellcheck disable=SC2086 -- a list of words
+  fetch_debs "$debs" $packages
   rm -rf "$corpus_dir.part"
-  note "$(python3 -B "$root/tools/corpus/fetch.py" "$debs" "$corpus_dir.part" | tee /dev/stderr | tail -n 1)"
+  note "$(/usr/bin/python3 -B "$root/tools/corpus/fetch.py" "$debs" "$corpus_dir.part" | tee /dev/stderr | tail -n 1)"
   echo "$want" >"$corpus_dir.part/.stamp"
   rm -rf "$corpus_dir"
   mv "$corpus_dir.part" "$corpus_dir"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Chooses the sample corpus by the rules of selection.json and writes examples/corpus.manifest.tsv.
 
-Run by hand when the rules change: select.py FOLDER_OF_DEBS. `take` keeps files at even distances of the sorted list, so that
+Run by hand when the rules change: choose.py FOLDER_OF_DEBS. `take` keeps files at even distances of the sorted list, so that
 nobody picks what searches well. Columns of the manifest: package, licence, path in the package, path in the corpus, sha256,
 bytes; a path that ends in .gz is stored unpacked.
 """

@@ -1,0 +1,276 @@
+#include "pipeline/batch_task.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace quarry::pipeline {
+namespace {
+
+constexpr size_t kMaxInFlight = 64;
+constexpr size_t kObjectPage = 256, kDocumentPage = 8192;
+constexpr int kSourceAttempts = 3;
+
+uint64_t document_bytes(const Document& document) {
+  uint64_t bytes = 256;
+  for (const DenseVector& vector : document.vectors) bytes += vector.values.size() * sizeof(float) + 32;
+  for (const auto& [name, value] : document.payload) bytes += name.size() + (value.is_string() ? value.get_string().size() : 64);
+  return bytes;
+}
+
+std::string input_text(const Task& task, std::string_view name) {
+  const json::value* value = task.inputs.if_contains(name);
+  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+}  // namespace
+
+BatchTask::BatchTask(const Shared& shared, TaskControl& control, Task task)
+    : shared_(shared), options_(shared.options), control_(control),
+      ledger_(*options_.catalog, *options_.clock, control, std::move(task), {options_.storage_attempts, options_.retry_delay_us}),
+      reader_(*options_.store, options_.fetcher, control, {kSourceAttempts, options_.retry_delay_us}),
+      place_{input_text(ledger_.task(), "internal_id"), ledger_.task().namespace_id, input_text(ledger_.task(), "bucket_id")},
+      group_(*options_.vectors, collections_, ledger_, *options_.clock, control, {options_.storage_attempts, options_.retry_delay_us}),
+      feed_(*options_.catalog, ledger_.task().task_id, ledger_.tier() == 1 ? kObjectPage : kDocumentPage) {}
+
+Status BatchTask::run() {
+  if (ledger_.task().cancel_requested) return ledger_.cancel();
+  if (ledger_.task().attempts > options_.max_attempts)
+    return ledger_.fail(Error{ErrorKind::kProcessing, fmt::format("was begun {} times in a row without finishing a single object; the last worker may have "
+                                                                  "been killed by one of them", ledger_.task().attempts - 1)});
+  auto prepared = prepare();
+  if (!prepared.ok()) return conclude(prepared);
+  auto ran = run_items();
+  drain();
+  if (ran.ok() && !control_.lost) ran = commit_if_due(true);
+  return conclude(ran);
+}
+
+Status BatchTask::conclude(const Status& ran) {
+  if (control_.lost) return Ok{};
+  if (!ran.ok()) {
+    if (control_.stopping) return ledger_.hand_back();
+    log_warn("a batch failed", {{"task_id", ledger_.task().task_id}, {"reason", ran.error().message}});
+    return ledger_.fail(ran.error());
+  }
+  if (control_.canceled) return ledger_.cancel();
+  if (control_.stopping) return ledger_.hand_back();
+  return ledger_.finish();
+}
+
+Status BatchTask::prepare() {
+  QUARRY_RETURN_IF_ERROR(ledger_.begin());
+  const json::value* dedup = ledger_.batch().if_contains("dedup_strategy");
+  skip_processed_ = dedup && dedup->is_string() && dedup->get_string() == "skip";
+  const json::object* info = tier_info(ledger_.batch(), ledger_.tier());
+  if (!info) return internal_error(fmt::format("batch has no tier {}", ledger_.tier()));
+  for (const std::string& id : string_list(*info, "collection_ids")) {
+    auto resource = options_.catalog->get(catalog::kind::kCollection, ledger_.scope(), id);
+    if (!resource.ok() && resource.error().kind == ErrorKind::kNotFound) {
+      ledger_.warn(fmt::format("collection '{}' was deleted after the batch was submitted", id));
+      continue;
+    }
+    if (!resource.ok()) return std::move(resource).error();
+    QUARRY_ASSIGN_OR_RETURN(TierCollection run, prepare_collection(resource->body, ledger_.scope(), place_.internal_id, *options_.vectors, shared_.bind));
+    collections_.push_back(std::move(run));
+  }
+  if (auto error = nothing_usable()) return std::move(*error);
+  demand_ = blob_demand(collections_);
+  return Ok{};
+}
+
+// When no collection can run there is no sense in failing object by object.
+std::optional<Error> BatchTask::nothing_usable() const {
+  if (collections_.empty()) return bad_request("the collections of this tier no longer exist");
+  for (const TierCollection& run : collections_)
+    if (!run.unusable) return std::nullopt;
+  return collections_.front().unusable;
+}
+
+Status BatchTask::run_items() {
+  while (!control_.halted()) {
+    QUARRY_RETURN_IF_ERROR(feed());
+    {
+      std::lock_guard lock(mutex_);
+      if (in_flight_ == 0 && results_.empty() && feed_.exhausted()) return Ok{};
+    }
+    QUARRY_RETURN_IF_ERROR(collect());
+    QUARRY_RETURN_IF_ERROR(commit_if_due(false));
+  }
+  return Ok{};
+}
+
+Status BatchTask::feed() {
+  for (;;) {
+    {
+      std::lock_guard lock(mutex_);
+      if (in_flight_ >= kMaxInFlight || result_bytes_ + group_.bytes() > 2 * options_.commit_bytes) return Ok{};
+    }
+    if (!feed_.has_loaded()) {
+      if (feed_.exhausted()) return Ok{};
+      QUARRY_RETURN_IF_ERROR(load_page());
+      if (!feed_.has_loaded()) return Ok{};
+    }
+    submit(feed_.pop());
+  }
+}
+
+Status BatchTask::load_page() {
+  QUARRY_ASSIGN_OR_RETURN(const auto* items, feed_.load());
+  if (ledger_.tier() > 1 || items->empty()) return Ok{};
+  std::vector<std::string> ids;
+  for (const catalog::WorkItem& item : *items) ids.push_back(item.item_id);
+  return ledger_.mark_processing(ids);
+}
+
+void BatchTask::submit(catalog::WorkItem item) {
+  {
+    std::lock_guard lock(mutex_);
+    ++in_flight_;
+  }
+  bool taken = shared_.extraction.submit([this, item = std::move(item)] {
+    ExtractedItem result = process(item);
+    std::lock_guard lock(mutex_);
+    if (!result.abandoned) {
+      result_bytes_ += result.bytes;
+      results_.push_back(std::move(result));
+    }
+    --in_flight_;
+    finished_.notify_one();  // under the lock: the task may go as soon as the count is seen to be zero
+  });
+  if (taken) return;
+  std::lock_guard lock(mutex_);
+  --in_flight_;
+  control_.stopping = true;  // the executor refuses only when the engine goes down
+}
+
+// Waits for results, at most until the open group is due.
+Status BatchTask::collect() {
+  std::vector<ExtractedItem> arrived;
+  {
+    std::unique_lock lock(mutex_);
+    finished_.wait_for(lock, std::chrono::milliseconds(100), [&] { return !results_.empty() || in_flight_ == 0; });
+    arrived.swap(results_);
+    result_bytes_ = 0;
+  }
+  for (ExtractedItem& item : arrived) {
+    group_.add(std::move(item));
+    QUARRY_RETURN_IF_ERROR(commit_if_due(false));
+  }
+  return Ok{};
+}
+
+Status BatchTask::commit_if_due(bool force) {
+  if (group_.empty()) return Ok{};
+  bool due = force || group_.documents() >= options_.commit_documents || group_.bytes() >= options_.commit_bytes ||
+             options_.clock->steady_us() - group_.opened_steady_us() >= options_.commit_interval_us;
+  return due ? group_.commit() : Status(Ok{});
+}
+
+// Afterwards no thread of the engine touches this task. What was finished on a halt joins the group.
+void BatchTask::drain() {
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, [&] { return in_flight_ == 0; });
+  for (ExtractedItem& item : results_) group_.add(std::move(item));
+  results_.clear();
+}
+
+ExtractedItem BatchTask::process(const catalog::WorkItem& item) const {
+  ExtractedItem out;
+  out.item_id = item.item_id;
+  out.position = item.position;
+  if (control_.halted()) {
+    out.abandoned = true;
+    return out;
+  }
+  if (ledger_.tier() == 1) {
+    process_object(out);
+  } else {
+    process_document(out);
+  }
+  return out;
+}
+
+void BatchTask::process_object(ExtractedItem& out) const {
+  out.source_id = out.object_id = out.item_id;
+  auto object = options_.catalog->get(catalog::kind::kObject, {ledger_.task().organization_id, ledger_.task().namespace_id}, out.item_id);
+  if (!object.ok()) {
+    out.skipped = object.error().kind == ErrorKind::kNotFound;
+    if (!out.skipped) out.failures.push_back({"", std::move(object).error()});
+    return;
+  }
+  auto blobs = parse_blobs(object->body);
+  ByteBudget::Share held(shared_.sources, blobs.ok() ? expected_bytes(*blobs, demand_) : 0);
+  auto source = reader_.read(object->body, place_, demand_);
+  if (!source.ok()) {
+    out.failures.push_back({"", std::move(source).error()});
+    return;
+  }
+  out.mirrored = source->mirrored;
+  SourceLineage lineage;
+  lineage.source_id = out.item_id;
+  lineage.parent.root_object_id = out.item_id;
+  lineage.parent.root_bucket_id = place_.bucket_id;
+  lineage.changed_at = content_changed_at(object->body);
+  extract_all(*source, lineage, source->item.fields, out);
+}
+
+void BatchTask::process_document(ExtractedItem& out) const {
+  size_t slash = out.item_id.find('/');
+  SourceLineage lineage;
+  lineage.collection_id = out.item_id.substr(0, slash);
+  lineage.source_id = slash == std::string::npos ? "" : out.item_id.substr(slash + 1);
+  out.source_id = lineage.source_id;
+  mvs::Projection projection;
+  projection.vectors = true;
+  auto found = options_.vectors->get(lineage.collection_id, {lineage.source_id}, projection);
+  if (!found.ok() && found.error().kind != ErrorKind::kNotFound) {
+    out.failures.push_back({"", std::move(found).error()});
+    return;
+  }
+  if (!found.ok() || found->empty()) {
+    out.skipped = true;
+    return;
+  }
+  const Document& document = found->front();
+  lineage.parent = document.lineage;
+  lineage.changed_at = document.updated_at;
+  out.object_id = document.lineage.root_object_id;
+  ReadObject source = read_document(document);
+  extract_all(source, lineage, source.item.fields, out);
+}
+
+bool BatchTask::up_to_date(const TierCollection& run, const std::string& source_id, TimestampUs changed_at) const {
+  mvs::Projection nothing;
+  nothing.payload = false;
+  auto found = options_.vectors->get(run.collection.collection_id, {derive_document_id(run.collection.collection_id, source_id, 0)}, nothing);
+  return found.ok() && !found->empty() && found->front().updated_at >= changed_at;
+}
+
+void BatchTask::extract_all(const ReadObject& source, const SourceLineage& lineage, const json::object& filterable, ExtractedItem& out) const {
+  for (size_t i = 0; i < collections_.size(); ++i) {
+    const TierCollection& run = collections_[i];
+    const CollectionSource& from = run.collection.source;
+    bool fed = lineage.collection_id.empty() || std::find(from.collection_ids.begin(), from.collection_ids.end(), lineage.collection_id) != from.collection_ids.end();
+    if (!fed) continue;
+    if (run.unusable) {
+      out.failures.push_back({run.collection.collection_id, *run.unusable});
+      continue;
+    }
+    if (!matches(from.filter, filterable)) {
+      out.outputs.push_back({i, {}});  // what an earlier run made of it goes
+      continue;
+    }
+    if (skip_processed_ && up_to_date(run, lineage.source_id, lineage.changed_at)) continue;
+    auto documents = make_documents(run, source, lineage, options_.extract, options_.clock->now_us());
+    if (!documents.ok()) {
+      out.failures.push_back({run.collection.collection_id, std::move(documents).error()});
+      continue;
+    }
+    out.documents += documents->size();
+    for (const Document& document : *documents) out.bytes += document_bytes(document);
+    out.outputs.push_back({i, std::move(documents).value()});
+  }
+}
+
+}  // namespace quarry::pipeline

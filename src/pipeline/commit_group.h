@@ -1,0 +1,76 @@
+// What a group of extracted items becomes: one write per collection, then one catalog transaction.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "mvs/mvs.h"
+#include "pipeline/batch_ledger.h"
+#include "pipeline/tier_collection.h"
+
+namespace quarry::pipeline {
+
+// One item after extraction.
+struct ExtractedItem {
+  std::string item_id;
+  int64_t position = 0;
+  std::string source_id;   // object or document
+  std::string object_id;   // the root object
+  bool skipped = false;    // the source is gone
+  bool abandoned = false;  // the task was halted before this item: it stays pending
+  std::vector<Failure> failures;
+  std::vector<MirroredBlob> mirrored;
+  // Per collection that was run, or whose source filter leaves the source out (then no documents): the source's rows become exactly these.
+  struct Output {
+    size_t collection = 0;  // index among the tier's
+    std::vector<Document> documents;
+  };
+  std::vector<Output> outputs;
+  uint64_t bytes = 0;
+  size_t documents = 0;
+};
+
+// Used by the one thread that runs the task; everything outlives it.
+//
+// Why the writes carry no Delta `txn`: after a crash the items that were not recorded come again, but grouped differently, so a group has no identity
+// that a version number could stand for, and skipping one as "committed before" could drop items that were not in it. Repeating is harmless instead:
+// document ids are derived from (collection, source, position) and each source's rows are replaced as a whole in one commit.
+class CommitGroup {
+ public:
+  CommitGroup(mvs::VectorStore& vectors, const std::vector<TierCollection>& collections, BatchLedger& ledger, const Clock& clock, TaskControl& control,
+              RetryPolicy retries)
+      : vectors_(vectors), collections_(collections), ledger_(ledger), clock_(clock), control_(control), retries_(retries) {}
+
+  void add(ExtractedItem item);
+  bool empty() const { return items_.empty(); }
+  size_t documents() const { return documents_; }
+  uint64_t bytes() const { return bytes_; }
+  int64_t opened_steady_us() const { return opened_steady_us_; }
+
+  // Writes, records, and is empty again. An error means that nothing of the group may be taken as done: the items stay pending.
+  Status commit();
+
+ private:
+  Status write_collection(size_t collection, GroupRecord& record);
+  Status write_one_by_one(size_t collection, GroupRecord& record);
+  Result<mvs::WriteResult> write(size_t collection, const std::vector<size_t>& items);
+  void count(const mvs::WriteResult& written, GroupRecord& record) const;
+  Status drop_descendants(size_t collection, const std::vector<size_t>& items);
+  Status record_items(GroupRecord& record);
+  ItemRecord make_record(const ExtractedItem& item) const;
+
+  mvs::VectorStore& vectors_;
+  const std::vector<TierCollection>& collections_;
+  BatchLedger& ledger_;
+  const Clock& clock_;
+  TaskControl& control_;
+  const RetryPolicy retries_;
+  std::vector<ExtractedItem> items_;
+  std::set<size_t> gone_;  // collections whose table was dropped while the task ran
+  size_t documents_ = 0;
+  uint64_t bytes_ = 0;
+  int64_t opened_steady_us_ = 0;
+};
+
+}  // namespace quarry::pipeline
