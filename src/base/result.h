@@ -124,10 +124,11 @@ namespace internal {
 #define QUARRY_CONCAT(a, b) QUARRY_CONCAT_INNER(a, b)
 
 // Return the error of `expr` (a Status or Result) from the enclosing function, if it has one.
-#define QUARRY_RETURN_IF_ERROR(expr)                            \
-  do {                                                          \
-    auto&& quarry_status_ = (expr);                             \
-    if (!quarry_status_.ok()) return std::move(quarry_status_).error(); \
+#define QUARRY_RETURN_IF_ERROR(expr) QUARRY_RETURN_IF_ERROR_IMPL(QUARRY_CONCAT(quarry_status_, __LINE__), expr)
+#define QUARRY_RETURN_IF_ERROR_IMPL(status, expr)       \
+  do {                                                  \
+    auto&& status = (expr);                             \
+    if (!status.ok()) return std::move(status).error(); \
   } while (false)
 
 // QUARRY_ASSIGN_OR_RETURN(auto x, f()): x is f()'s value, or its error is returned.

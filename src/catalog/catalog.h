@@ -93,8 +93,9 @@ class Session {
 
   virtual Status insert(const Resource& resource) = 0;  // kAlreadyExists: id or name taken
   virtual Result<Resource> get(std::string_view kind, const Scope& scope, std::string_view id) = 0;
-  // By id first, then by name (within `parent_id` if given).
-  virtual Result<Resource> find(std::string_view kind, const Scope& scope, std::string_view id_or_name) = 0;
+  // By id first, then by name. kBadRequest if several parents have one of that name and `parent_id` does not choose.
+  virtual Result<Resource> find(std::string_view kind, const Scope& scope, std::string_view id_or_name,
+                                std::optional<std::string_view> parent_id = std::nullopt) = 0;
   // Without scope: for the engine and for authentication only.
   virtual Result<Resource> get_any(std::string_view kind, std::string_view id) = 0;
   virtual Status replace(const Resource& resource) = 0;  // kConflict if revision moved; sets revision + 1

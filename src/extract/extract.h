@@ -53,6 +53,9 @@ class ModelRegistry {
   virtual std::vector<ModelInfo> list() const = 0;
 };
 
+// Remembers the most recently used texts' vectors, up to `max_bytes` in all; for queries, which repeat. Thread-safe.
+std::shared_ptr<const TextEmbedder> make_caching_embedder(std::shared_ptr<const TextEmbedder> inner, size_t max_bytes);
+
 inline constexpr std::string_view kDefaultTextOutput = "all_minilm_l6_v2_v1";
 
 // ---- decoding -------------------------------------------------------------------------------------------------------

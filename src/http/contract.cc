@@ -71,7 +71,11 @@ Result<std::shared_ptr<const Contract>> Contract::load_embedded() {
 
 Result<std::shared_ptr<const ContractDocument>> ContractDocument::parse(std::string_view text) {
   std::shared_ptr<ContractDocument> document(new ContractDocument(text));
-  QUARRY_RETURN_IF_ERROR(document->read());
+  try {
+    QUARRY_RETURN_IF_ERROR(document->read());
+  } catch (const std::exception& e) {
+    return malformed(e.what());
+  }
   return std::shared_ptr<const ContractDocument>(std::move(document));
 }
 
@@ -127,6 +131,14 @@ Result<const OperationSchemas*> ContractDocument::schemas(const Operation& opera
 }
 
 Result<OperationSchemas> ContractDocument::compile(const Operation& operation) const {
+  try {
+    return compile_unguarded(operation);
+  } catch (const std::exception& e) {
+    return malformed(operation.id + ": " + e.what());
+  }
+}
+
+Result<OperationSchemas> ContractDocument::compile_unguarded(const Operation& operation) const {
   OperationSchemas out;
   out.path.resize(operation.path_names.size());
   if (const json::value* parameters = operation.node->if_contains("parameters")) {

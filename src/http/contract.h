@@ -57,6 +57,7 @@ class ContractDocument final : public Contract {
   Status read();
   Status read_operation(Method method, std::string_view path, const json::object& node);
   Result<OperationSchemas> compile(const Operation& operation) const;
+  Result<OperationSchemas> compile_unguarded(const Operation& operation) const;
 
   struct Lazy {
     std::once_flag once;
@@ -65,7 +66,7 @@ class ContractDocument final : public Contract {
 
   std::string_view text_;
   json::monotonic_resource memory_;
-  json::value root_;
+  json::value root_ = json::value(json::storage_ptr(&memory_));
   std::vector<Operation> operations_;
   Router router_;
   mutable std::unique_ptr<SchemaSet> set_;

@@ -75,10 +75,11 @@ Status check(json::object& out, const std::vector<Parameter>& parameters, json::
     }
     Status status = validate_value(*parameter.schema, *value, "query");
     if (status.ok()) continue;
-    for (json::value& error : status.error().details.at("validation_errors").as_array()) {
-      json::array& location = error.as_object().at("location").as_array();
+    Error error = std::move(status).error();
+    for (json::value& item : error.details.at("validation_errors").as_array()) {
+      json::array& location = item.as_object().at("location").as_array();
       location.insert(location.begin() + 1, json::value(parameter.name));
-      errors.push_back(std::move(error));
+      errors.push_back(std::move(item));
     }
   }
   if (!errors.empty()) return make_validation_error(std::move(errors));

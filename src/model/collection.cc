@@ -178,6 +178,8 @@ json::object CollectionVector::to_json() const {
 }
 
 const CollectionVector* Collection::find_vector(std::string_view feature_uri) const {
+  for (const CollectionVector& vector : vectors)
+    if (vector.name == feature_uri) return &vector;
   auto wanted = parse_feature_uri(feature_uri);
   if (!wanted.ok()) return nullptr;
   const std::string canonical = wanted->to_string();

@@ -59,7 +59,7 @@ struct Collection {
   LifecycleState lifecycle = LifecycleState::kActive;
   bool enabled = true;
 
-  // By canonical URI, or by the alias ".../embedding" of an extractor's first output; null if there is none.
+  // By canonical URI, by the alias ".../embedding" of an extractor's first output, or by the column's name (own vectors); null if there is none.
   const CollectionVector* find_vector(std::string_view feature_uri) const;
 };
 

@@ -88,6 +88,19 @@ std::string outcome_text(TaskStatus status, const json::object& batch) {
 
 }  // namespace
 
+int unsettled_attempts(const Task& task) { return task.attempts - static_cast<int>(integer_member(task.inputs, kSettledAttempts)); }
+
+Status reopen_task(catalog::Session& session, Task present, const Task& next) {
+  present.status = TaskStatus::kPending;  // gives up the lease
+  present.error.clear();
+  present.cancel_requested = false;
+  present.inputs = next.inputs;
+  present.inputs[kSettledAttempts] = present.attempts;
+  present.additional_data = next.additional_data;
+  present.updated_at = next.updated_at;
+  return session.update_task(present);
+}
+
 BatchLedger::BatchLedger(catalog::Catalog& catalog, const Clock& clock, TaskControl& control, Task task, RetryPolicy retries)
     : catalog_(catalog), clock_(clock), control_(control), task_(std::move(task)), retries_(retries),
       tier_(static_cast<int>(std::max<int64_t>(1, integer_member(task_.inputs, "tier")))), batch_id_(input_text(task_, "batch_id")),
@@ -98,13 +111,25 @@ void BatchLedger::warn(std::string warning) {
   if (progress_.warnings.size() < kMaxWarnings) progress_.warnings.push_back(std::move(warning));
 }
 
+// The batch, or its whole namespace, was deleted while its task was queued or ran.
+static Status abandon(catalog::Session& session, Task row) {
+  row.status = TaskStatus::kCanceled;
+  row.error = "its batch was deleted";
+  return session.update_task(row);
+}
+
 Status BatchLedger::in_lease(const Change& change) {
   json::object stored;
+  bool gone = false;
   auto done = with_retries(retries_, control_, [&] {
     return catalog_.write([&](catalog::Session& session) -> Status {
       QUARRY_ASSIGN_OR_RETURN(Task row, session.get_task_any(task_.task_id));
       if (row.lease_owner != task_.lease_owner) return Error{ErrorKind::kConflict, fmt::format("task '{}' is run by another worker now", task_.task_id)};
-      QUARRY_ASSIGN_OR_RETURN(catalog::Resource batch, session.get(kind::kBatch, scope(), batch_id_));
+      auto found = session.get(kind::kBatch, scope(), batch_id_);
+      gone = !found.ok() && found.error().kind == ErrorKind::kNotFound;
+      if (gone) return abandon(session, std::move(row));
+      if (!found.ok()) return std::move(found).error();
+      catalog::Resource batch = std::move(found).value();
       row.updated_at = batch.updated_at = clock_.now_us();
       QUARRY_RETURN_IF_ERROR(change(session, row, batch.body));
       row.additional_data = task_progress(batch.body, tier_);
@@ -114,6 +139,10 @@ Status BatchLedger::in_lease(const Change& change) {
       return Ok{};
     });
   });
+  if (done.ok() && gone) {
+    control_.lost = true;
+    return not_found(fmt::format("batch '{}' was deleted", batch_id_));
+  }
   if (done.ok()) {
     batch_body_ = std::move(stored);
   } else if (done.error().kind == ErrorKind::kConflict) {
@@ -187,7 +216,7 @@ Result<std::vector<std::string>> BatchLedger::record(const GroupRecord& group) {
     }
     if (!vanished.empty()) return Error{ErrorKind::kNotFound, "objects were deleted meanwhile"};  // rolls back
     QUARRY_RETURN_IF_ERROR(session.finish_items(row.task_id, items));
-    row.attempts = 1;  // what moves is not what kills its worker
+    row.inputs[kSettledAttempts] = row.attempts;  // what moves is not what kills its worker
     write_progress(batch, tier_, next, row.updated_at);
     return Ok{};
   });
@@ -207,6 +236,7 @@ Status BatchLedger::start_next_tier(catalog::Session& session, json::object& bat
   next.lease_owner.clear();
   next.lease_expires_at = 0;
   next.attempts = 0;
+  next.inputs.erase(kSettledAttempts);
   next.created_at = next.updated_at = clock_.now_us();
   next.inputs["tier"] = tier_ + 1;
   const json::object* info = tier_info(batch, tier_ + 1);
@@ -216,8 +246,7 @@ Status BatchLedger::start_next_tier(catalog::Session& session, json::object& bat
   batch["current_tier"] = tier_ + 1;
   auto present = session.get_task_any(next.task_id);
   if (!present.ok()) return present.error().kind == ErrorKind::kNotFound ? session.enqueue(next) : Status(std::move(present).error());
-  next.created_at = present->created_at;  // a retry: the tier ran before
-  return session.update_task(next);
+  return reopen_task(session, std::move(*present), next);  // a retry: the tier ran before
 }
 
 Status BatchLedger::finish() {
@@ -276,7 +305,7 @@ Status BatchLedger::fail(const Error& error) {
 Status BatchLedger::hand_back() {
   return in_lease([&](catalog::Session&, Task& row, json::object&) -> Status {
     row.lease_expires_at = 0;  // whoever claims next takes it at once
-    row.attempts = std::max(0, row.attempts - 1);
+    row.inputs[kSettledAttempts] = row.attempts;
     return Ok{};
   });
 }

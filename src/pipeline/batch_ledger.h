@@ -14,6 +14,13 @@
 
 namespace quarry::pipeline {
 
+// Task.inputs member: the attempts that ended well or moved something; those after it are what max_attempts counts.
+inline constexpr std::string_view kSettledAttempts = "settled_attempts";
+int unsettled_attempts(const Task& task);
+
+// Makes a task that has ended pending again, with the inputs and additional data of `next`.
+Status reopen_task(catalog::Session& session, Task present, const Task& next);
+
 // What one commit group did to one item.
 struct ItemRecord {
   catalog::WorkItem item;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "model/ids.h"
 
 namespace quarry::pipeline {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 constexpr size_t kMaxInFlight = 64;
 constexpr size_t kObjectPage = 256, kDocumentPage = 8192;
 constexpr int kSourceAttempts = 3;
+constexpr size_t kMaxGroupItems = 1024;
 
 uint64_t document_bytes(const Document& document) {
   uint64_t bytes = 256;
@@ -35,9 +37,9 @@ BatchTask::BatchTask(const Shared& shared, TaskControl& control, Task task)
 
 Status BatchTask::run() {
   if (ledger_.task().cancel_requested) return ledger_.cancel();
-  if (ledger_.task().attempts > options_.max_attempts)
+  if (unsettled_attempts(ledger_.task()) > options_.max_attempts)
     return ledger_.fail(Error{ErrorKind::kProcessing, fmt::format("was begun {} times in a row without finishing a single object; the last worker may have "
-                                                                  "been killed by one of them", ledger_.task().attempts - 1)});
+                                                                  "been killed by one of them", unsettled_attempts(ledger_.task()) - 1)});
   auto prepared = prepare();
   if (!prepared.ok()) return conclude(prepared);
   auto ran = run_items();
@@ -48,14 +50,13 @@ Status BatchTask::run() {
 
 Status BatchTask::conclude(const Status& ran) {
   if (control_.lost) return Ok{};
+  if (control_.canceled) return ledger_.cancel();
   if (!ran.ok()) {
     if (control_.stopping) return ledger_.hand_back();
     log_warn("a batch failed", {{"task_id", ledger_.task().task_id}, {"reason", ran.error().message}});
     return ledger_.fail(ran.error());
   }
-  if (control_.canceled) return ledger_.cancel();
-  if (control_.stopping) return ledger_.hand_back();
-  return ledger_.finish();
+  return control_.stopping ? ledger_.hand_back() : ledger_.finish();
 }
 
 Status BatchTask::prepare() {
@@ -116,7 +117,12 @@ Status BatchTask::feed() {
 }
 
 Status BatchTask::load_page() {
-  QUARRY_ASSIGN_OR_RETURN(const auto* items, feed_.load());
+  size_t open = group_.items();
+  {
+    std::lock_guard lock(mutex_);
+    open += in_flight_ + results_.size();
+  }
+  QUARRY_ASSIGN_OR_RETURN(const auto* items, feed_.load(open));
   if (ledger_.tier() > 1 || items->empty()) return Ok{};
   std::vector<std::string> ids;
   for (const catalog::WorkItem& item : *items) ids.push_back(item.item_id);
@@ -162,7 +168,7 @@ Status BatchTask::collect() {
 
 Status BatchTask::commit_if_due(bool force) {
   if (group_.empty()) return Ok{};
-  bool due = force || group_.documents() >= options_.commit_documents || group_.bytes() >= options_.commit_bytes ||
+  bool due = force || group_.documents() >= options_.commit_documents || group_.bytes() >= options_.commit_bytes || group_.items() >= kMaxGroupItems ||
              options_.clock->steady_us() - group_.opened_steady_us() >= options_.commit_interval_us;
   return due ? group_.commit() : Status(Ok{});
 }
@@ -183,10 +189,15 @@ ExtractedItem BatchTask::process(const catalog::WorkItem& item) const {
     out.abandoned = true;
     return out;
   }
-  if (ledger_.tier() == 1) {
-    process_object(out);
-  } else {
-    process_document(out);
+  try {
+    if (ledger_.tier() == 1) {
+      process_object(out);
+    } else {
+      process_document(out);
+    }
+  } catch (const std::exception& e) {  // out of memory, or JSON of an unexpected shape: costs this item only
+    out.outputs.clear();
+    out.failures.push_back({"", Error{ErrorKind::kProcessing, e.what()}});
   }
   return out;
 }

@@ -27,6 +27,9 @@ class BatchTask {
     const BindExtractor& bind;
   };
   BatchTask(const Shared& shared, TaskControl& control, Task task);
+  ~BatchTask() { drain(); }
+  BatchTask(const BatchTask&) = delete;
+  BatchTask& operator=(const BatchTask&) = delete;
 
   // Runs to an outcome that is in the catalog when it returns; an error means that not even that could be written (the lease will run out).
   Status run();

@@ -44,6 +44,7 @@ class CommitGroup {
 
   void add(ExtractedItem item);
   bool empty() const { return items_.empty(); }
+  size_t items() const { return items_.size(); }
   size_t documents() const { return documents_; }
   uint64_t bytes() const { return bytes_; }
   int64_t opened_steady_us() const { return opened_steady_us_; }

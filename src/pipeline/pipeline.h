@@ -1,7 +1,7 @@
 // Background work: claims tasks, runs their steps, publishes once.
 #pragma once
 
-#include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -34,6 +34,8 @@ struct Options {
   int max_attempts = 5;              // claims in a row without a commit, after which a task is taken to kill its worker
   int storage_attempts = 6;          // tries of one commit, with exponential back-off from retry_delay_us
   int64_t retry_delay_us = 250'000;
+  // How a collection's extractor is made; empty: from the catalogue of extract/, with the models of `extract`.
+  std::function<Result<std::shared_ptr<const extract::BoundExtractor>>(const ExtractorConfig&)> bind;
 };
 
 // One task is claimed by one worker with a lease that is extended while it runs. Objects are extracted in parallel; documents go to the store in
@@ -103,6 +105,7 @@ mvs::TableSpec table_spec(const Collection& collection, std::string_view interna
 Status attach_all_tables(catalog::Catalog& catalog, mvs::VectorStore& vectors);
 
 // Removes what was made from these objects, in every collection of the namespace and at every tier. Idempotent.
-Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope, const std::vector<std::string>& object_ids);
+Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope, std::string_view internal_id,
+                               const std::vector<std::string>& object_ids);
 
 }  // namespace quarry::pipeline

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "catalog/catalog.h"
 #include "extract/extract.h"
 #include "model/collection.h"
 #include "mvs/mvs.h"

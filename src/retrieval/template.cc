@@ -139,6 +139,22 @@ const json::value* step_into(const json::value* v, const std::string& step) {
   return error == std::errc() && end == step.data() + step.size() && index < list->size() ? &(*list)[index] : nullptr;
 }
 
+bool is_dynamic(const json::object& o) {
+  const json::value* type = o.if_contains("type");
+  const json::value* field = o.if_contains("field");
+  return o.size() == 2 && type != nullptr && field != nullptr && type->is_string() && type->get_string() == "dynamic" && field->is_string();
+}
+
+bool holds_template_within(const json::value& value, int depth) {
+  if (depth > kMaxDepth) return true;
+  if (value.is_string()) return has_template(value.get_string());
+  if (const json::array* list = value.if_array())
+    return std::any_of(list->begin(), list->end(), [&](const json::value& item) { return holds_template_within(item, depth + 1); });
+  const json::object* o = value.if_object();
+  if (o == nullptr) return false;
+  return is_dynamic(*o) || std::any_of(o->begin(), o->end(), [&](const auto& member) { return holds_template_within(member.value(), depth + 1); });
+}
+
 class TemplateBinder {
  public:
   explicit TemplateBinder(const TemplateScope* scope) : scope_(scope) {}
@@ -163,12 +179,6 @@ class TemplateBinder {
     Status status = walk(value, at, depth + 1);
     at.pop_back();
     return status;
-  }
-
-  static bool is_dynamic(const json::object& o) {
-    const json::value* type = o.if_contains("type");
-    const json::value* field = o.if_contains("field");
-    return o.size() == 2 && type != nullptr && field != nullptr && type->is_string() && type->get_string() == "dynamic" && field->is_string();
   }
 
   // "INPUT.x", "inputs.x" or the bare name of an input.
@@ -237,6 +247,8 @@ class TemplateBinder {
 }  // namespace
 
 bool has_template(std::string_view text) { return text.find("{{") != std::string_view::npos; }
+
+bool holds_template(const json::value& value) { return holds_template_within(value, 0); }
 
 Status check_templates(const json::value& value, const json::array& location) {
   json::array at = location;

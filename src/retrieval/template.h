@@ -20,6 +20,8 @@ struct TemplateScope {
 };
 
 bool has_template(std::string_view text);
+// Anywhere in `value`, {"type": "dynamic"} included. Deeper than 64 counts as true.
+bool holds_template(const json::value& value);
 
 // The form alone: 422 at `location` for an unfinished or unknown template; 501 for secrets, which are not built yet.
 Status check_templates(const json::value& value, const json::array& location);

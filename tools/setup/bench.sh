@@ -1,6 +1,8 @@
-# ./run bench [NAME] [--json FILE]: the benchmarks under bench/, each in its own process, printed as a table.
+# ./run bench [NAME ...] [--json FILE]: the benchmarks of bench/run.py on the release build.
 run_bench() {
   setup_all bench
-  build_preset release
-  exec "$venv_dir/bin/python" -B "$root/bench/bench.py" --bin "$root/build/release/bin" "$@"
+  setup_test_python
+  build_preset release all bench-model bench-upsert
+  export QUARRY_BIN=$root/build/release/bin
+  exec "$venv_dir/bin/python" -B "$root/bench/run.py" "$@"
 }

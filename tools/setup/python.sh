@@ -1,5 +1,7 @@
 # A private Python folder, .deps/venv. pip takes its index from the machine's own configuration.
-pip_install() { "$venv_dir/bin/python" -m pip --quiet install --disable-pip-version-check "$@"; }
+pip_install() {
+  "$venv_dir/bin/python" -m pip --quiet install --disable-pip-version-check -c "$root/tools/setup/constraints.txt" "$@"
+}
 
 make_venv() {
   local reqs=$root/tools/setup/requirements.txt model_reqs=$root/tools/setup/requirements-model.txt want stamp=$venv_dir/.base
@@ -24,7 +26,7 @@ add_test_packages() {
     note "present"
     return
   fi
-  pip_install -r "$reqs" -c "$root/tools/setup/requirements.txt"
+  pip_install -r "$reqs"
   echo "$want" >"$stamp"
   note "installed in .deps/venv"
 }

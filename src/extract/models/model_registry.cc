@@ -25,7 +25,7 @@ class FolderRegistry : public ModelRegistry {
 
   Result<std::shared_ptr<const TextEmbedder>> text_embedder(std::string_view name) override {
     for (const auto& entry : entries_)
-      if (entry->folder.output_name == name || entry->folder.name == name) return load(*entry);
+      if (!name.empty() && (entry->folder.output_name == name || entry->folder.name == name)) return load(*entry);
     return unknown(name);
   }
 

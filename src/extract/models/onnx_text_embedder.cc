@@ -25,7 +25,7 @@ Ort::SessionOptions session_options() {
   // Texts differ in length: an arena would keep the largest of every size it saw.
   options.DisableCpuMemArena();
   options.DisableMemPattern();
-  options.AddConfigEntry(kOrtSessionOptionsConfigUseDeviceAllocatorForInitializers, "1");
+  options.AddConfigEntry(kOrtSessionOptionsUseDeviceAllocatorForInitializers, "1");
   return options;
 }
 

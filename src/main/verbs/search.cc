@@ -51,7 +51,9 @@ void print_result(size_t rank, const json::value& r) {
 }  // namespace
 
 Result<json::value> search_text(Client& client, const std::string& text, size_t limit, std::vector<std::string> collections) {
-  if (collections.empty()) QUARRY_ASSIGN_OR_RETURN(collections, text_collections(client));
+  if (collections.empty()) {
+    QUARRY_ASSIGN_OR_RETURN(collections, text_collections(client));
+  }
   json::object query{{"input_mode", "text"}, {"value", "{{INPUT.query}}"}};
   json::object parameters{{"searches", json::array{{{"feature_uri", kTextFeature}, {"query", std::move(query)}, {"top_k", limit}}}}, {"final_top_k", limit}};
   json::object stage{{"stage_name", "search"}, {"stage_type", "filter"}, {"config", {{"stage_id", "feature_search"}, {"parameters", std::move(parameters)}}}};

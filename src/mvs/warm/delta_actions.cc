@@ -170,18 +170,6 @@ RemoveFile read_remove(Body& b) {
 
 SetTransaction read_txn(Body& b) { return {b.text("appId", true), b.integer("version", true), b.integer("lastUpdated")}; }
 
-// Nothing for a kind that Quarry skips. False if the body is bad.
-bool read_action(std::string_view kind, const json::object& object, std::vector<Action>& out) {
-  Body body(object);
-  if (kind == "add") out.emplace_back(read_add(body));
-  else if (kind == "remove") out.emplace_back(read_remove(body));
-  else if (kind == "metaData") out.emplace_back(read_metadata(body));
-  else if (kind == "protocol") out.emplace_back(read_protocol(body));
-  else if (kind == "txn") out.emplace_back(read_txn(body));
-  else if (kind == "commitInfo") out.emplace_back(CommitInfo{object});
-  return !body.bad();
-}
-
 bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~' || c == '/' || c == '=';
 }
@@ -195,10 +183,25 @@ int hex_digit(char c) {
 
 }  // namespace
 
+json::object action_to_json(const Action& action) {
+  return std::visit([](const auto& a) { return to_json(a); }, action);
+}
+
+bool action_from_json(std::string_view kind, const json::object& object, std::vector<Action>& out) {
+  Body body(object);
+  if (kind == "add") out.emplace_back(read_add(body));
+  else if (kind == "remove") out.emplace_back(read_remove(body));
+  else if (kind == "metaData") out.emplace_back(read_metadata(body));
+  else if (kind == "protocol") out.emplace_back(read_protocol(body));
+  else if (kind == "txn") out.emplace_back(read_txn(body));
+  else if (kind == "commitInfo") out.emplace_back(CommitInfo{object});
+  return !body.bad();
+}
+
 std::string encode_commit(const std::vector<Action>& actions) {
   std::string out;
   for (const auto& action : actions) {
-    out += json::serialize(std::visit([](const auto& a) { return to_json(a); }, action));
+    out += json::serialize(action_to_json(action));
     out += '\n';
   }
   return out;
@@ -218,7 +221,7 @@ Result<std::vector<Action>> decode_commit(std::string_view text, std::string_vie
     bool good = !ec && value.is_object();
     if (good)
       for (const auto& member : value.as_object())
-        if (member.value().is_object()) good = good && read_action(member.key(), member.value().as_object(), out);
+        if (member.value().is_object()) good = good && action_from_json(member.key(), member.value().as_object(), out);
     if (!good) return corruption(fmt::format("{}: line {} is not a Delta action", file, line_number));
   }
   return out;

@@ -74,6 +74,10 @@ std::string encode_commit(const std::vector<Action>& actions);
 // Actions Quarry has no use for (cdc, domainMetadata, sidecar) are skipped. kCorruption names `file` and the line.
 Result<std::vector<Action>> decode_commit(std::string_view text, std::string_view file);
 
+// {"<kind>": {...}} of one action, and back. False if the body is not a `kind`; kinds that are skipped add nothing.
+json::object action_to_json(const Action& action);
+bool action_from_json(std::string_view kind, const json::object& body, std::vector<Action>& out);
+
 // Ok if Quarry may read and write a table of this protocol; kStorage names the feature it lacks.
 Status check_protocol(const Protocol& protocol);
 

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
+#include "mvs/warm/json_text.h"
 #include "mvs/warm/parquet_file.h"
 
 namespace quarry::mvs {
@@ -37,6 +39,8 @@ std::optional<Bounds> bounds_of(const arrow::Array& a, Convert convert) {
   std::optional<int64_t> lo, hi;
   for (int64_t i = 0; i < array.length(); ++i) {
     if (array.IsNull(i)) continue;
+    if constexpr (std::is_same_v<Array, arrow::DoubleArray>)
+      if (!std::isfinite(array.Value(i))) return std::nullopt;  // only files of others hold such
     if (!lo || array.GetView(i) < array.GetView(*lo)) lo = i;
     if (!hi || array.GetView(*hi) < array.GetView(i)) hi = i;
   }
@@ -95,11 +99,10 @@ std::string file_stats(const TableSchema& schema, const arrow::RecordBatch& batc
 }
 
 std::string loosen_stats(const std::string& stats) {
-  boost::system::error_code ec;
-  json::value value = json::parse(stats, ec);
-  if (ec || !value.is_object()) return stats;
-  value.as_object()["tightBounds"] = false;
-  return json::serialize(value);
+  auto parsed = parse_object(stats);  // exact: a bound must not move
+  if (!parsed.ok()) return {};
+  (*parsed)["tightBounds"] = false;
+  return json::serialize(*parsed);
 }
 
 }  // namespace quarry::mvs

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
+
 namespace quarry::mvs {
 namespace {
 
@@ -56,13 +58,34 @@ bool is_utf8(std::string_view text) { return simdjson::validate_utf8(text.data()
 
 Status check_payload(const json::value& value, std::string_view where) { return check_at_depth(value, where, 1); }
 
-Result<json::object> parse_object(std::string_view text) {
+namespace {
+
+// The element is valid until this thread parses again.
+Result<simdjson::dom::object> parse_root(std::string_view text) {
   thread_local simdjson::dom::parser parser;
   simdjson::dom::element root;
   if (const auto error = parser.parse(text.data(), text.size()).get(root); error != simdjson::SUCCESS)
     return corruption(fmt::format("stored payload is not JSON: {}", simdjson::error_message(error)));
-  if (!root.is_object()) return corruption("stored payload is not a JSON object");
-  return to_boost(root).as_object();
+  simdjson::dom::object object;
+  if (root.get(object) != simdjson::SUCCESS) return corruption("stored payload is not a JSON object");
+  return object;
+}
+
+}  // namespace
+
+Result<json::object> parse_object(std::string_view text) {
+  QUARRY_ASSIGN_OR_RETURN(const auto root, parse_root(text));
+  json::object out;
+  for (auto member : root) out.emplace(member.key, to_boost(member.value));
+  return out;
+}
+
+Result<json::object> parse_members(std::string_view text, std::span<const std::string_view> names) {
+  QUARRY_ASSIGN_OR_RETURN(const auto root, parse_root(text));
+  json::object out;
+  for (auto member : root)
+    if (std::find(names.begin(), names.end(), member.key) != names.end()) out.emplace(member.key, to_boost(member.value));
+  return out;
 }
 
 }  // namespace quarry::mvs

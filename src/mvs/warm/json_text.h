@@ -1,6 +1,7 @@
 // JSON text of payloads, exact in both directions: a double comes back with the same bits, an integer as an integer.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,5 +19,7 @@ bool is_utf8(std::string_view text);
 
 // kCorruption if it is not a JSON object.
 Result<json::object> parse_object(std::string_view text);
+// Only the members with these names.
+Result<json::object> parse_members(std::string_view text, std::span<const std::string_view> names);
 
 }  // namespace quarry::mvs

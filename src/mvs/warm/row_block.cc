@@ -20,6 +20,7 @@ const T& as(const arrow::Array& array) {
 }
 
 json::value number_value(double d, ColumnKind kind) {
+  if (!std::isfinite(d)) return nullptr;  // only files of others hold such; JSON can't
   if (kind == ColumnKind::kNumber && d == std::floor(d) && std::abs(d) < kExactIntegers) return int64_t(d);
   return d;
 }
@@ -159,12 +160,10 @@ Result<json::object> RowBlock::payload(size_t row, const std::vector<std::string
   json::object out;
   const auto wanted = [&](std::string_view name) { return fields.empty() || std::find(fields.begin(), fields.end(), name) != fields.end(); };
   if (const auto text_of_row = rest(row); !text_of_row.empty()) {
-    auto parsed = parse_object(text_of_row);
+    const std::vector<std::string_view> names(fields.begin(), fields.end());
+    auto parsed = fields.empty() ? parse_object(text_of_row) : parse_members(text_of_row, names);
     if (!parsed.ok()) return std::move(parsed).error().with_context(fmt::format("document '{}'", document_id(row)));
-    if (fields.empty()) out = std::move(parsed).value();
-    else
-      for (auto& member : *parsed)
-        if (wanted(member.key())) out.emplace(member.key(), std::move(member.value()));
+    out = std::move(parsed).value();
   }
   for (size_t i = 0; i < arrays_.size(); ++i) {
     const Column& column = schema_->columns()[i];

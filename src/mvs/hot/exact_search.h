@@ -1,0 +1,28 @@
+// Exhaustive search of a snapshot: every live row that matches is scored with the canonical kernel.
+#pragma once
+
+#include "base/executor.h"
+#include "mvs/hot/snapshot.h"
+#include "mvs/mvs.h"
+
+namespace quarry::mvs {
+
+// One place in the order of results.
+struct ScoredRow {
+  float score = 0;
+  const SegmentView* view = nullptr;
+  uint32_t row = 0;
+};
+
+// Score descending, then document_id ascending: a total order.
+bool better(const ScoredRow& a, const ScoredRow& b);
+
+struct ExactResult {
+  std::vector<ScoredRow> rows;  // best first; they point into the snapshot
+  uint64_t rows_scored = 0;
+};
+
+// `request.vector` is valid for the vector column. kTimeout past request.deadline_us on `clock`.
+Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, Executor* executor, const Clock& clock);
+
+}  // namespace quarry::mvs

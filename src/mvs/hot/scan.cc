@@ -1,0 +1,234 @@
+#include "mvs/hot/scan.h"
+
+#include <algorithm>
+#include <mutex>
+#include <queue>
+
+#include "mvs/hot/column_filter.h"
+#include "mvs/hot/field_reader.h"
+
+namespace quarry::mvs {
+namespace {
+
+struct Row {
+  const SegmentView* view = nullptr;
+  uint32_t row = 0;
+
+  std::string_view id() const { return view->segment->block().document_id(row); }
+};
+
+struct SortedRow {
+  std::optional<json::value> key;  // nullopt: missing or null
+  Row row;
+};
+
+class SortOrder {
+ public:
+  explicit SortOrder(const SortSpec& spec) : spec_(spec) {}
+
+  bool operator()(const SortedRow& a, const SortedRow& b) const {
+    if (a.key.has_value() != b.key.has_value()) return a.key.has_value() == spec_.nulls_last;
+    if (a.key)
+      if (const int c = compare_json(*a.key, *b.key); c != 0) return spec_.descending ? c > 0 : c < 0;
+    return a.row.id() < b.row.id();
+  }
+
+ private:
+  const SortSpec& spec_;
+};
+
+// Walks each view's ids in order and merges them: pages in id order cost their own length, not the table's.
+class IdOrderCursor {
+ public:
+  IdOrderCursor(const Snapshot& snapshot, const std::vector<Bitmap>& rows, std::string_view after, bool descending) : rows_(rows), descending_(descending) {
+    for (size_t i = 0; i < snapshot.views.size(); ++i) {
+      const SegmentView& view = snapshot.views[i];
+      const auto& order = view.segment->id_order();
+      size_t at = 0;
+      if (!after.empty())
+        at = size_t(std::upper_bound(order.begin(), order.end(), after, [&](std::string_view id, uint32_t r) { return id < view.segment->block().document_id(r); }) -
+                    order.begin());
+      push(i, view, at);
+    }
+  }
+
+  std::optional<Row> next() {
+    if (heap_.empty()) return std::nullopt;
+    std::pop_heap(heap_.begin(), heap_.end(), Later{descending_});
+    const Head head = heap_.back();
+    heap_.pop_back();
+    push(head.view_index, *head.row.view, head.position + 1);
+    return head.row;
+  }
+
+ private:
+  struct Head {
+    Row row;
+    size_t view_index, position;
+  };
+  struct Later {
+    bool descending;
+    bool operator()(const Head& a, const Head& b) const { return descending ? a.row.id() < b.row.id() : b.row.id() < a.row.id(); }
+  };
+
+  // Puts the first wanted row at or after `position` on the heap.
+  void push(size_t view_index, const SegmentView& view, size_t position) {
+    const auto& order = view.segment->id_order();
+    for (; position < order.size(); ++position) {
+      const uint32_t row = order[descending_ ? order.size() - 1 - position : position];
+      if (!rows_[view_index].test(row)) continue;
+      heap_.push_back({{&view, row}, view_index, position});
+      std::push_heap(heap_.begin(), heap_.end(), Later{descending_});
+      return;
+    }
+  }
+
+  const std::vector<Bitmap>& rows_;
+  const bool descending_;
+  std::vector<Head> heap_;
+};
+
+// Up to the end of the page, and one more that tells whether there is more.
+size_t rows_needed(const ScanRequest& request) {
+  constexpr size_t kHalf = SIZE_MAX / 4;
+  return std::min(request.offset, kHalf) + std::min(request.limit, kHalf) + 1;
+}
+
+std::vector<Row> rows_in_id_order(const Snapshot& snapshot, const std::vector<Bitmap>& rows, const ScanRequest& request, bool descending) {
+  IdOrderCursor cursor(snapshot, rows, request.after_document_id, descending);
+  std::vector<Row> out;
+  const size_t wanted = rows_needed(request);
+  while (out.size() < wanted) {
+    const auto row = cursor.next();
+    if (!row) break;
+    out.push_back(*row);
+  }
+  return out;
+}
+
+Result<std::vector<Row>> rows_in_sort_order(const Snapshot& snapshot, const std::vector<Bitmap>& rows, const ScanRequest& request) {
+  std::vector<SortedRow> sorted;
+  Status status = Ok{};
+  for (size_t i = 0; i < snapshot.views.size(); ++i) {
+    const SegmentView& view = snapshot.views[i];
+    const FieldReader reader(*view.segment, request.sort->field);
+    rows[i].for_each([&](size_t row) {
+      if (!status.ok()) return;
+      auto value = reader.value(row);
+      if (!value.ok()) {
+        status = std::move(value).error();
+        return;
+      }
+      if (*value && (*value)->is_null()) value = std::optional<json::value>();
+      sorted.push_back({std::move(value).value(), {&view, uint32_t(row)}});
+    });
+  }
+  QUARRY_RETURN_IF_ERROR(status);
+  const size_t wanted = std::min(sorted.size(), rows_needed(request));
+  std::partial_sort(sorted.begin(), sorted.begin() + ptrdiff_t(wanted), sorted.end(), SortOrder(*request.sort));
+  std::vector<Row> out;
+  for (size_t i = 0; i < wanted; ++i) out.push_back(sorted[i].row);
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<Bitmap>> matching_rows(const Snapshot& snapshot, const Filter& filter, Executor* executor) {
+  std::vector<Bitmap> out(snapshot.views.size());
+  std::mutex mutex;
+  Status status = Ok{};
+  parallel_for(executor, out.size(), [&](size_t i) {
+    auto rows = filter_rows(filter, *snapshot.views[i].segment, snapshot.views[i].live_rows());
+    if (rows.ok()) {
+      out[i] = std::move(rows).value();
+    } else {
+      std::lock_guard lock(mutex);
+      status = std::move(rows).error();
+    }
+  });
+  QUARRY_RETURN_IF_ERROR(status);
+  return out;
+}
+
+Result<ScanResult> scan_snapshot(const Snapshot& snapshot, const ScanRequest& request, Executor* executor) {
+  if (!request.after_document_id.empty() && (request.sort || request.offset != 0))
+    return bad_request("a page after a document is in document_id order: it takes neither sort nor offset");
+  QUARRY_ASSIGN_OR_RETURN(const auto matching, matching_rows(snapshot, request.filter, executor));
+  ScanResult out;
+  out.version = snapshot.version;
+  if (request.with_total) {
+    out.total = 0;
+    for (const auto& rows : matching) *out.total += rows.count();
+  }
+  std::vector<Row> rows;
+  const bool by_id = !request.sort || request.sort->field.empty() || request.sort->field == kDocumentId;
+  if (by_id) {
+    rows = rows_in_id_order(snapshot, matching, request, request.sort && request.sort->descending);
+  } else {
+    QUARRY_ASSIGN_OR_RETURN(rows, rows_in_sort_order(snapshot, matching, request));
+  }
+  const size_t end = std::min(rows.size(), rows_needed(request) - 1);
+  out.has_more = rows.size() > end;
+  for (size_t i = request.offset; i < end; ++i) {
+    QUARRY_ASSIGN_OR_RETURN(auto document, rows[i].view->segment->block().document(rows[i].row, request.projection));
+    out.documents.push_back(std::move(document));
+  }
+  return out;
+}
+
+Result<uint64_t> count_rows(const Snapshot& snapshot, const Filter& filter, Executor* executor) {
+  if (filter.matches_all()) return snapshot.live_rows;
+  QUARRY_ASSIGN_OR_RETURN(const auto rows, matching_rows(snapshot, filter, executor));
+  uint64_t n = 0;
+  for (const auto& r : rows) n += r.count();
+  return n;
+}
+
+Result<std::vector<FacetValue>> facet_rows(const Snapshot& snapshot, const Filter& filter, const std::string& field, size_t limit) {
+  struct Less {
+    bool operator()(const json::value& a, const json::value& b) const { return compare_json(a, b) < 0; }
+  };
+  std::map<json::value, uint64_t, Less> counts;
+  Status status = Ok{};
+  for (const SegmentView& view : snapshot.views) {
+    QUARRY_ASSIGN_OR_RETURN(const Bitmap rows, filter_rows(filter, *view.segment, view.live_rows()));
+    const FieldReader reader(*view.segment, field);
+    rows.for_each([&](size_t row) {
+      if (!status.ok()) return;
+      auto value = reader.value(row);
+      if (!value.ok()) {
+        status = std::move(value).error();
+      } else if (*value && (*value)->is_array()) {
+        for (auto& element : (*value)->get_array())
+          if (!element.is_null()) ++counts[element];
+      } else if (*value && !(*value)->is_null()) {
+        ++counts[**value];
+      }
+    });
+    QUARRY_RETURN_IF_ERROR(status);
+  }
+  std::vector<FacetValue> out;
+  for (auto& [value, count] : counts) out.push_back({value, count});
+  std::stable_sort(out.begin(), out.end(), [](const FacetValue& a, const FacetValue& b) { return a.count > b.count; });
+  if (out.size() > limit) out.resize(limit);
+  return out;
+}
+
+Status visit_rows(const Snapshot& snapshot, const Filter& filter, const Projection& projection, const std::function<bool(const Document&)>& visit) {
+  bool go_on = true;
+  for (const SegmentView& view : snapshot.views) {
+    QUARRY_ASSIGN_OR_RETURN(const Bitmap rows, filter_rows(filter, *view.segment, view.live_rows()));
+    Status status = Ok{};
+    rows.for_each([&](size_t row) {
+      if (!go_on || !status.ok()) return;
+      auto document = view.segment->block().document(row, projection);
+      if (!document.ok()) status = std::move(document).error();
+      else go_on = visit(*document);
+    });
+    QUARRY_RETURN_IF_ERROR(status);
+    if (!go_on) break;
+  }
+  return Ok{};
+}
+
+}  // namespace quarry::mvs

@@ -1,0 +1,55 @@
+// One data file in memory: its rows as columns, and what is derived from them once.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "mvs/warm/deletion_vector.h"
+#include "mvs/warm/row_block.h"
+
+namespace quarry::mvs {
+
+// Immutable and thread-safe; what is derived lazily is derived once. Rows are physical: deleted ones are known to the snapshot, not here.
+class Segment {
+ public:
+  Segment(uint32_t uid, std::shared_ptr<const RowBlock> block);
+
+  uint32_t uid() const { return uid_; }  // unique in the table and ascending, never used again
+  const RowBlock& block() const { return *block_; }
+  const std::shared_ptr<const RowBlock>& shared_block() const { return block_; }
+  size_t rows() const { return block_->rows(); }
+
+  // norm() of each ordinal of the vector column at `column`, which exists.
+  const float* norms(int column) const { return norms_[size_t(column)].data(); }
+  // hash64 of each row's document_id.
+  const std::vector<uint64_t>& id_hashes() const { return id_hashes_; }
+
+  // Rows whose JSON column may hold the payload field of `column`: there, not in the column, is what was written.
+  const Bitmap& overridden(int column) const;
+  // hash64 of each row's source_id; 0 where it has none.
+  const std::vector<uint64_t>& source_hashes() const;
+  // Rows in ascending order of document_id.
+  const std::vector<uint32_t>& id_order() const;
+
+  uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct LazyBitmap {
+    std::once_flag once;
+    Bitmap bits;
+  };
+
+  const uint32_t uid_;
+  const std::shared_ptr<const RowBlock> block_;
+  std::vector<std::vector<float>> norms_;  // by column
+  std::vector<uint64_t> id_hashes_;
+  std::unique_ptr<LazyBitmap[]> overridden_;
+  mutable std::once_flag source_once_, order_once_;
+  mutable std::vector<uint64_t> source_hashes_;
+  mutable std::vector<uint32_t> id_order_;
+  mutable std::atomic<uint64_t> memory_bytes_{0};
+};
+
+}  // namespace quarry::mvs

@@ -1,0 +1,48 @@
+#include "mvs/hot/snapshot.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+
+namespace quarry::mvs {
+
+Bitmap SegmentView::live_rows() const {
+  Bitmap out(segment->rows(), true);
+  if (deleted != nullptr) out.subtract(*deleted);
+  return out;
+}
+
+const SegmentView* Snapshot::view(uint32_t segment_uid) const {
+  const auto it = std::lower_bound(views.begin(), views.end(), segment_uid, [](const SegmentView& v, uint32_t uid) { return v.segment->uid() < uid; });
+  return it != views.end() && it->segment->uid() == segment_uid ? &*it : nullptr;
+}
+
+bool Snapshot::is_live(RowRef ref) const {
+  const SegmentView* v = view(ref.segment);
+  return v != nullptr && v->is_live(ref.row);
+}
+
+std::optional<RowRef> Snapshot::find(std::string_view document_id) const {
+  RowRef found;
+  const bool there = ids.find(hash64(document_id), [&](RowRef ref) {
+    const SegmentView* v = view(ref.segment);
+    if (v == nullptr || !v->is_live(ref.row) || v->segment->block().document_id(ref.row) != document_id) return false;
+    found = ref;
+    return true;
+  });
+  return there ? std::optional(found) : std::nullopt;
+}
+
+uint64_t Snapshot::memory_bytes() const {
+  uint64_t bytes = ids.memory_bytes();
+  for (const auto& v : views) bytes += v.segment->memory_bytes() + (v.deleted ? v.deleted->memory_bytes() : 0);
+  return bytes;
+}
+
+void Snapshot::settle() {
+  std::erase_if(views, [](const SegmentView& v) { return v.live == 0; });
+  live_rows = 0;
+  for (const auto& v : views) live_rows += v.live;
+}
+
+}  // namespace quarry::mvs

@@ -1,0 +1,44 @@
+// What readers see: the live rows of one version of the table.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "mvs/hot/id_index.h"
+#include "mvs/hot/segment.h"
+#include "mvs/warm/delta_actions.h"
+
+namespace quarry::mvs {
+
+// A segment with the rows that are gone at this version.
+struct SegmentView {
+  std::shared_ptr<const Segment> segment;
+  std::shared_ptr<const AddFile> file;
+  std::shared_ptr<const Bitmap> deleted;  // null: none
+  size_t live = 0;
+
+  bool is_live(size_t row) const { return deleted == nullptr || !deleted->test(row); }
+  Bitmap live_rows() const;
+};
+
+// Immutable once published; readers share it and never lock.
+struct Snapshot {
+  int64_t version = -1;
+  std::shared_ptr<const TableSchema> schema;
+  std::vector<SegmentView> views;  // ascending by segment uid
+  IdIndex ids;
+  uint64_t live_rows = 0;
+
+  // nullptr: the segment is not part of this version.
+  const SegmentView* view(uint32_t segment_uid) const;
+  // The live row of a document.
+  std::optional<RowRef> find(std::string_view document_id) const;
+  bool is_live(RowRef ref) const;
+  uint64_t memory_bytes() const;
+  // Recomputes live_rows, drops views without live rows.
+  void settle();
+};
+
+}  // namespace quarry::mvs

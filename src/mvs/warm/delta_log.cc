@@ -1,0 +1,204 @@
+// Keys under <prefix>/_delta_log/: <version, 20 digits>.json, <version>.checkpoint.parquet (or .checkpoint.<part>.<parts>.parquet, written by
+// others), _last_checkpoint = {"version": v, "size": actions}.
+#include "mvs/warm/delta_log.h"
+
+#include <arrow/buffer.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "mvs/warm/checkpoint.h"
+#include "mvs/warm/parquet_file.h"
+
+namespace quarry::mvs {
+namespace {
+
+constexpr size_t kListPage = 1000;
+constexpr int kPutAttempts = 5;
+
+std::string dv_key(const std::string& path, const std::optional<DeletionVectorRef>& dv) {
+  if (!dv) return path;
+  return fmt::format("{}\n{}{}@{}", path, dv->storage_type, dv->path_or_inline, dv->offset.value_or(-1));
+}
+
+std::optional<int64_t> leading_version(std::string_view name) {
+  if (name.size() < 20) return std::nullopt;
+  int64_t version = 0;
+  const auto [end, ec] = std::from_chars(name.data(), name.data() + 20, version);
+  if (ec != std::errc() || end != name.data() + 20) return std::nullopt;
+  return version;
+}
+
+}  // namespace
+
+void LogState::apply(const std::vector<Action>& actions, int64_t new_version) {
+  for (const auto& action : actions)
+    if (const auto* remove = std::get_if<RemoveFile>(&action)) {
+      const auto it = files.find(remove->path);
+      if (it != files.end() && it->second->deletion_vector == remove->deletion_vector) files.erase(it);
+      tombstones[dv_key(remove->path, remove->deletion_vector)] = *remove;
+    }
+  for (const auto& action : actions) {
+    if (const auto* add = std::get_if<AddFile>(&action)) {
+      tombstones.erase(dv_key(add->path, add->deletion_vector));
+      files[add->path] = std::make_shared<const AddFile>(*add);
+    } else if (const auto* m = std::get_if<Metadata>(&action)) {
+      metadata = *m;
+    } else if (const auto* p = std::get_if<Protocol>(&action)) {
+      protocol = *p;
+    } else if (const auto* t = std::get_if<SetTransaction>(&action)) {
+      transactions[t->app_id] = *t;
+    }
+  }
+  version = new_version;
+}
+
+std::vector<Action> LogState::to_actions() const {
+  std::vector<Action> out{protocol, metadata};
+  for (const auto& [app, txn] : transactions) out.emplace_back(txn);
+  for (const auto& [key, tombstone] : tombstones) {
+    out.emplace_back(tombstone);
+    std::get<RemoveFile>(out.back()).data_change = false;
+  }
+  for (const auto& [path, file] : files) {
+    out.emplace_back(*file);
+    std::get<AddFile>(out.back()).data_change = false;
+  }
+  return out;
+}
+
+DeltaLog::DeltaLog(objects::ObjectStore& store, std::string prefix) : store_(store), folder_(std::move(prefix) + "/_delta_log/") {}
+
+std::string DeltaLog::commit_key(int64_t version) const { return fmt::format("{}{:020}.json", folder_, version); }
+std::string DeltaLog::checkpoint_key(int64_t version) const { return fmt::format("{}{:020}.checkpoint.parquet", folder_, version); }
+
+Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
+  Listing out;
+  std::string after = version > 0 ? fmt::format("{}{:020}", folder_, version) : folder_;
+  for (;;) {
+    QUARRY_ASSIGN_OR_RETURN(const auto page, store_.list(folder_, after, kListPage));
+    for (const auto& object : page) {
+      const auto name = std::string_view(object.key).substr(folder_.size());
+      const auto v = leading_version(name);
+      if (!v) continue;
+      const auto suffix = name.substr(20);
+      if (suffix == ".json") out.commits.insert(*v);
+      else if (suffix.starts_with(".checkpoint.") && suffix.ends_with(".parquet")) out.checkpoints[*v].push_back(object.key);
+    }
+    if (page.size() < kListPage) return out;
+    after = page.back().key;
+  }
+}
+
+Result<int64_t> DeltaLog::last_checkpoint() const {
+  const auto text = store_.get(folder_ + "_last_checkpoint");
+  if (!text.ok()) return text.error().kind == ErrorKind::kNotFound ? Result<int64_t>(-1) : Result<int64_t>(text.error());
+  boost::system::error_code ec;
+  const json::value value = json::parse(*text, ec);
+  if (ec || !value.is_object()) return -1;  // a hint only
+  const auto* version = value.as_object().if_contains("version");
+  return version != nullptr && version->is_int64() ? version->as_int64() : -1;
+}
+
+Result<LogState> DeltaLog::load() const {
+  QUARRY_ASSIGN_OR_RETURN(const int64_t hint, last_checkpoint());
+  QUARRY_ASSIGN_OR_RETURN(Listing listing, list_from(hint));
+  if (hint > 0 && !listing.checkpoints.contains(hint)) {
+    QUARRY_ASSIGN_OR_RETURN(listing, list_from(0));
+  }
+  if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
+  const int64_t newest = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
+  auto state = replay(listing, newest);
+  if (state.ok() || newest < 0) return state;
+  // The newest checkpoint is unreadable: an older one, or the log from its beginning, may still do.
+  QUARRY_ASSIGN_OR_RETURN(const Listing all, list_from(0));
+  for (auto it = all.checkpoints.rbegin(); it != all.checkpoints.rend(); ++it) {
+    if (it->first >= newest) continue;
+    if (auto older = replay(all, it->first); older.ok()) return older;
+  }
+  if (auto whole = replay(all, -1); whole.ok()) return whole;
+  return state;
+}
+
+Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint) const {
+  LogState state;
+  if (checkpoint >= 0) {
+    QUARRY_ASSIGN_OR_RETURN(state, load_checkpoint(checkpoint, listing.checkpoints.at(checkpoint)));
+  }
+  for (auto it = listing.commits.upper_bound(state.version); it != listing.commits.end(); ++it) {
+    if (*it != state.version + 1) return corruption(fmt::format("{} is missing", commit_key(state.version + 1)));
+    QUARRY_ASSIGN_OR_RETURN(const auto actions, read(*it));
+    state.apply(actions, *it);
+  }
+  if (state.metadata.schema_string.empty()) return corruption(fmt::format("the log at {} has no metaData", folder_));
+  return state;
+}
+
+Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<std::string>& keys) const {
+  LogState state;
+  for (const auto& key : keys) {
+    QUARRY_ASSIGN_OR_RETURN(std::string bytes, store_.get(key));
+    QUARRY_ASSIGN_OR_RETURN(const auto actions, decode_checkpoint(arrow::Buffer::FromString(std::move(bytes)), key));
+    state.apply(actions, version);
+  }
+  return state;
+}
+
+Result<std::vector<Action>> DeltaLog::read(int64_t version) const {
+  const std::string key = commit_key(version);
+  QUARRY_ASSIGN_OR_RETURN(const std::string text, store_.get(key));
+  return decode_commit(text, key);
+}
+
+Result<std::vector<LoggedCommit>> DeltaLog::read_after(int64_t version) const {
+  std::vector<LoggedCommit> out;
+  for (int64_t v = version + 1;; ++v) {
+    auto actions = read(v);
+    if (!actions.ok() && actions.error().kind == ErrorKind::kNotFound) return out;
+    if (!actions.ok()) return std::move(actions).error();
+    out.push_back({v, std::move(actions).value()});
+  }
+}
+
+Result<PutOutcome> DeltaLog::put(int64_t version, const std::string& text) const {
+  const std::string key = commit_key(version);
+  Error last;
+  for (int attempt = 0; attempt < kPutAttempts; ++attempt) {
+    auto put = store_.put_if_absent(key, text);
+    if (put.ok()) return PutOutcome::kCommitted;
+    last = std::move(put).error();
+    if (last.kind != ErrorKind::kStorage && last.kind != ErrorKind::kAlreadyExists) return last;
+    auto there = store_.get(key);
+    if (there.ok()) return *there == text ? PutOutcome::kCommitted : PutOutcome::kLost;
+    if (there.error().kind != ErrorKind::kNotFound) last = std::move(there).error();
+  }
+  return std::move(last).with_context(fmt::format("committing {}", key));
+}
+
+Status DeltaLog::write_checkpoint(const LogState& state) const {
+  const auto actions = state.to_actions();
+  QUARRY_ASSIGN_OR_RETURN(const auto bytes, encode_checkpoint(actions));
+  QUARRY_RETURN_IF_ERROR(store_.put(checkpoint_key(state.version), view(*bytes)));
+  return store_.put(folder_ + "_last_checkpoint", json::serialize(json::object{{"version", state.version}, {"size", actions.size()}}));
+}
+
+Status DeltaLog::clean(TimestampUs before_us) const {
+  QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, last_checkpoint());
+  if (checkpoint <= 0) return Ok{};
+  std::string after = folder_;
+  for (;;) {
+    QUARRY_ASSIGN_OR_RETURN(const auto page, store_.list(folder_, after, kListPage));
+    for (const auto& object : page) {
+      const auto version = leading_version(std::string_view(object.key).substr(folder_.size()));
+      // Ascending by version: the rest is newer.
+      if (!version) continue;
+      if (*version >= checkpoint || object.modified_at >= before_us) return Ok{};
+      QUARRY_RETURN_IF_ERROR(store_.remove(object.key));
+    }
+    if (page.size() < kListPage) return Ok{};
+    after = page.back().key;
+  }
+}
+
+}  // namespace quarry::mvs

@@ -1,0 +1,176 @@
+#include "pipeline/engine.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/metrics.h"
+
+namespace quarry::pipeline {
+namespace {
+
+constexpr size_t kExtractionQueue = 4096;
+
+prometheus::Counter& finished_tasks() {
+  static prometheus::Counter& counter = metrics::counter("quarry_pipeline_tasks_total", "Tasks that this process claimed and ran to an outcome");
+  return counter;
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::make(Options options) { return std::make_unique<EngineImpl>(std::move(options)); }
+
+EngineImpl::EngineImpl(Options options) : options_(std::move(options)), bind_(options_.bind), sources_(options_.source_bytes_in_flight) {
+  if (!bind_) bind_ = [models = options_.extract.models](const ExtractorConfig& config) { return bind_from_catalogue(config, *models); };
+}
+
+Status EngineImpl::start() {
+  {
+    std::lock_guard lock(mutex_);
+    QUARRY_CHECK(!started_);
+    started_ = true;
+  }
+  if (options_.exclusive) {
+    uint64_t freed = 0;
+    QUARRY_RETURN_IF_ERROR(options_.catalog->write([&](catalog::Session& session) -> Status {
+      QUARRY_ASSIGN_OR_RETURN(freed, session.release_leases());
+      return Ok{};
+    }));
+    if (freed > 0) log_info("taking up tasks that an earlier process left", {{"tasks", freed}});
+  }
+  extraction_ = std::make_unique<Executor>("extract", std::max<size_t>(1, options_.threads), kExtractionQueue);
+  for (size_t i = 0; i < std::max<size_t>(1, options_.concurrent_tasks); ++i) threads_.emplace_back([this] { work(); });
+  threads_.emplace_back([this] { beat(); });
+  return Ok{};
+}
+
+void EngineImpl::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+    for (auto& [owner, running] : running_) running->control.stopping = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  if (extraction_) extraction_->stop();
+}
+
+void EngineImpl::notify() {
+  {
+    std::lock_guard lock(mutex_);
+    ++notices_;
+  }
+  changed_.notify_all();
+}
+
+void EngineImpl::wait_for_work(uint64_t seen) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, std::chrono::microseconds(options_.poll_interval_us), [&] { return stopping_ || notices_ != seen; });
+}
+
+Result<std::optional<Task>> EngineImpl::claim() {
+  std::string owner;
+  {
+    std::lock_guard lock(mutex_);
+    owner = fmt::format("{}/{}", options_.worker_id, ++claims_);
+  }
+  std::optional<Task> task;
+  QUARRY_RETURN_IF_ERROR(options_.catalog->write([&](catalog::Session& session) -> Status {
+    QUARRY_ASSIGN_OR_RETURN(task, session.claim(owner, {std::string(kBatchTaskType)}, options_.lease_us, options_.clock->now_us()));
+    return Ok{};
+  }));
+  return task;
+}
+
+void EngineImpl::work() {
+  for (;;) {
+    uint64_t seen;
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_) return;
+      seen = notices_;
+    }
+    auto task = claim();
+    if (!task.ok()) log_warn("cannot claim tasks", {{"reason", task.error().message}});
+    if (task.ok() && task->has_value()) {
+      run(std::move(**task));
+    } else {
+      wait_for_work(seen);
+    }
+  }
+}
+
+void EngineImpl::run(Task task) {
+  auto running = std::make_shared<Running>();
+  running->task_id = task.task_id;
+  running->owner = task.lease_owner;
+  running->extended_steady_us = options_.clock->steady_us();
+  {
+    std::lock_guard lock(mutex_);
+    running->control.stopping = stopping_;
+    running_[running->owner] = running;
+  }
+  log_info("task begins", {{"task_id", task.task_id}, {"task_type", task.task_type}, {"attempt", task.attempts}});
+  Status outcome = Ok{};
+  try {
+    BatchTask batch({options_, *extraction_, sources_, bind_}, running->control, std::move(task));
+    outcome = batch.run();
+  } catch (const std::exception& e) {
+    outcome = internal_error(e.what());
+  }
+  if (!outcome.ok())
+    log_warn("a task's outcome could not be written; it is taken up again when its lease has run out",
+             {{"task_id", running->task_id}, {"reason", outcome.error().message}});
+  finished_tasks().Increment();
+  std::lock_guard lock(mutex_);
+  running_.erase(running->owner);
+  ++notices_;  // its next tier may be waiting
+  changed_.notify_all();
+}
+
+std::vector<std::shared_ptr<EngineImpl::Running>> EngineImpl::running() {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Running>> out;
+  for (const auto& [owner, running] : running_) out.push_back(running);
+  return out;
+}
+
+// Leases are extended even while the tasks are handed back: stop() may take as long as the longest extraction.
+void EngineImpl::beat() {
+  uint64_t seen = 0;
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      auto interval = std::chrono::microseconds(std::min<int64_t>(1'000'000, options_.lease_us / 4));
+      changed_.wait_for(lock, interval, [&] { return notices_ != seen || (stopping_ && running_.empty()); });
+      if (stopping_ && running_.empty()) return;
+      seen = notices_;
+    }
+    for (const auto& task : running()) check(*task);
+  }
+}
+
+void EngineImpl::check(Running& running) {
+  int64_t now = options_.clock->steady_us();
+  bool due = now - running.extended_steady_us >= options_.lease_us / 3;
+  Task seen;
+  auto look = [&](catalog::Session& session) -> Status {
+    if (due) {
+      QUARRY_ASSIGN_OR_RETURN(seen, session.extend_lease(running.task_id, running.owner, options_.lease_us, options_.clock->now_us()));
+    } else {
+      QUARRY_ASSIGN_OR_RETURN(seen, session.get_task_any(running.task_id));
+    }
+    return Ok{};
+  };
+  auto looked = due ? options_.catalog->write(look) : options_.catalog->read(look);
+  if (!looked.ok()) {
+    if (looked.error().kind == ErrorKind::kConflict || looked.error().kind == ErrorKind::kNotFound) running.control.lost = true;
+    return;  // anything else passes; the transactions of the task check the owner themselves
+  }
+  if (due) running.extended_steady_us = now;
+  if (seen.lease_owner != running.owner && !is_terminal(seen.status)) running.control.lost = true;
+  if (seen.cancel_requested) running.control.canceled = true;
+}
+
+}  // namespace quarry::pipeline

@@ -1,0 +1,97 @@
+#include "retrieval/row.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/clock.h"
+
+namespace quarry::retrieval {
+namespace {
+
+struct TextMember {
+  std::string_view name;
+  std::string Lineage::*member;
+};
+
+constexpr std::array<TextMember, 7> kLineage{{
+    {"root_object_id", &Lineage::root_object_id},
+    {"root_bucket_id", &Lineage::root_bucket_id},
+    {"source_type", &Lineage::source_type},
+    {"source_object_id", &Lineage::source_object_id},
+    {"source_collection_id", &Lineage::source_collection_id},
+    {"source_document_id", &Lineage::source_document_id},
+    {"lineage_path", &Lineage::lineage_path},
+}};
+
+constexpr std::array<std::string_view, 7> kOthers{"document_id", "collection_id", "score", "_source_tier", "created_at", "updated_at", "processing_tier"};
+
+const json::value* text_field(const std::string& text, json::value& scratch) {
+  if (text.empty()) return nullptr;
+  scratch = text;
+  return &scratch;
+}
+
+const json::value* own_member(const Row& row, std::string_view name, json::value& scratch) {
+  for (const TextMember& m : kLineage)
+    if (name == m.name) return text_field(row.document.lineage.*m.member, scratch);
+  if (name == "document_id") return text_field(row.document.document_id, scratch);
+  if (name == "collection_id") return row.collection == nullptr ? nullptr : text_field(row.collection->collection_id, scratch);
+  if (name == "_source_tier") return text_field(row.tier, scratch);
+  if (name == "score") {
+    scratch = row.score;
+  } else if (name == "processing_tier") {
+    scratch = row.document.lineage.processing_tier;
+  } else {
+    scratch = format_timestamp(name == "created_at" ? row.document.created_at : row.document.updated_at);
+  }
+  return &scratch;
+}
+
+bool all_match(const std::vector<Filter>& filters, const Row& row) {
+  return std::all_of(filters.begin(), filters.end(), [&](const Filter& f) { return matches_row(f, row); });
+}
+
+bool any_matches(const std::vector<Filter>& filters, const Row& row) {
+  return std::any_of(filters.begin(), filters.end(), [&](const Filter& f) { return matches_row(f, row); });
+}
+
+}  // namespace
+
+bool is_result_member(std::string_view name) {
+  return std::find(kOthers.begin(), kOthers.end(), name) != kOthers.end() ||
+         std::any_of(kLineage.begin(), kLineage.end(), [&](const TextMember& m) { return m.name == name; });
+}
+
+const json::value* row_field(const Row& row, std::string_view path, json::value& scratch) {
+  if (is_result_member(path)) return own_member(row, path, scratch);
+  return find_path(row.document.payload, path);
+}
+
+bool matches_row(const Filter& filter, const Row& row) {
+  switch (filter.kind) {
+    case Filter::Kind::kAnd: return all_match(filter.children, row);
+    case Filter::Kind::kOr: return any_matches(filter.children, row);
+    case Filter::Kind::kNot: return !any_matches(filter.children, row);
+    case Filter::Kind::kCondition: break;
+  }
+  if (!is_result_member(filter.field)) return matches(filter, row.document.payload);
+  json::value scratch;
+  return matches_condition(filter, row_field(row, filter.field, scratch));
+}
+
+bool ranks_before(const Row& a, const Row& b) {
+  if (a.score != b.score) return a.score > b.score;
+  if (int c = a.document.document_id.compare(b.document.document_id)) return c < 0;
+  return a.collection != nullptr && b.collection != nullptr && a.collection->collection_id < b.collection->collection_id;
+}
+
+void write_document_members(const Document& document, json::object& out) {
+  out["document_id"] = document.document_id;
+  for (const TextMember& m : kLineage)
+    if (!(document.lineage.*m.member).empty()) out[m.name] = document.lineage.*m.member;
+  out["processing_tier"] = document.lineage.processing_tier;
+  out["created_at"] = format_timestamp(document.created_at);
+  out["updated_at"] = format_timestamp(document.updated_at);
+}
+
+}  // namespace quarry::retrieval

@@ -1,0 +1,199 @@
+// Documents as replies show them.
+#include <fmt/format.h>
+
+#include <array>
+#include <set>
+
+#include "service/documents.h"
+#include "service/json_access.h"
+#include "service/resources.h"
+
+namespace quarry::service {
+namespace {
+
+constexpr int64_t kUrlLifetimeSeconds = 3'600;
+
+struct LineageMember {
+  std::string_view name;
+  std::string Lineage::*member;
+};
+constexpr std::array<LineageMember, 7> kLineage{{{"root_object_id", &Lineage::root_object_id},
+                                                 {"root_bucket_id", &Lineage::root_bucket_id},
+                                                 {"source_type", &Lineage::source_type},
+                                                 {"source_object_id", &Lineage::source_object_id},
+                                                 {"source_collection_id", &Lineage::source_collection_id},
+                                                 {"source_document_id", &Lineage::source_document_id},
+                                                 {"lineage_path", &Lineage::lineage_path}}};
+
+constexpr std::array<std::string_view, 10> kOwnMembers{"document_id", "collection_id", "internal_id", "processing_tier", "created_at",
+                                                       "updated_at",  "_internal",     "_source_tier", "document_blobs", "source_blobs"};
+
+std::string object_url(const Dependencies& deps, const Lineage& lineage) {
+  return fmt::format("{}/v1/buckets/{}/objects/{}", deps.public_url, lineage.root_bucket_id, lineage.root_object_id);
+}
+
+// A blob that the document came from, without the key under which its bytes lie.
+json::object show_blob(const RequestContext& context, const Dependencies& deps, const Lineage& lineage, const json::object& blob, bool presigned) {
+  json::object shown{{"field", string_member(blob, "property", "content")}, {"role", "source"}};
+  copy_members(shown, blob, {"type", "url", "filename", "size_bytes", "content_type"});
+  std::string_view key = string_member(blob, "key");
+  // Only what lies under the namespace's own prefix, whatever the payload says.
+  bool own = key.starts_with(fmt::format("{}/{}/", context.internal_id, context.namespace_id));
+  if (presigned && own) shown["presigned_url"] = presign(deps, "GET", key, kUrlLifetimeSeconds);
+  if (!shown.contains("url")) shown["url"] = shown.contains("presigned_url") ? shown["presigned_url"] : json::value(object_url(deps, lineage));
+  return shown;
+}
+
+void add_blobs(const RequestContext& context, const Dependencies& deps, const Document& document, bool presigned, json::object& shown) {
+  const json::array* blobs = array_member(document.payload, "source_blobs");
+  if (!blobs) return;
+  json::array out;
+  for (const auto& blob : *blobs)
+    if (blob.is_object()) out.push_back(show_blob(context, deps, document.lineage, blob.get_object(), presigned));
+  shown["document_blobs"] = std::move(out);
+}
+
+void add_source_url(const Dependencies& deps, const Document& document, json::object& shown) {
+  json::value* source = shown.if_contains("source");
+  if (!source || !source->is_object() || source->get_object().contains("url") || document.lineage.root_object_id.empty()) return;
+  source->get_object()["url"] = object_url(deps, document.lineage);
+}
+
+void add_vectors(const Document& document, bool names_only, json::object& shown) {
+  if (names_only) {
+    json::array names;
+    for (const auto& vector : document.vectors) names.emplace_back(vector.name);
+    shown["vector_names"] = std::move(names);
+    return;
+  }
+  json::object vectors;
+  for (const auto& vector : document.vectors) {
+    json::array values;
+    values.reserve(vector.values.size());
+    for (float v : vector.values) values.emplace_back(static_cast<double>(v));
+    vectors[vector.name] = std::move(values);
+  }
+  shown["vectors"] = std::move(vectors);
+}
+
+json::object lineage_json(const Document& document) {
+  json::object out;
+  for (const auto& m : kLineage)
+    if (!(document.lineage.*m.member).empty()) out[m.name == "lineage_path" ? "path" : m.name] = document.lineage.*m.member;
+  return out;
+}
+
+void set_path(json::object& to, std::string_view path, const json::value& value) {
+  json::object* level = &to;
+  for (size_t dot; (dot = path.find('.')) != std::string_view::npos; path.remove_prefix(dot + 1)) {
+    json::value& next = (*level)[path.substr(0, dot)];
+    if (!next.is_object()) next = json::object{};
+    level = &next.get_object();
+  }
+  (*level)[path] = value;
+}
+
+json::object selected(const json::object& shown, const std::vector<std::string>& select) {
+  json::object out;
+  copy_members(out, shown, {"document_id", "collection_id"});
+  for (const auto& path : select)
+    if (const json::value* value = find_path(shown, path)) set_path(out, path, *value);
+  copy_members(out, shown, {"vectors", "vector_names"});
+  return out;
+}
+
+std::vector<std::string> split_names(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    size_t comma = text.find(',');
+    if (comma != 0) out.emplace_back(text.substr(0, comma));
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  return out;
+}
+
+void read_vector_names(const json::value& value, ViewOptions& view) {
+  if (value.is_bool()) view.vector_names_only = value.get_bool();
+  if (value.is_array()) view.vector_names = strings_of(&value.get_array());
+  if (value.is_string()) {
+    std::string_view text = value.get_string();
+    if (text == "true" || text == "false") view.vector_names_only = text == "true";
+    else view.vector_names = split_names(text);
+  }
+}
+
+}  // namespace
+
+Result<ViewOptions> read_view_options(const json::object& body, const json::object& query) {
+  ViewOptions view;
+  auto flag = [&](std::string_view name) { return bool_member(body, name, bool_member(query, name)); };
+  view.presigned_urls = flag("return_presigned_urls");
+  view.vectors = flag("return_vectors");
+  const json::value* names = body.if_contains("return_vector_names");
+  if (!names) names = query.if_contains("return_vector_names");
+  if (names) read_vector_names(*names, view);
+  if (!view.vector_names.empty()) view.vectors = true;
+  if (view.vectors) view.vector_names_only = false;
+  view.select = strings_member(body, "select");
+  const json::array* expand = array_member(body, "expand");
+  if ((expand && !expand->empty()) || !string_member(query, "expand").empty()) return Error{ErrorKind::kNotImplemented, "'expand' is not built yet"};
+  return view;
+}
+
+mvs::Projection projection_of(const ViewOptions& view, const std::vector<std::string>& more_fields) {
+  mvs::Projection projection;
+  projection.vectors = view.vectors || view.vector_names_only;
+  projection.vector_names = view.vector_names;
+  if (view.select.empty()) return projection;
+  std::set<std::string> fields{"source", "source_blobs"};
+  for (const auto* paths : {&view.select, &more_fields})
+    for (const auto& path : *paths) {
+      fields.insert(path);  // a member whose name holds dots
+      fields.insert(path.substr(0, path.find('.')));
+    }
+  projection.fields.assign(fields.begin(), fields.end());
+  return projection;
+}
+
+json::object show_document(const RequestContext& context, const Dependencies& deps, const Collection& collection, const Document& document, const ViewOptions& view) {
+  json::object shown;
+  shown.reserve(document.payload.size() + 16);
+  shown["document_id"] = document.document_id;
+  shown["collection_id"] = collection.collection_id;
+  for (const auto& member : document.payload)
+    if (!is_reserved_member(member.key())) shown[member.key()] = member.value();
+  for (const auto& m : kLineage)
+    if (!(document.lineage.*m.member).empty()) shown[m.name] = document.lineage.*m.member;
+  shown["processing_tier"] = document.lineage.processing_tier;
+  shown["created_at"] = format_timestamp(document.created_at);
+  shown["updated_at"] = format_timestamp(document.updated_at);
+  add_source_url(deps, document, shown);
+  add_blobs(context, deps, document, view.presigned_urls, shown);
+  shown["_internal"] = json::object{{"namespace_id", context.namespace_id},
+                                    {"document_id", document.document_id},
+                                    {"collection_id", collection.collection_id},
+                                    {"created_at", shown["created_at"]},
+                                    {"updated_at", shown["updated_at"]},
+                                    {"lineage", lineage_json(document)}};
+  if (view.vectors || view.vector_names_only) add_vectors(document, view.vector_names_only, shown);
+  return view.select.empty() ? shown : selected(shown, view.select);
+}
+
+bool is_reserved_member(std::string_view name) {
+  return std::find(kOwnMembers.begin(), kOwnMembers.end(), name) != kOwnMembers.end() ||
+         std::any_of(kLineage.begin(), kLineage.end(), [&](const auto& m) { return m.name == name; });
+}
+
+Status check_reserved(const json::object& changes, const json::object* current) {
+  for (const auto& member : changes) {
+    std::string_view name = member.key();
+    std::string_view top = name.substr(0, name.find('.'));
+    if (!is_reserved_member(top)) continue;
+    const json::value* now = current ? current->if_contains(name) : nullptr;
+    if (now && *now == member.value()) continue;
+    return validation_error("reserved_field", {"body", name}, fmt::format("'{}' is kept by the system and cannot be written", name));
+  }
+  return Ok{};
+}
+
+}  // namespace quarry::service
