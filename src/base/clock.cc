@@ -40,6 +40,7 @@ bool eat(std::string_view s, size_t& pos, char c) {
   return true;
 }
 
+// What is finer than a microsecond is cut off.
 int64_t read_fraction_us(std::string_view s, size_t& pos) {
   int64_t us = 0, scale = kUsPerSecond / 10;
   while (pos < s.size() && s[pos] >= '0' && s[pos] <= '9') {
@@ -49,7 +50,7 @@ int64_t read_fraction_us(std::string_view s, size_t& pos) {
   return us;
 }
 
-// Offset from UTC in minutes: "Z", "+02:00", "-0730" or nothing.
+// Offset from UTC in minutes: "Z", "+02:00", "-0730", "+02" or nothing.
 bool read_offset(std::string_view s, size_t& pos, int& minutes) {
   minutes = 0;
   if (pos == s.size()) return true;
@@ -58,8 +59,8 @@ bool read_offset(std::string_view s, size_t& pos, int& minutes) {
   if (sign == 0) return false;
   ++pos;
   int hours = read_digits(s, pos, 2);
-  eat(s, pos, ':');
-  int mins = read_digits(s, pos, 2);
+  bool has_minutes = eat(s, pos, ':') || pos < s.size();
+  int mins = has_minutes ? read_digits(s, pos, 2) : 0;
   if (hours < 0 || hours > 23 || mins < 0 || mins > 59) return false;
   minutes = sign * (hours * 60 + mins);
   return pos == s.size();
@@ -104,7 +105,12 @@ Result<TimestampUs> parse_timestamp(std::string_view text) {
   int ss = 0;
   if (eat(text, pos, ':')) ss = read_digits(text, pos, 2);
   if (ss < 0 || ss > 60) return fail();
-  int64_t fraction = eat(text, pos, '.') ? read_fraction_us(text, pos) : 0;
+  int64_t fraction = 0;
+  if (eat(text, pos, '.')) {
+    size_t start = pos;
+    fraction = read_fraction_us(text, pos);
+    if (pos == start) return fail();
+  }
   int offset_minutes = 0;
   if (!read_offset(text, pos, offset_minutes)) return fail();
   return us + (int64_t(hh) * 3600 + mm * 60 + ss - offset_minutes * 60) * kUsPerSecond + fraction;

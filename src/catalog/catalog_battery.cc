@@ -1,4 +1,5 @@
 // What every catalog must do, run on SQLite and on PostgreSQL.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <soci/postgresql/soci-postgresql.h>
@@ -317,6 +318,7 @@ TEST_P(CatalogBattery, UpdatesWithRevisions) {
   stale.revision = 0;
   EXPECT_EQ(error_of(write([&](Session& s) { return s.replace(stale); })), ErrorKind::kConflict);
   stale.id = "bkt_none";
+  stale.name.clear();
   EXPECT_EQ(error_of(write([&](Session& s) { return s.replace(stale); })), ErrorKind::kNotFound);
 }
 

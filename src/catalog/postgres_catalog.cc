@@ -80,7 +80,9 @@ class PostgresCatalog : public Catalog {
  private:
   Result<std::unique_ptr<SqlConnection>> connect() {
     try {
-      return std::make_unique<SqlConnection>(soci::postgresql, connection_);
+      auto connection = std::make_unique<SqlConnection>(soci::postgresql, connection_);
+      connection->run("SET client_min_messages = warning");  // libpq prints notices on standard error
+      return connection;
     } catch (const std::exception& e) {
       return dialect_.classify(e).error;
     }

@@ -191,7 +191,9 @@ TEST(Filter, LimitsTheDepthOfValues) {
 
 TEST(Filter, HostilePatternIsLinear) {
   Filter f = filter_of(R"({"field":"s","operator":"regex","value":"(a+)+$"})");
-  json::object doc{{"s", std::string(100'000, 'a') + "b"}};
+  std::string text(100'000, 'a');
+  text.back() = 'b';
+  json::object doc{{"s", text}};
   EXPECT_FALSE(matches(f, doc));  // a backtracking engine would not return
 }
 

@@ -131,6 +131,7 @@ Status BatchLedger::in_lease(const Change& change) {
       if (!found.ok()) return std::move(found).error();
       catalog::Resource batch = std::move(found).value();
       row.updated_at = batch.updated_at = clock_.now_us();
+      if (row.cancel_requested) control_.canceled = true;
       QUARRY_RETURN_IF_ERROR(change(session, row, batch.body));
       row.additional_data = task_progress(batch.body, tier_);
       QUARRY_RETURN_IF_ERROR(session.update_task(row));

@@ -81,7 +81,7 @@ BlobDemand blob_demand(const std::vector<TierCollection>& collections) {
   BlobDemand demand;
   for (const TierCollection& run : collections) {
     const ExtractorConfig& config = run.collection.extractor;
-    for (const auto& [input, property] : config.input_mappings) demand.properties.insert(property);
+    for (const auto& [input, property] : config.input_mappings) demand.properties.insert(property.substr(0, property.find('.')));
     if (!config.input_mappings.empty()) continue;
     auto extractor = extract::find_extractor(config.name, config.version);
     if (!extractor.ok()) {

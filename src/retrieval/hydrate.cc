@@ -49,11 +49,7 @@ Status hydrate(std::vector<Row>& rows, StageRun& run) {
   Status status = read_targets(run, targets, [&](size_t i) { return read_shelf(shelves[i], *run.execution.env.vectors, rows, is_read); });
   run.deadline_us = deadline_us;
   QUARRY_RETURN_IF_ERROR(status);
-  std::vector<Row> kept;
-  kept.reserve(rows.size());
-  for (size_t i = 0; i < rows.size(); ++i)
-    if (is_read[i]) kept.push_back(std::move(rows[i]));
-  rows = std::move(kept);
+  keep_rows(rows, is_read);
   return Ok{};
 }
 

@@ -85,6 +85,16 @@ bool ranks_before(const Row& a, const Row& b) {
   return a.collection != nullptr && b.collection != nullptr && a.collection->collection_id < b.collection->collection_id;
 }
 
+void keep_rows(std::vector<Row>& rows, const std::vector<char>& keep) {
+  size_t kept = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!keep[i]) continue;
+    if (kept != i) rows[kept] = std::move(rows[i]);
+    ++kept;
+  }
+  rows.erase(rows.begin() + static_cast<ptrdiff_t>(kept), rows.end());
+}
+
 void write_document_members(const Document& document, json::object& out) {
   out["document_id"] = document.document_id;
   for (const TextMember& m : kLineage)

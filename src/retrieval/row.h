@@ -34,6 +34,9 @@ bool matches_row(const Filter& filter, const Row& row);
 // Score descending, then document_id ascending, then collection_id ascending.
 bool ranks_before(const Row& a, const Row& b);
 
+// Drops the rows whose flag is 0, without copying the others.
+void keep_rows(std::vector<Row>& rows, const std::vector<char>& keep);
+
 // The names of a result that payload members cannot take.
 bool is_result_member(std::string_view name);
 

@@ -44,6 +44,8 @@ Status Stage::normalize(json::object&, const json::array&) const { return Ok{}; 
 
 Status Stage::check(const json::object&, const json::array&) const { return Ok{}; }
 
+bool Stage::reads_store(const Execution& execution) const { return !execution.started; }
+
 Status Stage::bind(json::object& parameters, const TemplateScope& scope, const json::array& at) const {
   json::value wrapped(std::move(parameters));
   Status status = bind_templates(wrapped, scope, at);

@@ -85,7 +85,9 @@ class Stage {
   // What the schema cannot say. Called on stored parameters, where a string may still be a template, and on bound ones. 422, or 501 for what is not built.
   virtual Status check(const json::object& parameters, const json::array& at) const;
   virtual Status bind(json::object& parameters, const TemplateScope& scope, const json::array& at) const;
-  // Reads and replaces run.execution.rows. kTimeout only when run.deadline_us passed before anything was found.
+  // Whether it asks the store or a model when run now; such a stage is left out once the time budget is used up.
+  virtual bool reads_store(const Execution& execution) const;
+  // Reads and replaces run.execution.rows; on an error they are as they were. kTimeout only when run.deadline_us passed.
   virtual Status run(const json::object& parameters, StageRun& run) const = 0;
   virtual StageEstimate estimate(const json::object& parameters, const PlanState& state) const = 0;
 };

@@ -98,6 +98,21 @@ class FailureSettler {
 
 std::string_view tier_of(const Collection& collection) { return collection.lifecycle == LifecycleState::kCold ? "cold" : "active"; }
 
+Filter for_collection(const Filter& filter, const Collection& collection) {
+  if (filter.kind == Filter::Kind::kCondition) {
+    if (filter.field != "collection_id" && filter.field != "_source_tier" && filter.field != "score") return filter;
+    Row row;
+    row.collection = &collection;
+    row.tier = tier_of(collection);
+    Filter constant;
+    constant.kind = matches_row(filter, row) ? Filter::Kind::kAnd : Filter::Kind::kOr;  // of nothing: all, or none
+    return constant;
+  }
+  Filter out = filter;
+  for (Filter& child : out.children) child = for_collection(Filter(child), collection);
+  return out;
+}
+
 Result<std::vector<const Collection*>> target_collections(StageRun& run, const std::vector<std::string>& identifiers) {
   QUARRY_ASSIGN_OR_RETURN(std::vector<const Collection*> targets, narrowed(run, identifiers));
   if (targets.empty()) return bad_request("the retriever names no collection to read; set collection_identifiers");

@@ -13,6 +13,9 @@ std::string_view tier_of(const Collection& collection);
 // 400 when the retriever reads no collection at all.
 Result<std::vector<const Collection*>> target_collections(StageRun& run, const std::vector<std::string>& identifiers);
 
+// `filter` as the store of one collection can answer it: conditions on collection_id, _source_tier and score, which no table holds, become constants.
+Filter for_collection(const Filter& filter, const Collection& collection);
+
 // Runs read(i) for each of `targets` (repeats allowed), in parallel where there are several, and settles the failures: a collection whose storage
 // fails or is too slow is skipped with a warning ("Cold search failed for collection col_x: ...") and an entry in `degraded`; any other error is
 // returned. If nothing succeeds, the first failure is returned, unless it is the retriever's time budget that ran out: then the execution is marked

@@ -93,6 +93,7 @@ Result<Reply> create_key(const RequestContext& context, const Request& request, 
 
 Result<Reply> list_keys(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto user, find_user(context, deps, request.param("user_email")));
+  if (!context.may(kAdmin) && user.name != context.user_email) return Error{ErrorKind::kForbidden, "only an administrator sees the API keys of others"};
   bool with_revoked = bool_member(request.query, "include_revoked");
   json::array shown;
   QUARRY_RETURN_IF_ERROR(deps.catalog->read([&](catalog::Session& session) -> Status {

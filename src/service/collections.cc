@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "model/ids.h"
+#include "model/nearest_name.h"
 #include "service/binding.h"
 #include "service/collection_definition.h"
 #include "service/internals.h"
@@ -112,7 +113,9 @@ Status check_changes(const json::object& changes, const json::object& stored) {
     if (among(kFixed, name)) return bad_request(fmt::format("'{}' of a collection is fixed when it is created; clone the collection to change it", name));
     if (name == "tiering" || name == "document_schema" || name == "schema_validation")
       return Error{ErrorKind::kNotImplemented, fmt::format("'{}' of a collection is not built yet", name)};
-    return validation_error("extra_forbidden", {"body", name}, fmt::format("a collection has no member '{}' that could be changed; there are {}", name.substr(0, 100), fmt::join(kEditable, ", ")));
+    std::vector<std::string> known(std::begin(kEditable), std::end(kEditable));
+    return validation_error("unknown_field", {"body", name},
+                            fmt::format("a collection has no member '{}' that could be changed; did you mean '{}'?", name.substr(0, 100), nearest_name(name, known)));
   }
   if (const json::array* rules = array_member(changes, "tiering_rules")) return check_tiering_rules(*rules);
   return Ok{};

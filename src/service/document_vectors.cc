@@ -23,8 +23,6 @@ Error bad_element(const CollectionVector& column, size_t at, const json::value& 
 
 }  // namespace
 
-const CollectionVector* find_vector_column(const Collection& collection, std::string_view name) { return collection.find_vector(name); }
-
 Error unknown_vector(const Collection& collection, std::string_view name) {
   json::array known;
   std::string listed;
@@ -60,7 +58,7 @@ Result<std::vector<DenseVector>> parse_vectors(const Collection& collection, con
   std::vector<DenseVector> out;
   out.reserve(vectors.size());
   for (const auto& member : vectors) {
-    const CollectionVector* column = find_vector_column(collection, member.key());
+    const CollectionVector* column = collection.find_vector(member.key());
     if (!column) return unknown_vector(collection, member.key());
     QUARRY_RETURN_IF_ERROR(append_vector(*column, member.value(), out));
   }

@@ -32,7 +32,6 @@ Status check_reserved(const json::object& changes, const json::object* current);
 Result<std::vector<DenseVector>> parse_vectors(const Collection& collection, const json::object& vectors);
 // The same for one: appends to `out`.
 Status append_vector(const CollectionVector& column, const json::value& value, std::vector<DenseVector>& out);
-const CollectionVector* find_vector_column(const Collection& collection, std::string_view name);
 Error unknown_vector(const Collection& collection, std::string_view name);
 
 // kNotFound naming the document.

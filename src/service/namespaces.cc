@@ -98,7 +98,12 @@ Result<Reply> create_namespace(const RequestContext& context, const Request& req
   const json::object& body = request.object();
   std::string_view mode = string_member(body, "mode", "managed");
   if (mode != "managed" && mode != "standalone") return validation_error("enum", {"body", "mode"}, "mode is 'managed' or 'standalone'");
-  if (mode == "standalone") return create_standalone_namespace(context, request, deps);
+  QUARRY_RETURN_IF_ERROR(refuse_unbuilt(body));
+  if (mode == "standalone") {
+    QUARRY_ASSIGN_OR_RETURN(auto standalone, make_standalone_namespace(context, deps, body));
+    QUARRY_ASSIGN_OR_RETURN(json::object shown, show_with_counts(standalone, deps));
+    return Reply(std::move(shown));
+  }
   const json::array* configs = array_member(body, "vector_configs");
   if (configs && !configs->empty()) return bad_request("vector_configs belong to a namespace of mode 'standalone'; in a managed one the extractors make the vectors");
   NewNamespace wanted{std::string(string_member(body, "namespace_id")), std::string(string_member(body, "namespace_name")), {{"mode", "managed"}}};

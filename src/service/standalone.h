@@ -1,10 +1,11 @@
 #pragma once
 
-#include "service/service.h"
+#include "service/namespaces.h"
 
 namespace quarry::service {
 
-// Also what create_namespace does for mode "standalone".
-Result<Reply> create_standalone_namespace(const RequestContext& context, const Request& request, const Dependencies& deps);
+// A namespace whose vectors come from its clients, with the one collection that upserts go to unless they name another. `body` is the contract's
+// CreateStandaloneNamespaceRequestModel, or a CreateNamespaceRequest of mode "standalone".
+Result<OpenNamespace> make_standalone_namespace(const RequestContext& context, const Dependencies& deps, const json::object& body);
 
 }  // namespace quarry::service

@@ -70,6 +70,7 @@ start_server() {
 # Ends exactly the child that start_server made, gracefully, and waits for it.
 stop_server() {
   [[ -n ${server_pid:-} ]] || return 0
+  say "stopping the server"
   kill -TERM "$server_pid" 2>/dev/null || true
   wait "$server_pid" 2>/dev/null || true
   server_pid=

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TAIL_LINES = 60
+SUITE_LIMIT_S = 3600  # a suite that hangs is ended and counts as failed
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -52,12 +53,21 @@ def count_cases(report: pathlib.Path) -> Counts:
     return counts
 
 
+def run_logged(command: list[str], environment: dict[str, str], log: pathlib.Path) -> int:
+    with open(log, "wb") as out:
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=SUITE_LIMIT_S)
+            return done.returncode
+        except subprocess.TimeoutExpired:
+            out.write(f"\nended after {SUITE_LIMIT_S} s\n".encode())
+            return -9
+
+
 def run_suite(name: str, command: list[str], report: pathlib.Path, environment: dict[str, str], empty_status: int) -> Counts:
     report.unlink(missing_ok=True)
     log = report.with_suffix(".log")
     began = time.monotonic()
-    with open(log, "wb") as out:
-        status = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode
+    status = run_logged(command, environment, log)
     try:
         counts = count_cases(report)
     except (OSError, xml.ParseError):

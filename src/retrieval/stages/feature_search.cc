@@ -61,6 +61,8 @@ class FeatureSearchStage final : public Stage {
     return Ok{};
   }
 
+  bool reads_store(const Execution&) const override { return true; }
+
   Status run(const json::object& parameters, StageRun& run) const override {
     QUARRY_ASSIGN_OR_RETURN(FeatureSearchSpec spec, parse_feature_search(parameters, {"stages", run.parsed.stage_name}));
     if (spec.hard_timeout_ms) run.deadline_us = std::min(run.deadline_us, run.execution.now_us() + *spec.hard_timeout_ms * 1000);

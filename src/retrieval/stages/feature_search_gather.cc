@@ -163,7 +163,7 @@ Filter filter_of(const SearchSpec& search, const Collection& collection, const E
       if (row.collection == &collection) ids.emplace_back(row.document.document_id);
     parts.push_back(one_of("document_id", std::move(ids)));
   }
-  return all_of(std::move(parts));
+  return for_collection(all_of(std::move(parts)), collection);
 }
 
 Result<std::vector<TaskResult>> gather(const FeatureSearchSpec& spec, const SearchPlan& plan, const GatherOptions& options, StageRun& run) {

@@ -1,0 +1,155 @@
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "mvs/table_internal.h"
+
+namespace quarry::mvs {
+namespace {
+
+constexpr uint64_t kMaxGroupBytes = 32ull << 20;
+
+std::map<std::string, std::string> table_properties(const TableSpec& spec) {
+  return {{"delta.enableDeletionVectors", "true"},
+          {"delta.checkpointInterval", "100"},
+          {"quarry.table_id", spec.table_id},
+          {"quarry.format", "1"}};
+}
+
+}  // namespace
+
+Table::Table(std::shared_ptr<StoreShared> shared, TableSpec spec)
+    : shared_(std::move(shared)), spec_(std::move(spec)), files_{*shared_->options.store, spec_.prefix}, delta_log_(*shared_->options.store, spec_.prefix),
+      queue_({.window_us = shared_->options.commit_window_us, .group_bytes = kMaxGroupBytes},
+             {.prepare = [this](const WriteGroup& group) { return prepare(group); },
+              .commit = [this](const WriteGroup& group, std::shared_ptr<void> prepared) { commit(group, static_cast<PreparedGroup*>(prepared.get())); },
+              .compatible = [](const PendingWrite& a, const PendingWrite& b) { return !a.delete_filter && !b.delete_filter && a.schema == b.schema; }}) {}
+
+Table::~Table() { shared_->memory_bytes -= published_bytes_; }
+
+Error Table::gone() const { return not_found(fmt::format("table '{}' does not exist", spec_.table_id)); }
+
+std::shared_ptr<const Snapshot> Table::current() const {
+  std::lock_guard lock(snapshot_mutex_);
+  return snapshot_;
+}
+
+void Table::publish(std::shared_ptr<const Snapshot> next) {
+  const auto bytes = next != nullptr ? int64_t(next->memory_bytes()) : 0;
+  std::shared_ptr<const Snapshot> old;  // freed outside the lock
+  std::lock_guard lock(snapshot_mutex_);
+  shared_->memory_bytes += bytes - published_bytes_;
+  published_bytes_ = bytes;
+  old = std::exchange(snapshot_, std::move(next));
+}
+
+Status Table::create() {
+  auto existing = delta_log_.load();
+  if (existing.ok()) return already_exists(fmt::format("table '{}' exists", spec_.table_id));
+  if (existing.error().kind != ErrorKind::kNotFound) return std::move(existing).error();
+  QUARRY_ASSIGN_OR_RETURN(const TableSchema schema, TableSchema::from_spec(spec_));
+  CommitPlan plan;
+  plan.actions = {Protocol{}, Metadata{to_string(random_uuid()), schema.delta_schema(), {}, table_properties(spec_), now_ms()}};
+  plan.next = std::make_shared<Snapshot>();
+  plan.next->schema = std::make_shared<const TableSchema>(schema);
+  CommitQueue::Turn turn(queue_);
+  QUARRY_ASSIGN_OR_RETURN(const bool committed, put_commit(plan, "CREATE TABLE"));
+  if (!committed) return already_exists(fmt::format("table '{}' exists", spec_.table_id));
+  loaded_ = true;
+  return Ok{};
+}
+
+Status Table::load() {
+  std::lock_guard lock(load_mutex_);
+  if (loaded_) return Ok{};
+  const auto context = fmt::format("opening table '{}'", spec_.table_id);
+  auto log = delta_log_.load();
+  if (!log.ok()) return std::move(log).error().with_context(context);
+  if (auto s = check_protocol(log->protocol); !s.ok()) return std::move(s).error().with_context(context);
+  if (!log->metadata.partition_columns.empty()) return storage_error(context + ": partitioned tables are not Quarry's");
+  auto snapshot = build_snapshot(files_, *log, nullptr, next_uid_, shared_->options.executor);
+  if (!snapshot.ok()) return std::move(snapshot).error().with_context(context);
+  const auto checkpoint = delta_log_.last_checkpoint();
+  checkpointed_ = checkpoint.ok() ? *checkpoint : -1;
+  log_ = std::move(log).value();
+  publish(std::move(snapshot).value());
+  loaded_ = true;
+  return Ok{};
+}
+
+Result<std::shared_ptr<const Snapshot>> Table::snapshot() {
+  if (dropped_) return gone();
+  if (!loaded_) QUARRY_RETURN_IF_ERROR(load());
+  auto out = current();
+  if (out == nullptr) return gone();
+  return out;
+}
+
+// In a turn: what others have committed since.
+Status Table::catch_up() {
+  QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
+  if (commits.empty()) return Ok{};
+  LogState next = log_;
+  for (const auto& commit : commits) next.apply(commit.actions, commit.version);
+  QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
+  QUARRY_ASSIGN_OR_RETURN(auto snapshot, build_snapshot(files_, next, current().get(), next_uid_, shared_->options.executor));
+  log_ = std::move(next);
+  publish(std::move(snapshot));
+  return Ok{};
+}
+
+Status Table::extend(const TableSpec& spec) {
+  QUARRY_RETURN_IF_ERROR(snapshot());
+  CommitQueue::Turn turn(queue_);
+  if (dropped_) return gone();
+  if (unsure_) QUARRY_RETURN_IF_ERROR(catch_up());
+  unsure_ = false;
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    const auto base = current();
+    QUARRY_ASSIGN_OR_RETURN(const TableSchema schema, base->schema->extended(spec));
+    if (schema.columns().size() == base->schema->columns().size()) return Ok{};
+    CommitPlan plan;
+    Metadata metadata = log_.metadata;
+    metadata.schema_string = schema.delta_schema();
+    plan.actions = {std::move(metadata)};
+    plan.next = std::make_shared<Snapshot>(*base);
+    plan.next->schema = std::make_shared<const TableSchema>(schema);
+    QUARRY_ASSIGN_OR_RETURN(const bool committed, put_commit(plan, "ADD COLUMNS"));
+    if (committed) return Ok{};
+  }
+  return Error(ErrorKind::kConflict, fmt::format("table '{}': other writers kept committing first", spec_.table_id));
+}
+
+Status Table::drop() {
+  close();
+  dropped_ = true;
+  CommitQueue::Turn turn(queue_);
+  publish(nullptr);
+  // The log first: without it the rest is not a table.
+  QUARRY_RETURN_IF_ERROR(objects::remove_prefix(*shared_->options.store, spec_.prefix + "/_delta_log/"));
+  return objects::remove_prefix(*shared_->options.store, spec_.prefix + "/");
+}
+
+Result<TableStats> Table::stats() {
+  QUARRY_ASSIGN_OR_RETURN(const auto snapshot, this->snapshot());
+  TableStats out;
+  out.version = snapshot->version;
+  out.documents = snapshot->live_rows;
+  out.files = snapshot->views.size();
+  out.memory_bytes = snapshot->memory_bytes();
+  for (const Column& column : snapshot->schema->columns())
+    if (column.kind == ColumnKind::kVector) out.vectors[column.vector.name] = 0;
+  for (const auto& view : snapshot->views) {
+    out.bytes += uint64_t(view.file->size);
+    out.deleted_rows += view.segment->rows() - view.live;
+    for (auto& [name, count] : out.vectors) {
+      const RowBlock& block = view.segment->block();
+      const VectorColumn* vectors = block.vector(block.schema().find_vector(name));
+      if (vectors == nullptr) continue;
+      count += vectors->count;
+      if (view.deleted != nullptr) view.deleted->for_each([&](size_t row) { count -= vectors->at_row(row) != nullptr; });
+    }
+  }
+  return out;
+}
+
+}  // namespace quarry::mvs

@@ -1,0 +1,113 @@
+// One table: its log, its committer, its newest snapshot.
+//
+// Invariants. The log is ahead of memory or equal to it, never behind: a snapshot is published after its commit is durable. `log_` and what commits
+// are touched only in a turn of the commit queue. A commit whose outcome is unknown sets `unsure_`: the log is read again before the next one.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "mvs/commit_queue.h"
+#include "mvs/hot/snapshot.h"
+#include "mvs/mvs.h"
+#include "mvs/snapshot_builder.h"
+#include "mvs/warm/delta_log.h"
+#include "mvs/write_group.h"
+
+namespace quarry::mvs {
+
+// What all tables of a store share.
+struct StoreShared {
+  StoreOptions options;
+  std::atomic<int64_t> memory_bytes{0};  // of all published snapshots
+};
+
+class Table : public std::enable_shared_from_this<Table> {
+ public:
+  Table(std::shared_ptr<StoreShared> shared, TableSpec spec);
+  ~Table();
+
+  // Commits version 0. kAlreadyExists if the log has one.
+  Status create();
+  Status extend(const TableSpec& spec);
+  // Deletes everything on the store. Afterwards every call answers kNotFound; may be called again after a failure.
+  Status drop();
+
+  Result<WriteResult> write(WriteBatch batch);
+  Result<uint64_t> delete_where(const Filter& filter);
+  // The newest; the first call reads the log and the files.
+  Result<std::shared_ptr<const Snapshot>> snapshot();
+  Result<TableStats> stats();
+
+  Status maintain();
+  // No upkeep starts afterwards; waits for one that runs.
+  void close();
+
+ private:
+  struct PreparedGroup;
+  struct CommitPlan;
+
+  // table.cc
+  Status load();
+  void publish(std::shared_ptr<const Snapshot> next);
+  std::shared_ptr<const Snapshot> current() const;
+  Status catch_up();
+  Error gone() const;
+
+  // table_commit.cc
+  Result<WriteResult> submit(PendingWrite& write, uint64_t bytes);
+  Status check_budget(const WriteBatch& batch, uint64_t bytes) const;
+  Status encode(PendingWrite& write, const Snapshot& snapshot);
+  std::shared_ptr<void> prepare(const WriteGroup& group);
+  void commit(const WriteGroup& group, PreparedGroup* prepared);
+  Status commit_group(const WriteGroup& group, PreparedGroup& prepared, std::vector<GroupItem>& items);
+  Result<ResolvedGroup> resolve(const WriteGroup& group, const PreparedGroup& prepared, std::vector<GroupItem>& items);
+  Result<bool> try_commit(PreparedGroup& prepared, ResolvedGroup& resolved);
+  Status plan_new_rows(PreparedGroup& prepared, ResolvedGroup& resolved, CommitPlan& plan, DeletionVectorFileBuilder& vectors);
+  void plan_deletions(std::map<uint32_t, Bitmap>& deleted, CommitPlan& plan, DeletionVectorFileBuilder& vectors);
+  void mark_deleted(SegmentView& view, Bitmap deleted, DeletionVectorFileBuilder& vectors);
+  Result<SegmentView> write_rows(std::shared_ptr<const RowBlock> block);
+  Result<bool> put_commit(CommitPlan& plan, std::string_view operation);
+  int64_t now_ms() const;
+
+  // table_upkeep.cc
+  void schedule_upkeep();
+  bool upkeep_is_due(const Snapshot& snapshot) const;
+  Status compact();
+  Result<bool> compact_views(const TableSchema& schema, const std::vector<SegmentView>& inputs);
+  Result<std::optional<bool>> commit_compaction(const std::vector<SegmentView>& inputs, const std::vector<std::vector<uint32_t>>& taken, const SegmentView& output);
+  Status checkpoint();
+  Status clean_up();
+  std::set<std::string> referenced_paths() const;
+  Status remove_orphans(TimestampUs before_us);
+
+  const std::shared_ptr<StoreShared> shared_;
+  const TableSpec spec_;
+  const TableFiles files_;
+  const DeltaLog delta_log_;
+  CommitQueue queue_;
+  std::atomic<uint32_t> next_uid_{1};
+
+  std::mutex load_mutex_;
+  std::atomic<bool> loaded_{false};
+  std::atomic<bool> dropped_{false};
+  std::atomic<int64_t> checkpointed_{-1};  // version of the newest checkpoint
+
+  // Owned by the turn.
+  LogState log_;
+  bool unsure_ = false;
+  std::map<std::string, int64_t> transaction_versions_;  // Delta version that holds each app's newest transaction, where known
+
+  mutable std::mutex snapshot_mutex_;  // held for a pointer copy only
+  std::shared_ptr<const Snapshot> snapshot_;
+  int64_t published_bytes_ = 0;
+
+  std::mutex upkeep_mutex_;
+  std::condition_variable upkeep_changed_;
+  TimestampUs next_orphan_scan_us_ = 0;  // touched by the one upkeep that runs
+  bool upkeep_queued_ = false, upkeep_running_ = false, closed_ = false;
+};
+
+}  // namespace quarry::mvs

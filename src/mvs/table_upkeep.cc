@@ -1,0 +1,256 @@
+#include <arrow/api.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+#include "mvs/table_internal.h"
+#include "mvs/warm/compaction_policy.h"
+#include "mvs/warm/parquet_file.h"
+
+namespace quarry::mvs {
+namespace {
+
+constexpr int kMaxJobsPerRun = 64;
+constexpr int64_t kTransactionRetentionMs = 30ll * 24 * 3600 * 1000;
+constexpr int64_t kOrphanScanUs = 3600ll * 1'000'000;
+constexpr int64_t kMinOrphanAgeUs = 600ll * 1'000'000;
+constexpr size_t kListPage = 1000;
+
+std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
+  std::vector<CompactionFile> out;
+  for (const auto& view : snapshot.views) out.push_back({uint64_t(view.file->size), view.segment->rows(), view.live});
+  return out;
+}
+
+// The live rows of `views` as one batch of `schema`, and for each view the rows that were taken, ascending.
+Result<std::shared_ptr<arrow::RecordBatch>> gather_live(const TableSchema& schema, const std::vector<SegmentView>& views, std::vector<std::vector<uint32_t>>& taken) {
+  arrow::ArrayVector arrays;
+  int64_t rows = 0;
+  taken.clear();
+  for (const auto& view : views) {
+    auto& out = taken.emplace_back();
+    view.live_rows().for_each([&](size_t row) { out.push_back(uint32_t(row)); });
+    rows += int64_t(out.size());
+  }
+  for (const Column& column : schema.columns()) {
+    arrow::ArrayVector parts;
+    for (size_t v = 0; v < views.size(); ++v) {
+      const auto source = views[v].segment->block().batch()->GetColumnByName(column.name);
+      if (source == nullptr) {
+        auto nulls = arrow::MakeArrayOfNull(arrow_type(column.kind), int64_t(taken[v].size()));
+        if (!nulls.ok()) return storage_error(nulls.status().ToString());
+        parts.push_back(*nulls);
+        continue;
+      }
+      for (size_t i = 0; i < taken[v].size();) {
+        size_t end = i + 1;  // a run of neighbours
+        while (end < taken[v].size() && taken[v][end] == taken[v][end - 1] + 1) ++end;
+        parts.push_back(source->Slice(taken[v][i], int64_t(end - i)));
+        i = end;
+      }
+    }
+    auto joined = parts.empty() ? arrow::MakeArrayOfNull(arrow_type(column.kind), 0) : arrow::Concatenate(parts);
+    if (!joined.ok()) return storage_error(fmt::format("column '{}': {}", column.name, joined.status().ToString()));
+    arrays.push_back(*joined);
+  }
+  return arrow::RecordBatch::Make(schema.arrow_schema(), rows, std::move(arrays));
+}
+
+}  // namespace
+
+bool Table::upkeep_is_due(const Snapshot& snapshot) const {
+  return snapshot.version - std::max<int64_t>(checkpointed_, 0) >= shared_->options.checkpoint_interval ||
+         !pick_compaction(compaction_files(snapshot), {.target_bytes = shared_->options.target_file_bytes}).empty();
+}
+
+void Table::schedule_upkeep() {
+  const auto snapshot = current();
+  if (snapshot == nullptr || shared_->options.executor == nullptr || !upkeep_is_due(*snapshot)) return;
+  {
+    std::lock_guard lock(upkeep_mutex_);
+    if (upkeep_queued_ || upkeep_running_ || closed_) return;
+    upkeep_queued_ = true;
+  }
+  const bool taken = shared_->options.executor->try_submit([table = shared_from_this()] {
+    {
+      std::lock_guard lock(table->upkeep_mutex_);
+      table->upkeep_queued_ = false;
+    }
+    if (auto status = table->maintain(); !status.ok())
+      log_warn("table upkeep failed", {{"table", table->spec_.table_id}, {"error", status.error().message}});
+  });
+  if (taken) return;
+  std::lock_guard lock(upkeep_mutex_);
+  upkeep_queued_ = false;
+}
+
+void Table::close() {
+  std::unique_lock lock(upkeep_mutex_);
+  closed_ = true;
+  upkeep_changed_.wait(lock, [&] { return !upkeep_running_; });
+}
+
+Status Table::maintain() {
+  {
+    std::unique_lock lock(upkeep_mutex_);
+    upkeep_changed_.wait(lock, [&] { return !upkeep_running_ || closed_; });
+    if (closed_) return Ok{};
+    upkeep_running_ = true;
+  }
+  const auto run = [&]() -> Status {
+    QUARRY_RETURN_IF_ERROR(snapshot());
+    QUARRY_RETURN_IF_ERROR(compact());
+    QUARRY_RETURN_IF_ERROR(checkpoint());
+    return clean_up();
+  };
+  Status status = run();
+  std::lock_guard lock(upkeep_mutex_);
+  upkeep_running_ = false;
+  upkeep_changed_.notify_all();
+  return status;
+}
+
+Status Table::compact() {
+  for (int job = 0; job < kMaxJobsPerRun; ++job) {
+    const auto base = current();
+    if (base == nullptr) return Ok{};
+    const auto picked = pick_compaction(compaction_files(*base), {.target_bytes = shared_->options.target_file_bytes});
+    if (picked.empty()) return Ok{};
+    std::vector<SegmentView> inputs;
+    for (const size_t i : picked) inputs.push_back(base->views[i]);
+    QUARRY_ASSIGN_OR_RETURN(const bool committed, compact_views(*base->schema, inputs));
+    if (!committed) return Ok{};  // another writer replaced an input; the next run sees what is left
+    std::lock_guard lock(upkeep_mutex_);
+    if (closed_) return Ok{};
+  }
+  return Ok{};
+}
+
+Result<bool> Table::compact_views(const TableSchema& schema, const std::vector<SegmentView>& inputs) {
+  std::vector<std::vector<uint32_t>> taken;
+  QUARRY_ASSIGN_OR_RETURN(auto batch, gather_live(schema, inputs, taken));
+  QUARRY_ASSIGN_OR_RETURN(auto block, RowBlock::make(std::make_shared<const TableSchema>(schema), std::move(batch)));
+  QUARRY_ASSIGN_OR_RETURN(const SegmentView output, write_rows(std::move(block)));
+  CommitQueue::Turn turn(queue_);
+  if (dropped_) return false;
+  if (unsure_) QUARRY_RETURN_IF_ERROR(catch_up());
+  unsure_ = false;
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    QUARRY_ASSIGN_OR_RETURN(const auto outcome, commit_compaction(inputs, taken, output));
+    if (outcome) return *outcome;
+  }
+  return false;
+}
+
+// nullopt: another writer was first, try again. False: an input is gone.
+Result<std::optional<bool>> Table::commit_compaction(const std::vector<SegmentView>& inputs, const std::vector<std::vector<uint32_t>>& taken,
+                                                     const SegmentView& output) {
+  const auto base = current();
+  CommitPlan plan;
+  plan.next = std::make_shared<Snapshot>(*base);
+  Bitmap dead(output.segment->rows());
+  size_t at = 0;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const SegmentView* now = base->view(inputs[i].segment->uid());
+    if (now == nullptr) return std::optional<bool>(false);
+    // What was deleted since the rows were read is deleted from the new file.
+    for (const uint32_t row : taken[i]) {
+      if (!now->is_live(row)) dead.set(at);
+      ++at;
+    }
+    plan.actions.emplace_back(RemoveFile{now->file->path, now_ms(), false, now->file->size, now->file->deletion_vector});
+    std::erase_if(plan.next->views, [&](const SegmentView& v) { return v.segment->uid() == now->segment->uid(); });
+  }
+  SegmentView view = output;
+  DeletionVectorFileBuilder vectors;
+  if (!dead.none()) mark_deleted(view, std::move(dead), vectors);
+  if (view.live > 0) {
+    AddFile file = *view.file;
+    file.data_change = false;
+    view.file = std::make_shared<const AddFile>(std::move(file));
+    plan.actions.emplace_back(*view.file);
+    plan.added.push_back(std::move(view));
+    if (!vectors.empty()) QUARRY_RETURN_IF_ERROR(files_.store.put(files_.key(vectors.file_name()), vectors.bytes()));
+  }
+  QUARRY_ASSIGN_OR_RETURN(const bool committed, put_commit(plan, "OPTIMIZE"));
+  return committed ? std::optional<bool>(true) : std::nullopt;
+}
+
+Status Table::checkpoint() {
+  LogState state;
+  {
+    CommitQueue::Turn turn(queue_);
+    if (dropped_ || unsure_) return Ok{};
+    if (log_.version - std::max<int64_t>(checkpointed_, 0) < shared_->options.checkpoint_interval) return Ok{};
+    const int64_t oldest = now_ms() - kTransactionRetentionMs;
+    std::erase_if(log_.transactions, [&](const auto& t) { return t.second.updated_ms < oldest; });
+    std::erase_if(transaction_versions_, [&](const auto& t) { return !log_.transactions.contains(t.first); });
+    state = log_;
+  }
+  QUARRY_RETURN_IF_ERROR(delta_log_.write_checkpoint(state));
+  checkpointed_ = state.version;
+  return delta_log_.clean(shared_->options.clock->now_us() - shared_->options.log_retention_us);
+}
+
+// Removes files whose removal was committed longer ago than readers may need them.
+Status Table::clean_up() {
+  const TimestampUs now = shared_->options.clock->now_us();
+  std::set<std::string> garbage;
+  {
+    CommitQueue::Turn turn(queue_);
+    if (dropped_ || unsure_) return Ok{};
+    const int64_t before_ms = (now - shared_->options.file_retention_us) / 1000;
+    std::erase_if(log_.tombstones, [&](const auto& t) {
+      if (t.second.deleted_ms >= before_ms) return false;
+      garbage.insert(t.second.path);
+      if (t.second.deletion_vector)
+        if (auto path = deletion_vector_path(*t.second.deletion_vector); path.ok()) garbage.insert(std::move(path).value());
+      return true;
+    });
+    for (const auto& path : referenced_paths()) garbage.erase(path);
+  }
+  for (const auto& path : garbage) QUARRY_RETURN_IF_ERROR(files_.store.remove(files_.key(path)));
+  if (next_orphan_scan_us_ != 0 && now < next_orphan_scan_us_) return Ok{};
+  next_orphan_scan_us_ = now + kOrphanScanUs;
+  return remove_orphans(now - std::max(shared_->options.file_retention_us, kMinOrphanAgeUs));
+}
+
+// In a turn: every file that the log's state names.
+std::set<std::string> Table::referenced_paths() const {
+  std::set<std::string> out;
+  const auto add = [&](const std::string& path, const std::optional<DeletionVectorRef>& dv) {
+    out.insert(path);
+    if (!dv) return;
+    if (auto dv_path = deletion_vector_path(*dv); dv_path.ok()) out.insert(std::move(dv_path).value());
+  };
+  for (const auto& [path, file] : log_.files) add(path, file->deletion_vector);
+  for (const auto& [key, tombstone] : log_.tombstones) add(tombstone.path, tombstone.deletion_vector);
+  return out;
+}
+
+// Data files and deletion vectors that no commit ever named, as a crash between the file and its commit leaves them.
+Status Table::remove_orphans(TimestampUs before_us) {
+  std::set<std::string> referenced;
+  {
+    CommitQueue::Turn turn(queue_);
+    if (dropped_ || unsure_) return Ok{};
+    QUARRY_RETURN_IF_ERROR(catch_up());
+    referenced = referenced_paths();
+  }
+  const std::string folder = spec_.prefix + "/";
+  std::string after = folder;
+  for (;;) {
+    QUARRY_ASSIGN_OR_RETURN(const auto page, files_.store.list(folder, after, kListPage));
+    for (const auto& object : page) {
+      const std::string path = object.key.substr(folder.size());
+      const bool ours = path.starts_with("part-") || path.starts_with("deletion_vector_");
+      if (ours && object.modified_at < before_us && !referenced.contains(path)) QUARRY_RETURN_IF_ERROR(files_.store.remove(object.key));
+    }
+    if (page.size() < kListPage) return Ok{};
+    after = page.back().key;
+  }
+}
+
+}  // namespace quarry::mvs

@@ -1,0 +1,181 @@
+// The registry of tables, and the read side of VectorStore.
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+#include <shared_mutex>
+
+#include "mvs/hot/exact_search.h"
+#include "mvs/hot/scan.h"
+#include "mvs/table.h"
+
+namespace quarry::mvs {
+namespace {
+
+class VectorStoreImpl : public VectorStore {
+ public:
+  explicit VectorStoreImpl(StoreOptions options) { shared_->options = options; }
+
+  ~VectorStoreImpl() override {
+    for (const auto& [id, table] : tables_) table->close();
+  }
+
+  Status create_table(const TableSpec& spec) override {
+    QUARRY_RETURN_IF_ERROR(check_spec(spec));
+    if (find(spec.table_id).ok()) return already_exists(fmt::format("table '{}' exists", spec.table_id));
+    auto table = std::make_shared<Table>(shared_, spec);
+    QUARRY_RETURN_IF_ERROR(table->create());
+    std::unique_lock lock(mutex_);
+    tables_.insert_or_assign(spec.table_id, std::move(table));
+    return Ok{};
+  }
+
+  Status attach_table(const TableSpec& spec) override {
+    QUARRY_RETURN_IF_ERROR(check_spec(spec));
+    std::unique_lock lock(mutex_);
+    if (!tables_.contains(spec.table_id)) tables_.emplace(spec.table_id, std::make_shared<Table>(shared_, spec));
+    return Ok{};
+  }
+
+  Status extend_table(const TableSpec& spec) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(spec.table_id));
+    return table->extend(spec);
+  }
+
+  Status drop_table(std::string_view table_id) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    QUARRY_RETURN_IF_ERROR(table->drop());
+    std::unique_lock lock(mutex_);
+    tables_.erase(std::string(table_id));
+    return Ok{};
+  }
+
+  Result<WriteResult> write(std::string_view table_id, WriteBatch batch) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    return table->write(std::move(batch));
+  }
+
+  Result<uint64_t> delete_where(std::string_view table_id, const Filter& filter) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    return table->delete_where(filter);
+  }
+
+  Result<SearchResult> search(const SearchRequest& request) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(request.table_id));
+    QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request));
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, exact_search(*snapshot, request, shared_->options.executor, *shared_->options.clock));
+    SearchResult out;
+    out.version = snapshot->version;
+    out.rows_scored = found.rows_scored;
+    for (const ScoredRow& row : found.rows) {
+      QUARRY_ASSIGN_OR_RETURN(auto document, row.view->segment->block().document(row.row, request.projection));
+      out.hits.push_back({row.score, std::move(document)});
+    }
+    return out;
+  }
+
+  Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids, const Projection& projection) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
+    std::vector<Document> out;
+    for (const auto& id : document_ids) {
+      const auto ref = snapshot->find(id);
+      if (!ref) continue;
+      QUARRY_ASSIGN_OR_RETURN(auto document, snapshot->view(ref->segment)->segment->block().document(ref->row, projection));
+      out.push_back(std::move(document));
+    }
+    return out;
+  }
+
+  Result<ScanResult> scan(const ScanRequest& request) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(request.table_id));
+    return scan_snapshot(*snapshot, request, shared_->options.executor);
+  }
+
+  Status for_each(std::string_view table_id, const Filter& filter, const Projection& projection, const std::function<bool(const Document&)>& visit) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
+    return visit_rows(*snapshot, filter, projection, visit);
+  }
+
+  Result<uint64_t> count(std::string_view table_id, const Filter& filter) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
+    return count_rows(*snapshot, filter, shared_->options.executor);
+  }
+
+  Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field, size_t limit) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
+    return facet_rows(*snapshot, filter, field, limit);
+  }
+
+  Result<TableStats> stats(std::string_view table_id) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    return table->stats();
+  }
+
+  Status maintain(std::string_view table_id) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    return table->maintain();
+  }
+
+ private:
+  static Status check_spec(const TableSpec& spec) {
+    if (spec.table_id.empty()) return bad_request("a table needs an id");
+    return objects::validate_key(spec.prefix + "/_delta_log/00000000000000000000.json");
+  }
+
+  static Status check_query(const Snapshot& snapshot, const SearchRequest& request) {
+    const int column = snapshot.schema->find_vector(request.vector_name);
+    if (column < 0) return bad_request(fmt::format("the collection has no vector '{}'", request.vector_name));
+    const uint32_t dimension = snapshot.schema->columns()[size_t(column)].vector.dimension;
+    if (request.vector.size() != dimension)
+      return bad_request(fmt::format("the query has {} values; vector '{}' has dimension {}", request.vector.size(), request.vector_name, dimension));
+    for (const float v : request.vector)
+      if (!std::isfinite(v)) return bad_request("the query vector holds a value that is not finite");
+    return Ok{};
+  }
+
+  Result<std::shared_ptr<Table>> find(std::string_view table_id) const {
+    std::shared_lock lock(mutex_);
+    const auto it = tables_.find(table_id);
+    if (it == tables_.end()) return not_found(fmt::format("table '{}' does not exist", table_id));
+    return it->second;
+  }
+
+  Result<std::shared_ptr<const Snapshot>> snapshot_of(std::string_view table_id) const {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    return table->snapshot();
+  }
+
+  const std::shared_ptr<StoreShared> shared_ = std::make_shared<StoreShared>();
+  mutable std::shared_mutex mutex_;  // of the map; held for a look-up, never during input or output
+  std::map<std::string, std::shared_ptr<Table>, std::less<>> tables_;
+};
+
+}  // namespace
+
+std::string_view to_string(Metric metric) {
+  switch (metric) {
+    case Metric::kCosine: return "cosine";
+    case Metric::kDot: return "dot";
+    case Metric::kEuclidean: return "euclidean";
+  }
+  return "cosine";
+}
+
+Result<Metric> parse_metric(std::string_view name) {
+  static constexpr std::array<std::pair<std::string_view, Metric>, 5> kNames{{{"cosine", Metric::kCosine},
+                                                                              {"dot", Metric::kDot},
+                                                                              {"euclidean", Metric::kEuclidean},
+                                                                              {"l2", Metric::kEuclidean},
+                                                                              {"dotproduct", Metric::kDot}}};
+  for (const auto& [known, metric] : kNames)
+    if (known == name) return metric;
+  return bad_request(fmt::format("unknown metric '{}': cosine, dot or euclidean", name));
+}
+
+Result<std::unique_ptr<VectorStore>> VectorStore::open(StoreOptions options) {
+  if (options.store == nullptr) return internal_error("the vector store needs an object store");
+  if (options.checkpoint_interval < 1 || options.target_file_bytes == 0) return bad_request("checkpoint_interval and target_file_bytes must be positive");
+  return std::unique_ptr<VectorStore>(std::make_unique<VectorStoreImpl>(options));
+}
+
+}  // namespace quarry::mvs

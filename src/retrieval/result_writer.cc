@@ -1,0 +1,103 @@
+#include "retrieval/result_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace quarry::retrieval {
+namespace {
+
+// What the pipeline keeps for itself in a payload.
+constexpr std::string_view kSourceBlobs = "source_blobs";
+constexpr std::string_view kInternal = "_internal";
+
+std::string_view blob_type(std::string_view content_type) {
+  for (std::string_view type : {"image", "audio", "video", "text"})
+    if (content_type.starts_with(type)) return type;
+  return content_type == "application/pdf" ? "pdf" : content_type == "application/json" ? "json" : "other";
+}
+
+json::object present_blob(const json::object& blob, const Execution& execution) {
+  std::string key = text_of(blob, "key"), url = text_of(blob, "url"), content_type = text_of(blob, "content_type");
+  json::object out{{"field", text_of(blob, "property")}, {"role", "source"}, {"type", blob_type(content_type)}};
+  std::string presigned;
+  if (execution.options.return_presigned_urls && !key.empty() && execution.env.presign) presigned = execution.env.presign(execution.request, key);
+  out["url"] = url.empty() ? presigned : url;
+  for (std::string_view name : {"filename", "content_type", "size_bytes", "checksum", "created_at"})
+    if (const json::value* v = blob.if_contains(name); v != nullptr && !v->is_null()) out[name] = *v;
+  if (const json::value* id = blob.if_contains("blob_id")) out["source_blob_id"] = *id;
+  if (!presigned.empty()) out["presigned_url"] = presigned;
+  return out;
+}
+
+const json::array* source_blobs(const json::object& payload) {
+  const json::value* list = payload.if_contains(kSourceBlobs);
+  if (list == nullptr)
+    if (const json::value* internal = payload.if_contains(kInternal); internal != nullptr && internal->is_object()) list = internal->get_object().if_contains(kSourceBlobs);
+  return list == nullptr ? nullptr : list->if_array();
+}
+
+json::array present_blobs(const json::object& payload, const Execution& execution) {
+  json::array out;
+  if (const json::array* blobs = source_blobs(payload))
+    for (const json::value& blob : *blobs)
+      if (blob.is_object()) out.push_back(present_blob(blob.get_object(), execution));
+  return out;
+}
+
+json::object feature_scores(const Row& row) {
+  json::object out;
+  for (const FeatureScore& score : row.feature_scores) out[score.feature_uri] = score.score;
+  return out;
+}
+
+json::object present_row(Row& row, const Execution& execution) {
+  json::object out;
+  out.reserve(row.document.payload.size() + 16);
+  out["document_id"] = row.document.document_id;
+  out["collection_id"] = row.collection->collection_id;
+  out["score"] = row.score;
+  out["_source_tier"] = row.tier;
+  write_document_members(row.document, out);
+  json::array blobs = present_blobs(row.document.payload, execution);
+  for (auto& member : row.document.payload) {
+    if (member.key() == kSourceBlobs || member.key() == kInternal || is_result_member(member.key())) continue;
+    out.emplace(member.key(), std::move(member.value()));
+  }
+  if (!blobs.empty()) out["document_blobs"] = std::move(blobs);
+  if (row.is_fused) out["_feature_scores"] = feature_scores(row);
+  return out;
+}
+
+void add_vectors(const std::vector<Row>& rows, const Execution& execution, std::vector<json::object>& out, std::vector<std::string>& warnings) {
+  std::map<const Collection*, std::map<std::string_view, size_t>> places;
+  for (size_t i = 0; i < rows.size(); ++i) places[rows[i].collection][rows[i].document.document_id] = i;
+  mvs::Projection projection{.payload = false, .vectors = true, .vector_names = {}, .fields = {}};
+  for (const auto& [collection, by_id] : places) {
+    std::vector<std::string> ids;
+    for (const auto& [id, index] : by_id) ids.emplace_back(id);
+    Result<std::vector<Document>> found = execution.env.vectors->get(collection->collection_id, ids, projection);
+    if (!found.ok()) {
+      warnings.push_back(fmt::format("Vectors of collection {} could not be read: {}", collection->collection_id, found.error().message));
+      continue;
+    }
+    for (const Document& document : *found) {
+      json::object vectors;
+      for (const DenseVector& vector : document.vectors) vectors[vector.name] = json::array(vector.values.begin(), vector.values.end());
+      out[by_id.at(document.document_id)]["vectors"] = std::move(vectors);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<json::object> present(std::vector<Row> rows, const Execution& execution, std::vector<std::string>& warnings) {
+  std::vector<json::object> out;
+  out.reserve(rows.size());
+  for (Row& row : rows) out.push_back(present_row(row, execution));
+  if (execution.options.return_vectors) add_vectors(rows, execution, out, warnings);
+  return out;
+}
+
+}  // namespace quarry::retrieval
