@@ -86,7 +86,7 @@ std::string format_timestamp(TimestampUs t) {
 
 Result<TimestampUs> parse_timestamp(std::string_view text) {
   using namespace std::chrono;
-  auto fail = [&] { return bad_request(fmt::format("'{}' is not an ISO 8601 date or date-time", text.substr(0, 64))); };
+  auto fail = [&] { return bad_request(fmt::format("'{}' is not an ISO 8601 date or date-time", clip(text, 64))); };
   size_t pos = 0;
   int y = read_digits(text, pos, 4);
   if (y < 0 || !eat(text, pos, '-')) return fail();

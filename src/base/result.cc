@@ -36,6 +36,12 @@ Error Error::with_context(std::string_view context) && {
   return std::move(*this);
 }
 
+std::string_view clip(std::string_view text, size_t limit) {
+  if (text.size() <= limit) return text;
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;  // a continuation byte of UTF-8
+  return text.substr(0, limit);
+}
+
 Error validation_error(std::string type, json::array location, std::string message) {
   json::object item{{"type", std::move(type)}, {"location", std::move(location)}, {"message", message}};
   return {ErrorKind::kValidation, std::move(message), json::object{{"validation_errors", json::array{std::move(item)}}}};

@@ -107,6 +107,9 @@ inline Error internal_error(std::string message) { return {ErrorKind::kInternal,
 inline Error storage_error(std::string message) { return {ErrorKind::kStorage, std::move(message)}; }
 inline Error corruption(std::string message) { return {ErrorKind::kCorruption, std::move(message)}; }
 
+// The first bytes of `text`, at most `limit`, cut between characters: for quoting input in messages.
+std::string_view clip(std::string_view text, size_t limit);
+
 // 422 with details.validation_errors = [{type, location, message}]; `location` is a path such as {"body", "stages", 0}.
 Error validation_error(std::string type, json::array location, std::string message);
 

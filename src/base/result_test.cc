@@ -79,6 +79,14 @@ TEST(Error, ValidationNamesThePlace) {
   EXPECT_EQ(json::serialize(error.details), R"({"validation_errors":[{"type":"missing","location":["body","stages",0],"message":"a stage is missing"}]})");
 }
 
+TEST(Clip, CutsBetweenCharacters) {
+  EXPECT_EQ(clip("abc", 3), "abc");
+  EXPECT_EQ(clip("abc", 2), "ab");
+  EXPECT_EQ(clip("a\xc3\xa9", 2), "a");
+  EXPECT_EQ(clip("\xe6\x9d\xb1\xe4\xba\xac", 5), "\xe6\x9d\xb1");
+  EXPECT_EQ(clip("\x80\x80\x80", 2), "");
+}
+
 TEST(ErrorKinds, HaveNames) {
   for (int i = 0; i <= static_cast<int>(ErrorKind::kCanceled); ++i) EXPECT_NE(to_string(static_cast<ErrorKind>(i)), "unknown") << i;
 }

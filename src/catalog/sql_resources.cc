@@ -13,7 +13,7 @@ constexpr size_t kIndexedBatch = 256, kSortedBatch = 2'048;
 
 std::string text(std::string_view s) { return std::string(s); }
 
-Error absent(std::string_view kind, std::string_view id) { return not_found(fmt::format("{} '{}' does not exist", kind, id.substr(0, 300))); }
+Error absent(std::string_view kind, std::string_view id) { return not_found(fmt::format("{} '{}' does not exist", kind, clip(id, 300))); }
 
 Result<Resource> read_resource(const Rows& rows) {
   Resource out{rows.text(0), rows.text(1), rows.text(2), rows.text(3), rows.text(4), rows.text(5), {}, rows.number(7), rows.number(8), rows.number(9)};

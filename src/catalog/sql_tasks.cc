@@ -37,7 +37,7 @@ Result<Task> read_task(const Rows& rows) {
   return out;
 }
 
-Error no_such_task(std::string_view id) { return not_found(fmt::format("task '{}' does not exist", id.substr(0, 300))); }
+Error no_such_task(std::string_view id) { return not_found(fmt::format("task '{}' does not exist", clip(id, 300))); }
 
 Error lease_lost(std::string_view id, std::string_view owner) {
   return {ErrorKind::kConflict, fmt::format("'{}' no longer holds the lease of task '{}'", owner, id)};

@@ -128,6 +128,7 @@ struct FeatureOutput {
 struct Runtime {
   ModelRegistry* models = nullptr;
   Decoder* decoder = nullptr;
+  Executor* executor = nullptr;  // embeds one source's chunks on several threads; null: on the caller's
 };
 
 // An extractor with its parameters checked: what one collection runs. Immutable, thread-safe.
@@ -159,5 +160,7 @@ std::vector<const Extractor*> list_extractors();
 
 // Applies field_passthrough and include_all_source_fields of `config` to one source's fields.
 json::object passthrough_fields(const ExtractorConfig& config, const json::object& source_fields);
+// kBadRequest naming a field that field_passthrough requires, gives no default for and the source lacks.
+Status check_required_fields(const ExtractorConfig& config, const json::object& source_fields);
 
 }  // namespace quarry::extract

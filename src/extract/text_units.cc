@@ -11,7 +11,8 @@
 namespace quarry::extract {
 namespace {
 
-enum class BreakKind { kCharacter, kWord, kSentence };
+enum class BreakKind { kCharacter, kWord, kSentence, kBoundaryCheck };
+constexpr size_t kBreakKinds = 4;
 
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
@@ -27,9 +28,9 @@ std::unique_ptr<icu::BreakIterator> make_breaker(BreakKind kind, const std::stri
   // Abbreviations that the language's data lists ("e.g.", "Mr.") end no sentence.
   if (kind == BreakKind::kSentence) locale.setKeywordValue("ss", "standard", status);
   status = U_ZERO_ERROR;
-  std::unique_ptr<icu::BreakIterator> made(kind == BreakKind::kCharacter ? icu::BreakIterator::createCharacterInstance(locale, status)
-                                           : kind == BreakKind::kWord    ? icu::BreakIterator::createWordInstance(locale, status)
-                                                                         : icu::BreakIterator::createSentenceInstance(locale, status));
+  std::unique_ptr<icu::BreakIterator> made(kind == BreakKind::kWord       ? icu::BreakIterator::createWordInstance(locale, status)
+                                           : kind == BreakKind::kSentence ? icu::BreakIterator::createSentenceInstance(locale, status)
+                                                                          : icu::BreakIterator::createCharacterInstance(locale, status));
   QUARRY_CHECK(U_SUCCESS(status));  // ICU's data is missing: nothing works
   return made;
 }
@@ -40,20 +41,33 @@ icu::BreakIterator& breaker_for(BreakKind kind, const std::string& language) {
     std::string language;
     std::unique_ptr<icu::BreakIterator> breaker;
   };
-  thread_local Kept kept[3];
+  thread_local Kept kept[kBreakKinds];
   Kept& slot = kept[static_cast<int>(kind)];
   if (slot.breaker == nullptr || slot.language != language) slot = {language, make_breaker(kind, language)};
   return *slot.breaker;
 }
 
+using TextHandle = std::unique_ptr<UText, decltype(&utext_close)>;
+
+TextHandle open_text(std::string_view text) {
+  UErrorCode status = U_ZERO_ERROR;
+  TextHandle handle(utext_openUTF8(nullptr, text.data(), static_cast<int64_t>(text.size()), &status), utext_close);
+  QUARRY_CHECK(U_SUCCESS(status));
+  return handle;
+}
+
+icu::BreakIterator& breaker_over(UText* text, BreakKind kind, const std::string& language) {
+  UErrorCode status = U_ZERO_ERROR;
+  icu::BreakIterator& breaker = breaker_for(kind, language);
+  breaker.setText(text, status);
+  QUARRY_CHECK(U_SUCCESS(status));
+  return breaker;
+}
+
 // Calls visit(begin, end, rule status) for each segment while it returns true.
 void visit_segments(std::string_view text, BreakKind kind, const std::string& language, const std::function<bool(size_t, size_t, int32_t)>& visit) {
-  UErrorCode status = U_ZERO_ERROR;
-  std::unique_ptr<UText, decltype(&utext_close)> handle(utext_openUTF8(nullptr, text.data(), static_cast<int64_t>(text.size()), &status), utext_close);
-  QUARRY_CHECK(U_SUCCESS(status));
-  icu::BreakIterator& breaker = breaker_for(kind, language);
-  breaker.setText(handle.get(), status);
-  QUARRY_CHECK(U_SUCCESS(status));
+  TextHandle handle = open_text(text);
+  icu::BreakIterator& breaker = breaker_over(handle.get(), kind, language);
   int32_t begin = breaker.first();
   for (int32_t end = breaker.next(); end != icu::BreakIterator::DONE; begin = end, end = breaker.next())
     if (!visit(static_cast<size_t>(begin), static_cast<size_t>(end), breaker.getRuleStatus())) break;
@@ -83,6 +97,14 @@ void visit_words(std::string_view text, const std::string& language, const UnitV
     return go_on;
   });
   if (go_on && !text.empty()) visit(text.size());
+}
+
+// Word and sentence rules now and then cut a grapheme cluster (before U+0600 and its like): such a unit goes on to its next end.
+void visit_whole_characters(std::string_view text, const UnitVisitor& visit, const std::function<void(const UnitVisitor&)>& units) {
+  if (is_ascii(text)) return units(visit);
+  TextHandle handle = open_text(text);
+  icu::BreakIterator& characters = breaker_over(handle.get(), BreakKind::kBoundaryCheck, "");
+  units([&](size_t end) { return (end < text.size() && !characters.isBoundary(static_cast<int32_t>(end))) || visit(end); });
 }
 
 // Line breaks inside a paragraph end no sentence: they become spaces, byte for byte, for the break iterator's eyes.
@@ -231,8 +253,8 @@ void visit_sections(std::string_view text, const UnitVisitor& visit) {
 void visit_units(std::string_view text, const std::vector<PageStart>& pages, SplitBy split_by, const std::string& language, const UnitVisitor& visit) {
   switch (split_by) {
     case SplitBy::kCharacters: return visit_characters(text, visit);
-    case SplitBy::kWords: return visit_words(text, language, visit);
-    case SplitBy::kSentences: return visit_sentences(text, language, visit);
+    case SplitBy::kWords: return visit_whole_characters(text, visit, [&](const UnitVisitor& units) { visit_words(text, language, units); });
+    case SplitBy::kSentences: return visit_whole_characters(text, visit, [&](const UnitVisitor& units) { visit_sentences(text, language, units); });
     case SplitBy::kParagraphs: return visit_paragraphs(text, visit);
     case SplitBy::kPages: return visit_pages(text, pages, visit);
     case SplitBy::kMarkdown: return visit_sections(text, visit);

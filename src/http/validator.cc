@@ -87,6 +87,13 @@ std::string quote(const json::value& value) {
   return text.substr(0, cut) + "...";
 }
 
+bool allows_null(const Schema& schema) {
+  if ((schema.types & kNullType) != 0) return true;
+  for (const Schema* branch : schema.any_of)
+    if (allows_null(*branch)) return true;
+  return false;
+}
+
 size_t count_characters(std::string_view text) {
   size_t count = 0;
   for (unsigned char c : text) count += (c & 0xc0) != 0x80;
@@ -230,22 +237,13 @@ class Checker {
   bool check_property(const Schema& schema, size_t index, std::vector<const json::key_value_pair*>& given, const json::key_value_pair& member,
                       const Place* place) {
     const Property& property = schema.properties[index];
-    if (member.value().is_null() && !property.schema->unconstrained() && !type_matches_null(*property.schema)) {
-      if (!property.required) return true;  // null means absent; a required one is reported as missing
-      return fail(place, "missing", "is required and must not be null");
-    }
+    // Null means absent; a required member is then reported as missing.
+    if (member.value().is_null() && !property.schema->unconstrained() && !allows_null(*property.schema)) return true;
     if (given[index] != nullptr && given[index]->value() != member.value())
       return fail(place, "alias_conflict", fmt::format("'{}' and '{}' mean the same field and differ", std::string_view(given[index]->key()), std::string_view(member.key())));
     if (given[index] != nullptr) return true;  // the twin was checked, and is the one kept
     given[index] = &member;
     return check(*property.schema, member.value(), place);
-  }
-
-  static bool type_matches_null(const Schema& schema) {
-    if ((schema.types & kNullType) != 0) return true;
-    for (const Schema* branch : schema.any_of)
-      if (type_matches_null(*branch)) return true;
-    return false;
   }
 
   bool check_required(const Schema& schema, const std::vector<const json::key_value_pair*>& given, const Place* place) {
@@ -382,13 +380,6 @@ class Normalizer {
       apply(*property.schema, member.value());
     }
     if (changed) rebuild(schema, object, canonical);
-  }
-
-  static bool allows_null(const Schema& schema) {
-    if ((schema.types & kNullType) != 0) return true;
-    for (const Schema* branch : schema.any_of)
-      if (allows_null(*branch)) return true;
-    return false;
   }
 
   // Keeps the members in their order, each under its property's name.

@@ -43,7 +43,7 @@ std::string FeatureUri::to_string() const { return fmt::format("{}{}@{}/{}", kSc
 
 Result<FeatureUri> parse_feature_uri(std::string_view text) {
   auto fail = [&] {
-    return bad_request(fmt::format("'{}' is not a feature URI; the form is mixpeek://{{extractor}}@{{version}}/{{output}}", text.substr(0, 200)));
+    return bad_request(fmt::format("'{}' is not a feature URI; the form is mixpeek://{{extractor}}@{{version}}/{{output}}", clip(text, 200)));
   };
   if (!text.starts_with(kScheme)) return fail();
   std::string_view rest = text.substr(kScheme.size());

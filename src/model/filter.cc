@@ -147,8 +147,8 @@ class Parser {
       if (source.is_string() && source.get_string() == name) return op;
       known.append(known.empty() ? "" : ", ").append(name);
     }
-    std::string given = source.is_string() ? std::string(source.get_string()).substr(0, 64) : json::serialize(source).substr(0, 64);
-    return validation_error("unknown_operator", at, fmt::format("unknown operator '{}'; known: {}", given, known));
+    std::string given = source.is_string() ? std::string(source.get_string()) : json::serialize(source);
+    return validation_error("unknown_operator", at, fmt::format("unknown operator '{}'; known: {}", clip(given, 64), known));
   }
 
   size_t nodes_ = 0;

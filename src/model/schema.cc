@@ -133,7 +133,7 @@ Result<FieldType> parse_field_type(std::string_view name) {
     if (candidate == name) return type;
     known.append(known.empty() ? "" : ", ").append(candidate);
   }
-  return bad_request(fmt::format("unknown field type '{}'; known: {}", name.substr(0, 64), known));
+  return bad_request(fmt::format("unknown field type '{}'; known: {}", clip(name, 64), known));
 }
 
 bool is_media(FieldType type) {

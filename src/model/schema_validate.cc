@@ -106,7 +106,7 @@ class Checker {
     if (field.type == FieldType::kInteger && v.is_double()) v = static_cast<int64_t>(v.get_double());
     auto equal = [&](const json::value& allowed) { return compare_json(allowed, v) == 0; };
     if (!field.enum_values.empty() && std::none_of(field.enum_values.begin(), field.enum_values.end(), equal))
-      return report("enum", at, "must be one of " + json::serialize(field.enum_values).substr(0, 500));
+      return report("enum", at, fmt::format("must be one of {}", clip(json::serialize(field.enum_values), 500)));
     if (field.type == FieldType::kObject) object(field.properties, v.get_object(), at);
     if (field.type == FieldType::kArray && field.items) elements(*field.items, v.get_array(), at);
   }

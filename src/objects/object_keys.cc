@@ -8,6 +8,7 @@ namespace {
 
 constexpr size_t kMaxKeyLength = 1'024;
 constexpr size_t kMaxSegmentLength = 255;
+constexpr const char* kNotUtf8 = "is not UTF-8";
 
 // What is wrong with the characters of `key`, or null.
 const char* character_fault(std::string_view key) {
@@ -15,7 +16,7 @@ const char* character_fault(std::string_view key) {
   for (int32_t i = 0, n = static_cast<int32_t>(key.size()); i < n;) {
     UChar32 c;
     U8_NEXT(s, i, n, c);
-    if (c < 0) return "is not UTF-8";
+    if (c < 0) return kNotUtf8;
     if (c < 0x20 || c == 0x7f) return "has a control character";
     if (c == '\\') return "has a backslash";
   }
@@ -40,9 +41,10 @@ Status validate_key(std::string_view key) {
   if (key.empty()) return bad_request("an object key is empty");
   if (key.size() > kMaxKeyLength) return bad_request(fmt::format("an object key has {} bytes; at most {} are allowed", key.size(), kMaxKeyLength));
   const char* fault = character_fault(key);
+  if (fault == kNotUtf8) return bad_request("an object key is not UTF-8");  // and so not quoted
   if (fault == nullptr) fault = segment_fault(key);
   if (fault == nullptr) return Ok{};
-  return bad_request(fmt::format("object key {} {}", json::serialize(json::string(key.substr(0, 100))), fault));
+  return bad_request(fmt::format("object key {} {}", json::serialize(json::string(clip(key, 100))), fault));
 }
 
 Status remove_prefix(ObjectStore& store, std::string_view prefix) {

@@ -229,6 +229,20 @@ Result<std::vector<std::string>> BatchLedger::record(const GroupRecord& group) {
   return std::vector<std::string>{};
 }
 
+Result<std::vector<std::string>> BatchLedger::absent_objects(const GroupRecord& group) {
+  std::vector<std::string> absent;
+  QUARRY_RETURN_IF_ERROR(catalog_.read([&](catalog::Session& session) -> Status {
+    for (const ItemRecord& record : group.items) {
+      auto object = session.get(kind::kObject, scope(), record.object_id);
+      if (object.ok()) continue;
+      if (object.error().kind != ErrorKind::kNotFound) return std::move(object).error();
+      absent.push_back(record.object_id);
+    }
+    return Ok{};
+  }));
+  return absent;
+}
+
 Status BatchLedger::start_next_tier(catalog::Session& session, json::object& batch, const Task& done) const {
   Task next = done;
   next.task_id = tier_task_id(batch, tier_ + 1);

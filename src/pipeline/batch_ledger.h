@@ -50,6 +50,8 @@ class BatchLedger {
   // Marks items done, failed or skipped, tells later tiers of their sources, moves the progress. Returns the objects that were deleted meanwhile;
   // if there are any, nothing was recorded.
   Result<std::vector<std::string>> record(const GroupRecord& group);
+  // Those of the group's objects that are not in the catalog any more.
+  Result<std::vector<std::string>> absent_objects(const GroupRecord& group);
   // Completes the tier and enqueues the next, or completes the batch.
   Status finish();
   Status cancel();

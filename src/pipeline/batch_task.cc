@@ -210,6 +210,10 @@ void BatchTask::process_object(ExtractedItem& out) const {
     if (!out.skipped) out.failures.push_back({"", std::move(object).error()});
     return;
   }
+  if (is_disabled(object->body)) {
+    out.skipped = true;
+    return;
+  }
   auto blobs = parse_blobs(object->body);
   ByteBudget::Share held(shared_.sources, blobs.ok() ? expected_bytes(*blobs, demand_) : 0);
   auto source = reader_.read(object->body, place_, demand_);

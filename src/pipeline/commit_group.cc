@@ -139,27 +139,39 @@ ItemRecord CommitGroup::make_record(const ExtractedItem& item) const {
   return record;
 }
 
+// Deleted between extraction and commit: what was written for these objects goes, and the items count as skipped.
+Status CommitGroup::take_back(const std::vector<std::string>& object_ids, GroupRecord& record) {
+  for (ExtractedItem& item : items_) {
+    if (std::find(object_ids.begin(), object_ids.end(), item.object_id) == object_ids.end()) continue;
+    item.skipped = true;
+    item.failures.clear();
+    for (ExtractedItem::Output& output : item.outputs) output.documents.clear();
+  }
+  for (size_t collection = 0; collection < collections_.size(); ++collection) {
+    std::vector<size_t> taken_back;
+    for (size_t i = 0; i < items_.size(); ++i)
+      if (items_[i].skipped && output_of(items_[i], collection)) taken_back.push_back(i);
+    if (taken_back.empty() || gone_.contains(collection)) continue;
+    QUARRY_ASSIGN_OR_RETURN(mvs::WriteResult removed, write(collection, taken_back));
+    record.documents_deleted += removed.deleted;
+  }
+  return Ok{};
+}
+
 Status CommitGroup::record_items(GroupRecord& record) {
   for (;;) {
     record.items.clear();
     for (const ExtractedItem& item : items_) record.items.push_back(make_record(item));
-    QUARRY_ASSIGN_OR_RETURN(std::vector<std::string> vanished, ledger_.record(record));
-    if (vanished.empty()) return Ok{};
-    // Deleted between extraction and commit: take back what was written, then record the items as skipped.
-    for (ExtractedItem& item : items_) {
-      if (std::find(vanished.begin(), vanished.end(), item.object_id) == vanished.end()) continue;
-      item.skipped = true;
-      item.failures.clear();
-      for (ExtractedItem::Output& output : item.outputs) output.documents.clear();
+    auto vanished = ledger_.record(record);
+    if (!vanished.ok()) {
+      if (vanished.error().kind != ErrorKind::kNotFound) return std::move(vanished).error();
+      // The batch was deleted, perhaps with its whole bucket.
+      QUARRY_ASSIGN_OR_RETURN(std::vector<std::string> absent, ledger_.absent_objects(record));
+      QUARRY_RETURN_IF_ERROR(take_back(absent, record));
+      return std::move(vanished).error();
     }
-    for (size_t collection = 0; collection < collections_.size(); ++collection) {
-      std::vector<size_t> taken_back;
-      for (size_t i = 0; i < items_.size(); ++i)
-        if (items_[i].skipped && output_of(items_[i], collection)) taken_back.push_back(i);
-      if (taken_back.empty() || gone_.contains(collection)) continue;
-      QUARRY_ASSIGN_OR_RETURN(mvs::WriteResult removed, write(collection, taken_back));
-      record.documents_deleted += removed.deleted;
-    }
+    if (vanished->empty()) return Ok{};
+    QUARRY_RETURN_IF_ERROR(take_back(*vanished, record));
   }
 }
 

@@ -59,6 +59,7 @@ class CommitGroup {
   void count(const mvs::WriteResult& written, GroupRecord& record) const;
   Status drop_descendants(size_t collection, const std::vector<size_t>& items);
   Status record_items(GroupRecord& record);
+  Status take_back(const std::vector<std::string>& object_ids, GroupRecord& record);
   ItemRecord make_record(const ExtractedItem& item) const;
 
   mvs::VectorStore& vectors_;

@@ -1,5 +1,7 @@
 #include "pipeline/object_body.h"
 
+#include "pipeline/pipeline.h"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -63,9 +65,9 @@ Result<std::vector<ObjectBlob>> parse_blobs(const json::object& object_body) {
 }
 
 bool is_object_member(std::string_view name) {
-  static constexpr std::array<std::string_view, 13> kMembers{
+  static constexpr std::array<std::string_view, 14> kMembers{
       "object_id", "bucket_id", "key_prefix", "blobs", "status", "error", "edges", "source_details", "created_at", "updated_at", "document_count",
-      "consistency", kInternalMember};
+      "consistency", "lifecycle_state", kInternalMember};
   return std::find(kMembers.begin(), kMembers.end(), name) != kMembers.end();
 }
 
@@ -74,6 +76,18 @@ TimestampUs content_changed_at(const json::object& object_body) {
   if (!internal || !internal->is_object()) return 0;
   const json::value* at = internal->get_object().if_contains("content_at");
   return at && at->is_number() ? at->to_number<int64_t>() : 0;
+}
+
+bool is_disabled(const json::object& object_body) { return text_member(object_body, "lifecycle_state") == "disabled"; }
+
+Status check_blob_content(std::string_view property, FieldType type, std::string_view bytes, std::string_view detected) {
+  if (bytes.empty()) return Error{ErrorKind::kExtraction, fmt::format("blob '{}': the file is empty", property)};
+  FieldType found = extract::field_type_of_mime(detected);
+  bool is_text_type = type == FieldType::kText || type == FieldType::kString;
+  if (found == type || (!is_media(type) && !is_text_type) || (is_text_type && found == FieldType::kText)) return Ok{};
+  if (type == FieldType::kImage && detected.starts_with("image/")) return Ok{};  // SVG is text, too
+  if (type == FieldType::kExcel && detected == "application/x-ole-storage") return Ok{};  // the older form of workbooks
+  return Error{ErrorKind::kExtraction, fmt::format("blob '{}' is declared as {} but its content is {}", property, to_string(type), detected)};
 }
 
 }  // namespace quarry::pipeline

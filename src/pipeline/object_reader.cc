@@ -15,14 +15,6 @@ constexpr std::array<std::string_view, 4> kCarriedFields{"source", "content_type
 
 bool is_text(FieldType type) { return type == FieldType::kText || type == FieldType::kString; }
 
-// Bytes that say they are a PDF but are not would only fail deep inside a decoder; say so here, where the blob can be named.
-Status check_content(const ObjectBlob& blob, const std::string& bytes, std::string_view detected) {
-  if (bytes.empty()) return Error{ErrorKind::kExtraction, fmt::format("blob '{}': the file is empty", blob.property)};
-  if (!is_media(blob.type)) return Ok{};
-  if (extract::field_type_of_mime(detected) == blob.type) return Ok{};
-  return Error{ErrorKind::kExtraction, fmt::format("blob '{}' is declared as {} but its content is {}", blob.property, to_string(blob.type), detected)};
-}
-
 // A property that several blobs share becomes an array.
 void add_field(json::object& fields, const std::string& name, json::value value) {
   json::value* present = fields.if_contains(name);
@@ -131,7 +123,7 @@ Result<std::string> ObjectReader::fetch_bytes(ObjectBlob& blob, const json::obje
     bytes = std::move(stored).value();
   }
   std::string detected = extract::detect_mime_type(bytes, blob.filename);
-  QUARRY_RETURN_IF_ERROR(check_content(blob, bytes, detected));
+  QUARRY_RETURN_IF_ERROR(check_blob_content(blob.property, blob.type, bytes, detected));
   if (blob.mime_type.empty() || from_url) blob.mime_type = detected;
   blob.size_bytes = bytes.size();
   if (from_url && blob.mirror) {

@@ -52,6 +52,26 @@ class Engine {
   virtual void notify() = 0;
 };
 
+// ---- objects: what the service writes and the engine reads -----------------------------------------------------------
+//
+// An object as its catalog body keeps it (kind "object", parent = its bucket):
+//
+//   body    = { object_id, bucket_id, key_prefix?, status, error?, blobs: [blob], edges?, lifecycle_state?, _internal: {...}, and the user's fields }
+//   blob    = { blob_id, property, type, key_prefix?, properties: {..}, details: {filename?, size_bytes?, mime_type?, hash?}, and one of
+//               value: <JSON of a plain type or a short text>
+//               storage: { key }                    bytes on the object store
+//               storage: { url, mirror, key? } }    read from the URL when first processed; kept under `key` from then on if `mirror`
+//
+// `_internal` never leaves the server: { content_hash, content_at (microseconds), index: [ids of index rows] }. An object whose lifecycle_state is
+// "disabled" is skipped by batches.
+inline constexpr std::string_view kInternalMember = "_internal";
+inline constexpr uint64_t kMaxInlineTextBytes = 64 << 10;  // a longer text is kept on the object store
+
+// True for members that are the object's own, not the user's: "object_id", "blobs", "status", ...
+bool is_object_member(std::string_view name);
+// kExtraction naming the property when the bytes are empty, or of another kind than a media type declares.
+Status check_blob_content(std::string_view property, FieldType type, std::string_view bytes, std::string_view detected_mime_type);
+
 // ---- batches: what the service writes and the engine reads -----------------------------------------------------------
 
 // Task.inputs of "api_buckets_batches_process": {batch_id, bucket_id, namespace_id, internal_id, tier, collection_ids}.

@@ -56,7 +56,7 @@ class FormReader {
   Result<std::string> text(const json::object& o, std::string_view name, const json::array& at) const {
     const json::value* v = member(o, name);
     if (v == nullptr) return std::string();
-    if (!v->is_string()) return validation_error("type_error", extended(at, name), fmt::format("'{}' of a stage must be a string", name));
+    if (!v->is_string()) return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be a string", name));
     return std::string(v->get_string());
   }
 
@@ -64,9 +64,9 @@ class FormReader {
     for (std::string_view name : {"parameters", "params"}) {
       const json::value* v = member(o, name);
       if (v == nullptr || !form.parameters_at.empty()) continue;
-      if (!v->is_object()) return validation_error("type_error", extended(at, name), fmt::format("'{}' of a stage must be an object", name));
+      if (!v->is_object()) return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be an object", name));
       form.parameters = v->get_object();
-      form.parameters_at = extended(at, name);
+      form.parameters_at = extended(at, json::string(name));
     }
     return Ok{};
   }
@@ -131,7 +131,7 @@ Status copy_common(const json::object& source, const json::array& at, json::obje
   for (std::string_view name : kCommonMembers) {
     const json::value* v = source.if_contains(name);
     if (v == nullptr || v->is_null() || name == "stage_name") continue;
-    if (!v->is_string()) return validation_error("type_error", extended(at, name), fmt::format("'{}' of a stage must be a string", name));
+    if (!v->is_string()) return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be a string", name));
     out[name] = *v;
   }
   std::string on_error = text_of(out, "on_error");

@@ -50,7 +50,9 @@ void add_outputs(const extract::Extractor& extractor, const Dependencies& deps, 
   shown["validation_status"] = bound.ok() ? "ready" : bound.error().message;
   shown["realtime_available"] = bound.ok();
   shown["deployed"] = bound.ok();
-  shown["output_schema"] = bound.ok() ? json::object{{"type", "object"}, {"properties", to_json((*bound)->output_fields())}} : json::object{{"type", "object"}};
+  json::object output = bound.ok() ? to_json((*bound)->output_fields()) : json::object{};
+  output["type"] = "object";
+  shown["output_schema"] = std::move(output);
   shown["required_vector_indexes"] = bound.ok() ? index_definitions((*bound)->outputs(), made_by) : json::array{};
   if (bound.ok() && !(*bound)->outputs().empty()) shown["feature_uri"] = (*bound)->outputs().front().feature_uri;
 }

@@ -100,8 +100,9 @@ Result<Reply> feature_search(const RequestContext& context, const Request& reque
   retrieval::ExecuteOptions options;
   if (const json::value* filters = body.if_contains("filters")) options.filters = *filters;
   QUARRY_ASSIGN_OR_RETURN(auto result, retrieval::execute(context, retrieval_environment(deps), parsed, options));
-  json::object reply = retrieval::to_json(result, "", wants_stage_map(request));
-  reply["total"] = result.results.size();
+  size_t total = result.results.size();
+  json::object reply = retrieval::to_json(std::move(result), "", wants_stage_map(request));
+  reply["total"] = total;
   return Reply(std::move(reply));
 }
 

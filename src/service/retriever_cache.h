@@ -19,7 +19,9 @@ class RetrieverCache {
       auto it = entries_.find(retriever.id);
       if (it != entries_.end() && it->second.revision == retriever.revision) return it->second.parsed;
     }
-    QUARRY_ASSIGN_OR_RETURN(auto parsed, retrieval::parse_retriever(retriever.body));
+    json::object body = retriever.body;
+    if (const json::value* ids = body.if_contains("collection_ids")) body["collection_identifiers"] = *ids;  // names may have changed since
+    QUARRY_ASSIGN_OR_RETURN(auto parsed, retrieval::parse_retriever(body));
     auto shared = std::make_shared<const retrieval::ParsedRetriever>(std::move(parsed));
     std::lock_guard lock(mutex_);
     if (entries_.size() >= kMaxEntries) entries_.clear();

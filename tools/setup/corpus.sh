@@ -2,7 +2,7 @@
 corpus_dir=$root/examples/corpus
 
 make_corpus() {
-  local want packages stamp=$corpus_dir/.stamp debs=$deps_dir/corpus-debs
+  local want packages part=$deps_dir/corpus.part stamp=$corpus_dir/.stamp debs=$deps_dir/corpus-debs
   want=$(digest_of "$root/examples/corpus.manifest.tsv" "$root/tools/corpus/fetch.py")
   if is_current "$stamp" "$want"; then
     note "present"
@@ -11,11 +11,11 @@ make_corpus() {
   packages=$(/usr/bin/python3 -B "$root/tools/corpus/fetch.py" --packages)
   # shellcheck disable=SC2086 -- a list of words
   fetch_debs "$debs" $packages
-  rm -rf "$corpus_dir.part"
-  note "$(/usr/bin/python3 -B "$root/tools/corpus/fetch.py" "$debs" "$corpus_dir.part" | tee /dev/stderr | tail -n 1)"
-  echo "$want" >"$corpus_dir.part/.stamp"
+  rm -rf "$part"
+  note "$(/usr/bin/python3 -B "$root/tools/corpus/fetch.py" "$debs" "$part" | tee /dev/stderr | tail -n 1)"
+  echo "$want" >"$part/.stamp"
   rm -rf "$corpus_dir"
-  mv "$corpus_dir.part" "$corpus_dir"
+  mv "$part" "$corpus_dir"
   rm -rf "$debs"
 }
 

@@ -28,8 +28,26 @@ install_packages() {
     return 1
   fi
   as_root apt-get -q -o DPkg::Lock::Timeout=300 update
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@"
+  case " $* " in
+    *" postgresql-15 "*) install_without_cluster "$@" ;;
+    *) apt_install "$@" ;;
+  esac
   note "$# Debian packages installed"
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@"
+}
+
+# Debian's postgresql would make and start a server of its own; the tests only want the programs. The setting that prevents
+# it is put back afterwards.
+install_without_cluster() {
+  local conf=/etc/postgresql-common/createcluster.conf rc=0
+  apt_install postgresql-common
+  as_root sed -i.before-quarry 's/^#\?create_main_cluster *=.*/create_main_cluster = false/' "$conf"
+  apt_install "$@" || rc=$?
+  as_root mv "$conf.before-quarry" "$conf"
+  return "$rc"
 }
 
 # Downloads packages that are unpacked rather than installed. fetch_debs FOLDER PACKAGE...

@@ -26,15 +26,16 @@ os.replace(part, path)
 PYTHON
 }
 
-# The key for this data folder: the credentials file's, QUARRY_API_KEY, or a new random one. The server takes it as its bootstrap
-# key on an empty folder; a folder that has keys while the file is lost gets a new admin key.
+# The key for this data folder: the credentials file's; else QUARRY_API_KEY; else, for a folder that has keys, a new admin key; else
+# a random one. The server takes it as its bootstrap key on an empty folder and ignores it otherwise.
 ensure_key() {
-  local key
-  key=$(read_credential api_key)
+  local key=
+  if [[ -d $data_dir || -z ${QUARRY_API_KEY:-} ]]; then key=$(read_credential api_key); fi
+  [[ -n $key ]] || key=${QUARRY_API_KEY:-}
   if [[ -z $key && -d $data_dir ]]; then
     key=$("$quarry_bin" keys reset --data "$data_dir" 2>/dev/null) || key=
   fi
-  [[ -n $key ]] || key=${QUARRY_API_KEY:-qk_$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')}
+  [[ -n $key ]] || key=qk_$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
   printf '%s' "$key"
 }
 

@@ -19,7 +19,7 @@ constexpr int64_t kPageBytes = 1 << 20;
 
 std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& schema) {
   parquet::WriterProperties::Builder builder;
-  builder.created_by("Quarry")->compression(arrow::Compression::ZSTD)->compression_level(1)->enable_page_checksum();
+  builder.created_by("Quarry")->compression(arrow::Compression::ZSTD)->enable_page_checksum();
   builder.max_row_group_length(kRowsPerGroup)->data_pagesize(kPageBytes)->write_batch_size(1 << 14)->enable_write_page_index();
   for (const auto& column : schema.columns()) {
     if (column.kind != ColumnKind::kVector) continue;

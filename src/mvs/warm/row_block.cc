@@ -11,7 +11,6 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
 constexpr int64_t kUsPerDay = 86'400'000'000;
 
 template <class T>
@@ -21,7 +20,7 @@ const T& as(const arrow::Array& array) {
 
 json::value number_value(double d, ColumnKind kind) {
   if (!std::isfinite(d)) return nullptr;  // only files of others hold such; JSON can't
-  if (kind == ColumnKind::kNumber && d == std::floor(d) && std::abs(d) < kExactIntegers) return int64_t(d);
+  if (kind == ColumnKind::kNumber && is_json_integer(d)) return int64_t(d);
   return d;
 }
 

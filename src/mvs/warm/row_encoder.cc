@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <bit>
-#include <cmath>
 
 #include "mvs/warm/json_text.h"
 
@@ -12,7 +11,6 @@ namespace quarry::mvs {
 namespace {
 
 constexpr size_t kMaxDocumentIdBytes = 512;
-constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
 constexpr int64_t kUsPerDay = 86'400'000'000;
 
 // Growing a builder fails only for want of memory or past 2 GiB of text in one write; both end the write with this.
@@ -58,8 +56,7 @@ bool put_double(arrow::DoubleBuilder& out, const json::value& value, bool integr
   const auto d = exact_double(value);
   if (!d) return check(out.AppendNull()), true;
   check(out.Append(*d));
-  const bool reads_as_integer = integral_means_integer && std::abs(*d) < kExactIntegers && *d == std::floor(*d) && !(*d == 0 && std::signbit(*d));
-  return value.is_double() == reads_as_integer;
+  return value.is_double() == (integral_means_integer && is_json_integer(*d));
 }
 
 bool put_boolean(arrow::BooleanBuilder& out, const json::value& value) {

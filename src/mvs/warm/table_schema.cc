@@ -5,6 +5,7 @@
 #include <unicode/unistr.h>
 
 #include <array>
+#include <cmath>
 
 namespace quarry::mvs {
 namespace {
@@ -150,6 +151,11 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind) {
     case ColumnKind::kVector: return arrow::list(arrow::field("element", arrow::float32(), false));
   }
   return arrow::null();
+}
+
+bool is_json_integer(double value) {
+  constexpr double kExactIntegers = 9007199254740992.0;
+  return std::abs(value) < kExactIntegers && value == std::floor(value) && !(value == 0 && std::signbit(value));
 }
 
 void TableSchema::push(Column column) {

@@ -75,4 +75,7 @@ bool is_column_name(std::string_view name);
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind);
 
+// Whether a value of a kNumber column stands for a JSON integer: integral, below 2^53, not -0.
+bool is_json_integer(double value);
+
 }  // namespace quarry::mvs

@@ -1,0 +1,247 @@
+#include "service/execution_records.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "service/binding.h"
+#include "service/internals.h"
+#include "service/json_access.h"
+#include "service/paging.h"
+#include "service/resources.h"
+#include "service/retrieval_environment.h"
+#include "service/retriever_execution.h"
+
+namespace quarry::service {
+namespace {
+
+constexpr size_t kMaxSummaryBytes = 200;
+constexpr size_t kMaxInputsBytes = 4'096;  // longer inputs are kept as their hash alone
+
+// The first text among the inputs, cut at a character's boundary.
+std::string query_summary(const json::object& inputs) {
+  std::string_view text;
+  for (const auto& input : inputs)
+    if (input.value().is_string() && text.empty()) text = input.value().get_string();
+  size_t end = std::min(text.size(), kMaxSummaryBytes);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end));
+}
+
+int64_t most_processed(const json::array& stages) {
+  int64_t most = 0;
+  for (const auto& stage : stages)
+    for (std::string_view name : {"input_count", "output_count"}) most = std::max(most, integer_member(stage.as_object(), name).value_or(0));
+  return most;
+}
+
+Result<catalog::Resource> find_execution(const RequestContext& context, const Dependencies& deps, const std::string& parent, const std::string& id) {
+  QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());
+  auto found = deps.catalog->get(catalog::kind::kExecution, namespace_scope(context), id);
+  bool absent = !found.ok() && found.error().kind == ErrorKind::kNotFound;
+  if (absent || (found.ok() && found->parent_id != parent)) return not_found(fmt::format("execution '{}' does not exist", id));
+  return found;
+}
+
+Result<catalog::Resource> execution_of_request(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_ASSIGN_OR_RETURN(auto retriever, find_resource(context, deps, catalog::kind::kRetriever, request.param("retriever_id")));
+  return find_execution(context, deps, retriever.id, request.param("execution_id"));
+}
+
+Result<catalog::ResourcePage> list_records(const RequestContext& context, const Dependencies& deps, const std::string& parent, const Request& request, const PageRequest& page) {
+  QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());
+  catalog::ListQuery query;
+  query.kind = catalog::kind::kExecution;
+  query.scope = namespace_scope(context);
+  query.parent_id = parent;
+  query.offset = page.offset;
+  query.limit = page.limit;
+  query.after_id = page.after_id;
+  query.with_total = true;
+  std::vector<Filter> filters;
+  if (const json::object* given = object_member(request.object(), "filters")) {
+    QUARRY_ASSIGN_OR_RETURN(Filter filter, parse_filter(*given));
+    filters.push_back(std::move(filter));
+  }
+  if (auto status = string_member(request.object(), "status"); !status.empty()) {
+    std::string upper(status);
+    for (char& c : upper)
+      if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    filters.push_back(equals("status", json::value(upper)));
+  }
+  for (auto [member, op] : {std::pair{"start_time", FilterOp::kGte}, std::pair{"end_time", FilterOp::kLte}})
+    if (const json::value* at = request.object().if_contains(member); at && at->is_string()) {
+      QUARRY_ASSIGN_OR_RETURN(Filter filter, condition("created_at", op, *at));
+      filters.push_back(std::move(filter));
+    }
+  query.filter = all_of(std::move(filters));
+  return deps.catalog->list(query);
+}
+
+Result<Reply> list_executions(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_ASSIGN_OR_RETURN(auto retriever, find_resource(context, deps, catalog::kind::kRetriever, request.param("retriever_id")));
+  QUARRY_ASSIGN_OR_RETURN(auto page, parse_page(request));
+  QUARRY_ASSIGN_OR_RETURN(auto found, list_records(context, deps, retriever.id, request, page));
+  json::array results;
+  for (const auto& record : found.items) {
+    json::object shown;
+    copy_members(shown, record.body,
+                 {"execution_id", "status", "created_at", "completed_at", "duration_ms", "credits_used", "total_processed", "total_returned", "cache_hit_rate",
+                  "inputs_hash", "query_summary", "trace_id"});
+    results.push_back(std::move(shown));
+  }
+  json::object reply;
+  std::string_view last = found.items.empty() ? std::string_view() : std::string_view(found.items.back().id);
+  reply["pagination"] = pagination(page, results.size(), found.has_more, found.total, last);
+  reply["pagination"].as_object()["limit"] = page.limit;
+  reply["pagination"].as_object()["offset"] = page.offset;
+  reply["pagination"].as_object()["has_next"] = found.has_more;
+  reply["results"] = std::move(results);
+  return Reply(std::move(reply));
+}
+
+Result<Reply> get_execution(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_ASSIGN_OR_RETURN(auto record, execution_of_request(context, request, deps));
+  json::object shown = record.body;
+  if (json::value* statistics = shown.if_contains("stage_statistics"); statistics && statistics->is_object() && wants_stage_map(request))
+    statistics->get_object()["stages"] = stage_map(stage_list(statistics->get_object()));
+  shown["documents_retained"] = false;
+  return Reply(std::move(shown));
+}
+
+Result<Reply> get_status(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_ASSIGN_OR_RETURN(auto record, execution_of_request(context, request, deps));
+  json::object shown;
+  copy_members(shown, record.body,
+               {"execution_id", "retriever_id", "status", "created_at", "completed_at", "duration_ms", "stages_completed", "total_stages", "error"});
+  return Reply(std::move(shown));
+}
+
+// Where the time went: each stage's share of the whole.
+Result<Reply> get_profile(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_ASSIGN_OR_RETURN(auto record, execution_of_request(context, request, deps));
+  const json::object* statistics = object_member(record.body, "stage_statistics");
+  json::array stages = statistics ? stage_list(*statistics) : json::array{};
+  auto duration_of = [](const json::object& o) {
+    const json::value* v = o.if_contains("duration_ms");
+    return v ? number_value(*v).value_or(0) : 0;
+  };
+  double total = duration_of(record.body), in_stages = 0;
+  std::string slowest;
+  double slowest_ms = -1;
+  for (auto& stage : stages) {
+    json::object& o = stage.as_object();
+    double ms = duration_of(o);
+    in_stages += ms;
+    o["share"] = total > 0 ? ms / total : 0.0;
+    if (ms > slowest_ms) slowest_ms = ms, slowest = string_member(o, "name");
+  }
+  json::object shown{{"stages", std::move(stages)}, {"total_time_ms", total}, {"stage_time_ms", in_stages}, {"overhead_ms", std::max(0.0, total - in_stages)},
+                     {"bottleneck_stage", slowest}};
+  copy_members(shown, record.body, {"execution_id", "retriever_id", "status", "budget"});
+  return Reply(std::move(shown));
+}
+
+json::object show_adhoc(const json::object& body) {
+  json::object shown;
+  copy_members(shown, body,
+               {"execution_id", "status", "duration_ms", "credits_used", "total_processed", "total_returned", "cache_hit_rate", "query_summary", "stages_completed",
+                "total_stages", "collection_ids", "inputs_hash"});
+  shown["execution_mode"] = "adhoc";
+  if (const json::value* at = body.if_contains("created_at")) shown["timestamp"] = *at;
+  return shown;
+}
+
+Result<Reply> list_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_ASSIGN_OR_RETURN(auto page, parse_page(request));
+  QUARRY_ASSIGN_OR_RETURN(auto found, list_records(context, deps, adhoc_parent(context), request, page));
+  json::array results;
+  if (!bool_member(request.object(), "count_only"))
+    for (const auto& record : found.items) results.push_back(show_adhoc(record.body));
+  std::string_view last = found.items.empty() ? std::string_view() : std::string_view(found.items.back().id);
+  json::object reply{{"total", found.total.value_or(0)}, {"pagination", pagination(page, results.size(), found.has_more, found.total, last)}};
+  reply["results"] = std::move(results);
+  return Reply(std::move(reply));
+}
+
+Result<Reply> get_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_ASSIGN_OR_RETURN(auto record, find_execution(context, deps, adhoc_parent(context), request.param("execution_id")));
+  json::object shown = show_adhoc(record.body);
+  if (const json::value* inputs = record.body.if_contains("inputs")) shown["inputs"] = json::serialize(*inputs);
+  return Reply(std::move(shown));
+}
+
+void add_inputs(const json::object& inputs, json::object& body) {
+  std::string text = json::serialize(inputs);
+  body["inputs_hash"] = sha256_hex(text).substr(0, 16);
+  body["query_summary"] = query_summary(inputs);
+  if (text.size() <= kMaxInputsBytes) body["inputs"] = inputs;
+}
+
+}  // namespace
+
+std::string adhoc_parent(const RequestContext& context) { return fmt::format("adhoc:{}", context.namespace_id); }
+
+void record_execution(const RequestContext& context, const Dependencies& deps, const ExecutionSubject& subject, const json::object& inputs,
+                      const ExecutionOutcome& outcome) {
+  TimestampUs now = deps.clock->now_us();
+  json::object body{{"execution_id", outcome.execution_id}, {"status", outcome.status}};
+  bool adhoc = subject.parent == adhoc_parent(context);
+  body["retriever_id"] = adhoc ? std::string() : subject.parent;
+  body["created_at"] = format_timestamp(now - static_cast<int64_t>(outcome.duration_ms * 1000));
+  body["completed_at"] = format_timestamp(now);
+  body["duration_ms"] = outcome.duration_ms;
+  body["credits_used"] = 0.0;
+  body["total_returned"] = outcome.returned;
+  body["trace_id"] = context.request_id;
+  body["collection_ids"] = to_array(subject.collection_ids);
+  body["total_stages"] = subject.total_stages;
+  json::array stages;
+  if (const json::object* statistics = object_member(outcome.reply, "stage_statistics")) {
+    stages = stage_list(*statistics);
+    json::object kept = *statistics;
+    kept["stages"] = stages;
+    body["stage_statistics"] = std::move(kept);
+  }
+  body["stages_completed"] = stages.size();
+  body["total_processed"] = most_processed(stages);
+  copy_members(body, outcome.reply, {"budget", "warnings", "degraded", "pagination"});
+  if (!outcome.error.empty()) body["error"] = outcome.error;
+  add_inputs(inputs, body);
+  catalog::Resource record = make_resource(context, catalog::kind::kExecution, outcome.execution_id, "", std::move(body));
+  record.parent_id = subject.parent;
+  deps.internals->executions.add(std::move(record));
+}
+
+json::array stage_list(const json::object& statistics) {
+  const json::value* stages = statistics.if_contains("stages");
+  if (!stages) return {};
+  if (stages->is_array()) return stages->get_array();
+  json::array out;
+  if (stages->is_object())
+    for (const auto& stage : stages->get_object()) out.push_back(stage.value());
+  return out;
+}
+
+json::object stage_map(const json::array& stages) {
+  json::object out;
+  for (const auto& stage : stages) {
+    if (!stage.is_object()) continue;
+    std::string name(string_member(stage.get_object(), "name", "stage")), key = name;
+    for (int n = 2; out.contains(key); ++n) key = fmt::format("{}_{}", name, n);
+    out[key] = stage;
+  }
+  return out;
+}
+
+void bind_execution_records(OperationTable& table, const Dependencies& deps) {
+  bind_operation(table, deps, "list_executions_retrievers", list_executions);
+  bind_operation(table, deps, "get_execution_retrievers", get_execution);
+  bind_operation(table, deps, "get_execution_status_retrievers", get_status);
+  bind_operation(table, deps, "get_execution_profile_retrievers", get_profile);
+  bind_operation(table, deps, "list_adhoc_executions_retrievers", list_adhoc);
+  bind_operation(table, deps, "get_adhoc_execution_retrievers", get_adhoc);
+}
+
+}  // namespace quarry::service

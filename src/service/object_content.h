@@ -1,0 +1,34 @@
+// What a client sends as an object, checked against the bucket's schema and taken apart into catalog JSON and bytes.
+#pragma once
+
+#include "service/buckets.h"
+
+namespace quarry::service {
+
+struct PreparedBlob {
+  json::object body;  // the blob's catalog form (pipeline.h), storage included
+  std::string key;    // where `bytes` go; empty: nothing to put
+  std::string bytes;
+};
+
+struct PreparedObject {
+  std::string object_id;  // new; another one's takes its place when a unique key resolves to it
+  json::object fields;    // the user's members, defaults filled
+  json::value key_prefix, edges;
+  std::vector<PreparedBlob> blobs;
+  std::string content_hash;  // SHA-256 over fields and blobs, whatever their order
+  std::string unique_key;    // SHA-256 over the unique fields' values; empty: the bucket has none
+  std::vector<std::string> upload_ids;  // whose bytes the object takes over
+  int64_t bytes = 0;
+};
+
+// `given` has the members of the contract's CreateObjectRequest; what is not one of them is the user's. Errors: 422 naming the property or blob,
+// kPayloadTooLarge, kNotImplemented (s3://), kNotFound (upload_id).
+Result<PreparedObject> prepare_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& given,
+                                      std::string object_id);
+
+// As prepare_object for an object that is there: `given` replaces the fields and, if it has blobs, those of the same properties (`all_blobs`: all).
+Result<PreparedObject> prepare_change(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& stored_body,
+                                      json::object fields, const json::object& given, bool all_blobs);
+
+}  // namespace quarry::service

@@ -1,0 +1,45 @@
+#include "service/retrieval_environment.h"
+
+#include <fmt/format.h>
+
+#include "service/collections.h"
+#include "service/resources.h"
+
+namespace quarry::service {
+namespace {
+
+constexpr int64_t kUrlLifetimeSeconds = 3'600;
+
+std::string_view header(const Request& request, std::string_view name) {
+  auto it = request.headers.find(name);
+  return it == request.headers.end() ? std::string_view() : std::string_view(it->second);
+}
+
+}  // namespace
+
+retrieval::Environment retrieval_environment(const Dependencies& deps) {
+  retrieval::Environment env;
+  env.catalog = deps.catalog;
+  env.vectors = deps.vectors;
+  env.models = deps.models;
+  env.executor = deps.executor;
+  env.presign = [&deps](const RequestContext& context, std::string_view key) {
+    // A payload is the client's to write: only what lies under the namespace's own prefix is signed.
+    bool own = key.starts_with(fmt::format("{}/{}/", context.internal_id, context.namespace_id));
+    return own ? presign(deps, "GET", key, kUrlLifetimeSeconds) : std::string();
+  };
+  return env;
+}
+
+bool wants_stage_map(const Request& request) {
+  return header(request, "x-response-shape") == "contract" || header(request, "user-agent").starts_with("OpenAPI-Generator/");
+}
+
+Status settle_collections(const RequestContext& context, const Dependencies& deps, retrieval::ParsedRetriever& retriever) {
+  if (!retriever.collection_ids.empty()) return Ok{};
+  QUARRY_ASSIGN_OR_RETURN(auto all, open_collections(context, deps, {}));
+  for (const auto& opened : all) retriever.collection_ids.push_back(opened.resource.id);
+  return Ok{};
+}
+
+}  // namespace quarry::service
