@@ -79,9 +79,8 @@ std::string format_timestamp(TimestampUs t) {
   auto day = floor<days>(tp);
   year_month_day date{day};
   hh_mm_ss time{tp - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", int(date.year()), unsigned(date.month()),
-                     unsigned(date.day()), time.hours().count(), time.minutes().count(), time.seconds().count(),
-                     time.subseconds().count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", int(date.year()), unsigned(date.month()), unsigned(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count(), time.subseconds().count());
 }
 
 Result<TimestampUs> parse_timestamp(std::string_view text) {

@@ -99,11 +99,8 @@ TEST(ParallelFor, WorksWithoutAnExecutorAndWithAStoppedOne) {
 TEST(ParallelFor, NestsInsideItsOwnPool) {
   Executor executor("test", 2, 4);
   std::atomic<int> leaves{0};
-  parallel_for(&executor, 8, [&](size_t) {
-    parallel_for(&executor, 8, [&](size_t) {
-      parallel_for(&executor, 4, [&](size_t) { ++leaves; });
-    });
-  });
+  parallel_for(&executor, 8,
+               [&](size_t) { parallel_for(&executor, 8, [&](size_t) { parallel_for(&executor, 4, [&](size_t) { ++leaves; }); }); });
   EXPECT_EQ(leaves, 8 * 8 * 4);
 }
 

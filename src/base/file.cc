@@ -17,7 +17,8 @@ namespace fs = std::filesystem;
 
 fs::path temporary_name(const fs::path& path, const fs::path& dir) {
   static std::atomic<uint64_t> counter{0};
-  return (dir.empty() ? path.parent_path() : dir) / fmt::format(".tmp-{}-{}-{}", path.filename().string().substr(0, 100), getpid(), counter++);
+  return (dir.empty() ? path.parent_path() : dir) /
+         fmt::format(".tmp-{}-{}-{}", path.filename().string().substr(0, 100), getpid(), counter++);
 }
 
 Status write_all(int fd, std::string_view bytes, const fs::path& path) {

@@ -39,7 +39,8 @@ class FileDescriptor {
   int fd_;
 };
 
-// Takes an exclusive advisory lock on `path` (made if absent) for the life of the returned descriptor; kConflict if another process holds it.
+// Takes an exclusive advisory lock on `path` (made if absent) for the life of the returned descriptor; kConflict if another process holds
+// it.
 Result<FileDescriptor> lock_file(const std::filesystem::path& path);
 
 // ENOENT and ENOTDIR as kNotFound; "No space left on device" and friends as a kStorage error that names the file and says what to do.

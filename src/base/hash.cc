@@ -117,8 +117,8 @@ bool base64_decode(std::string_view text, std::string& out) {
   out.resize(text.size() / 4 * 3 + 3);
   size_t written = 0;
   const char* end = nullptr;
-  int rc = sodium_base642bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), text.data(), text.size(), " \t\r\n",
-                             &written, &end, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+  int rc = sodium_base642bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), text.data(), text.size(), " \t\r\n", &written, &end,
+                             sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
   out.resize(written);
   return rc == 0 && end == text.data() + text.size();
 }

@@ -78,7 +78,8 @@ TEST(Hash64, SpreadsSimilarKeys) {
 
 // RFC 4648, section 10.
 TEST(Base64, KnownAnswers) {
-  const char* pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  const char* pairs[][2] = {
+      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, encoded] : pairs) {
     EXPECT_EQ(base64_encode(plain), encoded);
     std::string decoded;

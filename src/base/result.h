@@ -57,7 +57,7 @@ struct Ok {};
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}       // NOLINT: implicit by design
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit by design
 
   bool ok() const { return state_.index() == 0; }
@@ -114,8 +114,8 @@ std::string_view clip(std::string_view text, size_t limit);
 Error validation_error(std::string type, json::array location, std::string message);
 
 // An assertion that stays on in release: for what only a bug can break. Input never reaches one.
-#define QUARRY_CHECK(condition)                                               \
-  do {                                                                        \
+#define QUARRY_CHECK(condition)                                                         \
+  do {                                                                                  \
     if (!(condition)) ::quarry::internal::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)
 

@@ -76,7 +76,8 @@ TEST(Error, TakesContext) {
 TEST(Error, ValidationNamesThePlace) {
   Error error = validation_error("missing", {"body", "stages", 0}, "a stage is missing");
   EXPECT_EQ(error.kind, ErrorKind::kValidation);
-  EXPECT_EQ(json::serialize(error.details), R"({"validation_errors":[{"type":"missing","location":["body","stages",0],"message":"a stage is missing"}]})");
+  EXPECT_EQ(json::serialize(error.details),
+            R"({"validation_errors":[{"type":"missing","location":["body","stages",0],"message":"a stage is missing"}]})");
 }
 
 TEST(Clip, CutsBetweenCharacters) {

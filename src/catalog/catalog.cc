@@ -33,7 +33,8 @@ Result<ResourcePage> Catalog::list(const ListQuery& query) {
   return out;
 }
 
-Result<Resource> Catalog::update(std::string_view kind, const Scope& scope, std::string_view id, const std::function<Status(Resource&)>& change) {
+Result<Resource> Catalog::update(std::string_view kind, const Scope& scope, std::string_view id,
+                                 const std::function<Status(Resource&)>& change) {
   Result<Resource> out = internal_error("the catalog did not run the update");
   QUARRY_RETURN_IF_ERROR(write([&](Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(Resource resource, session.get(kind, scope, id));

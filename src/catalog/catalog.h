@@ -17,9 +17,9 @@ namespace quarry::catalog {
 
 // Kinds in use; a new one needs no change of the schema.
 namespace kind {
-inline constexpr std::string_view kOrganization = "organization", kUser = "user", kApiKey = "api_key", kNamespace = "namespace", kBucket = "bucket",
-                                  kObject = "object", kUpload = "upload", kBatch = "batch", kCollection = "collection", kRetriever = "retriever",
-                                  kExecution = "execution";
+inline constexpr std::string_view kOrganization = "organization", kUser = "user", kApiKey = "api_key", kNamespace = "namespace",
+                                  kBucket = "bucket", kObject = "object", kUpload = "upload", kBatch = "batch", kCollection = "collection",
+                                  kRetriever = "retriever", kExecution = "execution";
 }
 
 // A resource: indexed columns beside a JSON body, which is what the API shows (less what the service hides).
@@ -47,16 +47,15 @@ enum class SortKey { kCreatedAt, kUpdatedAt, kName, kId };
 struct ListQuery {
   std::string kind;
   Scope scope;
-  bool all_namespaces = false;             // ignore scope.namespace_id
-  bool any_scope = false;                  // ignore the scope altogether: for the engine and start-up only
+  bool all_namespaces = false;  // ignore scope.namespace_id
   std::optional<std::string> parent_id;
-  std::string name_contains;               // case-insensitive; empty: all
-  Filter filter;                           // over the body; evaluated after the indexed parts
+  std::string name_contains;  // case-insensitive; empty: all
+  Filter filter;              // over the body; evaluated after the indexed parts
   SortKey sort = SortKey::kCreatedAt;
-  bool descending = true;                  // ties by id, same direction
+  bool descending = true;  // ties by id, same direction
   size_t offset = 0;
   size_t limit = 100;
-  std::string after_id;                    // keyset page: strictly after this resource in the order
+  std::string after_id;  // keyset page: strictly after this resource in the order
   bool with_total = false;
 };
 
@@ -108,24 +107,32 @@ class Session {
   virtual Result<Task> get_task(const Scope& scope, std::string_view task_id) = 0;
   virtual Result<Task> get_task_any(std::string_view task_id) = 0;
   virtual Result<std::vector<Task>> list_tasks(const TaskQuery& query, uint64_t* total) = 0;
-  // Takes the oldest task that is pending, or whose lease has expired, of one of `types` (empty: all); marks it kProcessing, owner, attempts + 1.
-  virtual Result<std::optional<Task>> claim(std::string_view owner, const std::vector<std::string>& types, int64_t lease_us, TimestampUs now) = 0;
+  // Takes the oldest task that is pending or queued, or whose lease has expired, of one of `types` (empty: all); marks it kProcessing,
+  // owner, attempts + 1. Drafts and tasks that are over stay.
+  virtual Result<std::optional<Task>> claim(std::string_view owner, const std::vector<std::string>& types, int64_t lease_us,
+                                            TimestampUs now) = 0;
   // kConflict if `owner` no longer holds the lease. The returned task tells cancel_requested.
   virtual Result<Task> extend_lease(std::string_view task_id, std::string_view owner, int64_t lease_us, TimestampUs now) = 0;
-  // Lets go of every lease of a running task, whoever holds it, so that the next claim takes it at once (attempts stay). Only for a process that
-  // knows it is alone on this catalog: after a crash the dead process's leases would otherwise have to run out. Returns how many.
+  // Lets go of every lease of a running task, whoever holds it, so that the next claim takes it at once (attempts stay). Only for a process
+  // that knows it is alone on this catalog: after a crash the dead process's leases would otherwise have to run out. Returns how many.
   virtual Result<uint64_t> release_leases() = 0;
-  virtual Status update_task(const Task& task) = 0;  // whole row; checks lease_owner unless the task is unclaimed
+  // The whole row but ids and created_at. kConflict unless the task is unclaimed (waiting, a draft, or without owner) or the stored owner
+  // and attempts are those of `task`. A waiting status lets go of the lease. A cancel that was requested stays, unless the stored task is
+  // over. `attempts` may go back to 0 while unclaimed.
+  virtual Status update_task(const Task& task) = 0;
   virtual Status request_cancel(std::string_view task_id) = 0;
 
   virtual Status add_items(std::string_view task_id, const std::vector<std::string>& item_ids) = 0;  // ids already there are kept
-  virtual Result<std::vector<WorkItem>> list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset, size_t limit) = 0;
+  virtual Result<std::vector<WorkItem>> list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset,
+                                                   size_t limit) = 0;
   virtual Status finish_items(std::string_view task_id, const std::vector<WorkItem>& items) = 0;
   virtual Status reset_items(std::string_view task_id, ItemStatus from) = 0;  // back to kPending
   virtual Result<ItemCounts> count_items(std::string_view task_id) = 0;
 };
 
-// Thread-safe. Transactions are serialisable; one that committed survives a power cut.
+// Thread-safe. Transactions are serialisable; one that committed survives a power cut. A body must not call the catalog again: use its
+// session. Errors besides those of the body: kStorage (details.reason "disk_full" when it is that), kCorruption naming the file,
+// kUnavailable.
 class Catalog {
  public:
   virtual ~Catalog() = default;
@@ -147,7 +154,7 @@ class Catalog {
 
 // Opens or makes the file (WAL mode) and brings its schema up to date. Errors name the file.
 Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const std::filesystem::path& file, const Clock& clock);
-// `connection` is a libpq connection string.
+// `connection` is a libpq connection string; messages never repeat its password.
 Result<std::unique_ptr<Catalog>> open_postgres_catalog(const std::string& connection, const Clock& clock);
 
 }  // namespace quarry::catalog

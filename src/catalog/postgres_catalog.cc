@@ -47,10 +47,12 @@ class PostgresDialect : public Dialect {
     std::string state = known == nullptr ? "" : known->sqlstate();
     std::string message = fmt::format("catalog {}: {}", description_, first_line(e.what()));
     // A unique violation can only be a race: the session looks before it writes.
-    if (state == "40001" || state == "40P01" || state == "23505" || state == "42P07") return {Error{ErrorKind::kConflict, message}, true, false};
+    if (state == "40001" || state == "40P01" || state == "23505" || state == "42P07")
+      return {Error{ErrorKind::kConflict, message}, true, false};
     if (state == "53100") return {Error{ErrorKind::kStorage, message + " (its disk is full)", json::object{{"reason", "disk_full"}}}};
     if (state.starts_with("XX")) return {corruption(std::move(message))};
-    bool is_lost = known == nullptr || state.starts_with("08") || state.starts_with("57P") || state.starts_with("  ") || state.starts_with("53");
+    bool is_lost =
+        known == nullptr || state.starts_with("08") || state.starts_with("57P") || state.starts_with("  ") || state.starts_with("53");
     if (is_lost) return {Error{ErrorKind::kUnavailable, std::move(message)}, false, true};
     return {internal_error(std::move(message))};
   }
@@ -81,7 +83,7 @@ class PostgresCatalog : public Catalog {
   Result<std::unique_ptr<SqlConnection>> connect() {
     try {
       auto connection = std::make_unique<SqlConnection>(soci::postgresql, connection_);
-      connection->run("SET client_min_messages = warning");  // libpq prints notices on standard error
+      connection->run("SET client_min_messages = error");  // libpq prints notices on standard error
       return connection;
     } catch (const std::exception& e) {
       return dialect_.classify(e).error;

@@ -17,7 +17,8 @@
 
 namespace quarry::catalog {
 
-// The environment variable QUARRY_TEST_POSTGRES (a libpq connection string) wins; else the installed binaries are started once a process.
+// The environment variable QUARRY_TEST_POSTGRES (a libpq connection string of keywords) wins; else the installed binaries are started once
+// a process.
 class PostgresCluster {
  public:
   // Empty if there is no server to be had; why_not() then says so.
@@ -59,12 +60,14 @@ class PostgresCluster {
     if (mkdtemp(pattern.data()) == nullptr) return fail("cannot make a folder");
     folder_ = pattern;
     if (!own_by_user()) return fail("PostgreSQL refuses to run as root, and there is no user to run it as");
-    pid_t init = spawn({binary("initdb"), "-D", folder_ + "/data", "-U", "quarry", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"});
+    pid_t init = spawn(
+        {binary("initdb"), "-D", folder_ + "/data", "-U", "quarry", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"});
     int status = 1;
     waitpid(init, &status, 0);
     if (status != 0) return fail("initdb failed");
-    server_ = spawn({binary("postgres"), "-D", folder_ + "/data", "-k", folder_, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off",
-                     "-c", "max_connections=60", "-c", "log_min_messages=fatal", "-c", "log_min_error_statement=fatal"});
+    server_ =
+        spawn({binary("postgres"), "-D", folder_ + "/data", "-k", folder_, "-c", "listen_addresses=", "-c", "fsync=off", "-c",
+               "full_page_writes=off", "-c", "max_connections=60", "-c", "log_min_messages=fatal", "-c", "log_min_error_statement=fatal"});
     connection_ = "host=" + folder_ + " user=quarry dbname=postgres";
     wait_until_ready();
   }
@@ -93,7 +96,8 @@ class PostgresCluster {
     pid_t child = fork();
     if (child != 0) return child;
     if (uid_ != 0 && (setgid(gid_) != 0 || setuid(uid_) != 0)) _exit(126);
-    if (freopen("/dev/null", "w", stdout) == nullptr || freopen((folder_ + "/log").c_str(), "a", stderr) == nullptr || chdir("/") != 0) _exit(126);
+    if (freopen("/dev/null", "w", stdout) == nullptr || freopen((folder_ + "/log").c_str(), "a", stderr) == nullptr || chdir("/") != 0)
+      _exit(126);
     execv(argv[0], argv.data());
     _exit(127);
   }

@@ -20,7 +20,8 @@ namespace {
 
 constexpr size_t kMaxStatements = 256;
 
-std::shared_ptr<PreparedStatement> prepare(soci::session& session, const std::string& sql, std::string_view columns, const SqlValues& parameters) {
+std::shared_ptr<PreparedStatement> prepare(soci::session& session, const std::string& sql, std::string_view columns,
+                                           const SqlValues& parameters) {
   auto out = std::make_shared<PreparedStatement>(session);
   out->sql = sql;
   out->statement.alloc();
@@ -50,7 +51,8 @@ std::shared_ptr<PreparedStatement> prepare(soci::session& session, const std::st
 
 }  // namespace
 
-Rows::Rows(SqlConnection& connection, std::shared_ptr<PreparedStatement> statement) : connection_(&connection), statement_(std::move(statement)) {}
+Rows::Rows(SqlConnection& connection, std::shared_ptr<PreparedStatement> statement)
+    : connection_(&connection), statement_(std::move(statement)) {}
 
 Rows::~Rows() {
   if (statement_ && !done_) connection_->forget(*statement_);

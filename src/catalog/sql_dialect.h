@@ -13,8 +13,8 @@ namespace quarry::catalog {
 
 struct SqlFailure {
   Error error;
-  bool may_retry = false;    // the transaction lost against another: run it again
-  bool is_broken = false;    // the connection is of no further use
+  bool may_retry = false;  // the transaction lost against another: run it again
+  bool is_broken = false;  // the connection is of no further use
 };
 
 class Dialect {
@@ -23,7 +23,7 @@ class Dialect {
   virtual std::string text_type() const = 0;  // one that compares by bytes
   virtual std::string begin_read() const = 0;
   virtual std::string begin_write() const = 0;
-  virtual std::string lock_row() const = 0;   // suffix of the SELECT that claims a task
+  virtual std::string lock_row() const = 0;     // suffix of the SELECT that claims a task
   virtual std::string lock_schema() const = 0;  // statement that keeps other processes from changing the schema; may be empty
   virtual SqlFailure classify(const std::exception& e) const = 0;
   virtual std::string describe() const = 0;  // for messages; no secrets

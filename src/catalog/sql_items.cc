@@ -11,7 +11,8 @@ std::string text(std::string_view s) { return std::string(s); }
 long long number(ItemStatus status) { return static_cast<long long>(status); }
 
 ItemStatus item_status(long long stored) {
-  return stored >= number(ItemStatus::kPending) && stored <= number(ItemStatus::kSkipped) ? static_cast<ItemStatus>(stored) : ItemStatus::kPending;
+  return stored >= number(ItemStatus::kPending) && stored <= number(ItemStatus::kSkipped) ? static_cast<ItemStatus>(stored)
+                                                                                          : ItemStatus::kPending;
 }
 
 Status check_task_id(std::string_view task_id) {
@@ -33,14 +34,16 @@ Status SqlSession::add_items(std::string_view task_id, const std::vector<std::st
     }
     for (const std::string& id : item_ids) {
       position += db_.execute(
-          "INSERT INTO work_items (task_id, item_id, position, status, outcome) VALUES (:task, :item, :position, 0, '{}') ON CONFLICT DO NOTHING",
+          "INSERT INTO work_items (task_id, item_id, position, status, outcome) VALUES (:task, :item, :position, 0, '{}') ON CONFLICT DO "
+          "NOTHING",
           {text(task_id), id, position});
     }
     return Ok{};
   });
 }
 
-Result<std::vector<WorkItem>> SqlSession::list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset, size_t limit) {
+Result<std::vector<WorkItem>> SqlSession::list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset,
+                                                     size_t limit) {
   QUARRY_RETURN_IF_ERROR(check_task_id(task_id));
   std::string where = "task_id = :id";
   SqlValues parameters{text(task_id)};
@@ -51,8 +54,10 @@ Result<std::vector<WorkItem>> SqlSession::list_items(std::string_view task_id, s
   parameters.emplace_back(static_cast<long long>(std::min<size_t>(limit, INT32_MAX)));
   parameters.emplace_back(static_cast<long long>(std::min<size_t>(offset, INT64_MAX)));
   return guarded([&]() -> Result<std::vector<WorkItem>> {
-    Rows rows = db_.query(fmt::format("SELECT item_id, position, status, outcome FROM work_items WHERE {} ORDER BY position LIMIT :limit OFFSET :offset", where),
-                          "tnnt", std::move(parameters));
+    Rows rows = db_.query(
+        fmt::format("SELECT item_id, position, status, outcome FROM work_items WHERE {} ORDER BY position LIMIT :limit OFFSET :offset",
+                    where),
+        "tnnt", std::move(parameters));
     std::vector<WorkItem> out;
     while (rows.next()) {
       QUARRY_ASSIGN_OR_RETURN(json::object outcome, parse_body(rows.text(3), rows.text(0)));
@@ -67,8 +72,9 @@ Status SqlSession::finish_items(std::string_view task_id, const std::vector<Work
   return guarded([&]() -> Status {
     for (const WorkItem& item : items) {
       QUARRY_ASSIGN_OR_RETURN(std::string outcome, body_text(item.outcome));
-      long long updated = db_.execute("UPDATE work_items SET status = :status, outcome = :outcome WHERE task_id = :task AND item_id = :item",
-                                      {number(item.status), std::move(outcome), text(task_id), storable(item.item_id)});
+      long long updated =
+          db_.execute("UPDATE work_items SET status = :status, outcome = :outcome WHERE task_id = :task AND item_id = :item",
+                      {number(item.status), std::move(outcome), text(task_id), storable(item.item_id)});
       if (updated == 0) return not_found(fmt::format("task '{}' has no item '{}'", task_id, storable(item.item_id)));
     }
     return Ok{};
@@ -78,7 +84,8 @@ Status SqlSession::finish_items(std::string_view task_id, const std::vector<Work
 Status SqlSession::reset_items(std::string_view task_id, ItemStatus from) {
   QUARRY_RETURN_IF_ERROR(check_task_id(task_id));
   return guarded([&]() -> Status {
-    db_.execute("UPDATE work_items SET status = 0, outcome = '{}' WHERE task_id = :task AND status = :status", {text(task_id), number(from)});
+    db_.execute("UPDATE work_items SET status = 0, outcome = '{}' WHERE task_id = :task AND status = :status",
+                {text(task_id), number(from)});
     return Ok{};
   });
 }

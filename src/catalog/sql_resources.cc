@@ -16,7 +16,8 @@ std::string text(std::string_view s) { return std::string(s); }
 Error absent(std::string_view kind, std::string_view id) { return not_found(fmt::format("{} '{}' does not exist", kind, clip(id, 300))); }
 
 Result<Resource> read_resource(const Rows& rows) {
-  Resource out{rows.text(0), rows.text(1), rows.text(2), rows.text(3), rows.text(4), rows.text(5), {}, rows.number(7), rows.number(8), rows.number(9)};
+  Resource out{rows.text(0), rows.text(1), rows.text(2),   rows.text(3),   rows.text(4),
+               rows.text(5), {},           rows.number(7), rows.number(8), rows.number(9)};
   QUARRY_ASSIGN_OR_RETURN(out.body, parse_body(rows.text(6), out.id));
   return out;
 }
@@ -114,7 +115,8 @@ Status SqlSession::insert(const Resource& r) {
     long long inserted = db_.execute(
         "INSERT INTO resources (kind, id, organization_id, namespace_id, parent_id, name, body, created_at, updated_at, revision) "
         "VALUES (:kind, :id, :organization, :namespace, :parent, :name, :body, :created, :updated, :revision) ON CONFLICT DO NOTHING",
-        {r.kind, r.id, r.organization_id, r.namespace_id, r.parent_id, r.name, std::move(body), created, updated, static_cast<long long>(r.revision)});
+        {r.kind, r.id, r.organization_id, r.namespace_id, r.parent_id, r.name, std::move(body), created, updated,
+         static_cast<long long>(r.revision)});
     if (inserted == 1) return Ok{};
     if (name_is_taken(r)) return already_exists(fmt::format("a {} named '{}' exists already", r.kind, r.name));
     return already_exists(fmt::format("{} '{}' exists already", r.kind, r.id));
@@ -124,10 +126,11 @@ Status SqlSession::insert(const Resource& r) {
 // Whether another resource bears the name.
 bool SqlSession::name_is_taken(const Resource& r) {
   if (r.name.empty()) return false;
-  return count_where("resources",
-                     "kind = :kind AND organization_id = :organization AND namespace_id = :namespace AND parent_id = :parent AND name = :name AND "
-                     "name <> '' AND id <> :id",
-                     {r.kind, r.organization_id, r.namespace_id, r.parent_id, r.name, r.id}) > 0;
+  return count_where(
+             "resources",
+             "kind = :kind AND organization_id = :organization AND namespace_id = :namespace AND parent_id = :parent AND name = :name AND "
+             "name <> '' AND id <> :id",
+             {r.kind, r.organization_id, r.namespace_id, r.parent_id, r.name, r.id}) > 0;
 }
 
 Result<Resource> SqlSession::get(std::string_view kind, const Scope& scope, std::string_view id) {
@@ -143,7 +146,8 @@ Result<Resource> SqlSession::get_any(std::string_view kind, std::string_view id)
   return guarded([&]() -> Result<Resource> { return select_one("kind = :kind AND id = :id", {text(kind), text(id)}, absent(kind, id)); });
 }
 
-Result<Resource> SqlSession::find(std::string_view kind, const Scope& scope, std::string_view id_or_name, std::optional<std::string_view> parent_id) {
+Result<Resource> SqlSession::find(std::string_view kind, const Scope& scope, std::string_view id_or_name,
+                                  std::optional<std::string_view> parent_id) {
   auto by_id = get(kind, scope, id_or_name);
   bool is_final = by_id.ok() || by_id.error().kind != ErrorKind::kNotFound || id_or_name.empty() || !is_storable(id_or_name);
   if (is_final) return by_id;
@@ -180,8 +184,9 @@ Status SqlSession::replace(const Resource& r) {
 Status SqlSession::remove(std::string_view kind, const Scope& scope, std::string_view id) {
   if (!is_storable(id)) return absent(kind, storable(id));
   return guarded([&]() -> Status {
-    long long removed = db_.execute("DELETE FROM resources WHERE kind = :kind AND id = :id AND organization_id = :organization AND namespace_id = :namespace",
-                                    {text(kind), text(id), scope.organization_id, scope.namespace_id});
+    long long removed = db_.execute(
+        "DELETE FROM resources WHERE kind = :kind AND id = :id AND organization_id = :organization AND namespace_id = :namespace",
+        {text(kind), text(id), scope.organization_id, scope.namespace_id});
     return removed == 1 ? Status(Ok{}) : Status(absent(kind, id));
   });
 }

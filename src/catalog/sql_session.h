@@ -17,7 +17,8 @@ class SqlSession : public Session {
 
   Status insert(const Resource& resource) override;
   Result<Resource> get(std::string_view kind, const Scope& scope, std::string_view id) override;
-  Result<Resource> find(std::string_view kind, const Scope& scope, std::string_view id_or_name, std::optional<std::string_view> parent_id) override;
+  Result<Resource> find(std::string_view kind, const Scope& scope, std::string_view id_or_name,
+                        std::optional<std::string_view> parent_id) override;
   Result<Resource> get_any(std::string_view kind, std::string_view id) override;
   Status replace(const Resource& resource) override;
   Status remove(std::string_view kind, const Scope& scope, std::string_view id) override;
@@ -29,14 +30,16 @@ class SqlSession : public Session {
   Result<Task> get_task(const Scope& scope, std::string_view task_id) override;
   Result<Task> get_task_any(std::string_view task_id) override;
   Result<std::vector<Task>> list_tasks(const TaskQuery& query, uint64_t* total) override;
-  Result<std::optional<Task>> claim(std::string_view owner, const std::vector<std::string>& types, int64_t lease_us, TimestampUs now) override;
+  Result<std::optional<Task>> claim(std::string_view owner, const std::vector<std::string>& types, int64_t lease_us,
+                                    TimestampUs now) override;
   Result<Task> extend_lease(std::string_view task_id, std::string_view owner, int64_t lease_us, TimestampUs now) override;
   Result<uint64_t> release_leases() override;
   Status update_task(const Task& task) override;
   Status request_cancel(std::string_view task_id) override;
 
   Status add_items(std::string_view task_id, const std::vector<std::string>& item_ids) override;
-  Result<std::vector<WorkItem>> list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset, size_t limit) override;
+  Result<std::vector<WorkItem>> list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset,
+                                           size_t limit) override;
   Status finish_items(std::string_view task_id, const std::vector<WorkItem>& items) override;
   Status reset_items(std::string_view task_id, ItemStatus from) override;
   Result<ItemCounts> count_items(std::string_view task_id) override;

@@ -8,7 +8,8 @@ namespace quarry::catalog {
 namespace {
 
 constexpr std::string_view kColumns =
-    "task_id, task_type, organization_id, namespace_id, status, inputs, additional_data, error, lease_owner, lease_expires_at, cancel_requested, attempts, "
+    "task_id, task_type, organization_id, namespace_id, status, inputs, additional_data, error, lease_owner, lease_expires_at, "
+    "cancel_requested, attempts, "
     "created_at, updated_at";
 constexpr std::string_view kColumnTypes = "tttttttttnnnnn";
 // The index tasks_open covers exactly these: keep the texts equal.
@@ -69,7 +70,8 @@ Result<Task> SqlSession::select_task(const std::string& where, SqlValues paramet
 }
 
 Status SqlSession::enqueue(const Task& t) {
-  if (t.task_id.empty() || !is_storable(t.task_id) || !is_storable(t.task_type) || !is_storable(t.organization_id) || !is_storable(t.namespace_id))
+  if (t.task_id.empty() || !is_storable(t.task_id) || !is_storable(t.task_type) || !is_storable(t.organization_id) ||
+      !is_storable(t.namespace_id))
     return bad_request("a task needs an id; ids are UTF-8 without NUL");
   QUARRY_ASSIGN_OR_RETURN(std::string inputs, body_text(t.inputs));
   QUARRY_ASSIGN_OR_RETURN(std::string additional, body_text(t.additional_data));
@@ -77,12 +79,14 @@ Status SqlSession::enqueue(const Task& t) {
     long long created = t.created_at != 0 ? t.created_at : clock_.now_us();
     long long updated = t.updated_at != 0 ? t.updated_at : created;
     long long inserted = db_.execute(
-        "INSERT INTO tasks (task_id, task_type, organization_id, namespace_id, status, inputs, additional_data, error, lease_owner, lease_expires_at, "
-        "cancel_requested, attempts, created_at, updated_at) VALUES (:id, :type, :organization, :namespace, :status, :inputs, :additional, :error, :owner, "
+        "INSERT INTO tasks (task_id, task_type, organization_id, namespace_id, status, inputs, additional_data, error, lease_owner, "
+        "lease_expires_at, "
+        "cancel_requested, attempts, created_at, updated_at) VALUES (:id, :type, :organization, :namespace, :status, :inputs, :additional, "
+        ":error, :owner, "
         ":expires, :cancel, :attempts, :created, :updated) ON CONFLICT DO NOTHING",
-        {t.task_id, t.task_type, t.organization_id, t.namespace_id, text(to_string(t.status)), std::move(inputs), std::move(additional), storable(t.error),
-         t.lease_owner, static_cast<long long>(t.lease_expires_at), static_cast<long long>(t.cancel_requested), static_cast<long long>(t.attempts), created,
-         updated});
+        {t.task_id, t.task_type, t.organization_id, t.namespace_id, text(to_string(t.status)), std::move(inputs), std::move(additional),
+         storable(t.error), t.lease_owner, static_cast<long long>(t.lease_expires_at), static_cast<long long>(t.cancel_requested),
+         static_cast<long long>(t.attempts), created, updated});
     return inserted == 1 ? Status(Ok{}) : already_exists(fmt::format("task '{}' exists already", t.task_id));
   });
 }
@@ -118,7 +122,8 @@ Result<std::vector<Task>> SqlSession::list_tasks(const TaskQuery& query, uint64_
   });
 }
 
-Result<std::optional<Task>> SqlSession::claim(std::string_view owner, const std::vector<std::string>& types, int64_t lease_us, TimestampUs now) {
+Result<std::optional<Task>> SqlSession::claim(std::string_view owner, const std::vector<std::string>& types, int64_t lease_us,
+                                              TimestampUs now) {
   if (owner.empty() || !is_storable(owner)) return bad_request("a lease needs an owner");
   std::string where = text(kOpen) + " AND (status IN ('PENDING','QUEUED') OR lease_expires_at <= :now)";
   SqlValues parameters{static_cast<long long>(now)};
@@ -129,7 +134,8 @@ Result<std::optional<Task>> SqlSession::claim(std::string_view owner, const std:
   }
   if (!names.empty()) where += " AND task_type IN (" + names + ")";
   return guarded([&]() -> Result<std::optional<Task>> {
-    QUARRY_ASSIGN_OR_RETURN(auto found, select_tasks(where + " ORDER BY created_at, task_id LIMIT 1" + dialect_.lock_row(), std::move(parameters)));
+    QUARRY_ASSIGN_OR_RETURN(auto found,
+                            select_tasks(where + " ORDER BY created_at, task_id LIMIT 1" + dialect_.lock_row(), std::move(parameters)));
     if (found.empty()) return std::optional<Task>();
     Task& task = found.front();
     task.status = TaskStatus::kProcessing;
@@ -138,9 +144,11 @@ Result<std::optional<Task>> SqlSession::claim(std::string_view owner, const std:
     task.attempts += 1;
     task.updated_at = now;
     db_.execute(
-        "UPDATE tasks SET status = 'PROCESSING', lease_owner = :owner, lease_expires_at = :expires, attempts = :attempts, updated_at = :now "
+        "UPDATE tasks SET status = 'PROCESSING', lease_owner = :owner, lease_expires_at = :expires, attempts = :attempts, updated_at = "
+        ":now "
         "WHERE task_id = :id",
-        {task.lease_owner, static_cast<long long>(task.lease_expires_at), static_cast<long long>(task.attempts), static_cast<long long>(now), task.task_id});
+        {task.lease_owner, static_cast<long long>(task.lease_expires_at), static_cast<long long>(task.attempts),
+         static_cast<long long>(now), task.task_id});
     return std::optional<Task>(std::move(task));
   });
 }
@@ -150,7 +158,8 @@ Result<Task> SqlSession::extend_lease(std::string_view task_id, std::string_view
   if (owner.empty() || !is_storable(owner)) return lease_lost(task_id, storable(owner));
   return guarded([&]() -> Result<Task> {
     long long updated = db_.execute(
-        "UPDATE tasks SET lease_expires_at = :expires, updated_at = :now WHERE task_id = :id AND lease_owner = :owner AND status IN ('IN_PROGRESS','PROCESSING')",
+        "UPDATE tasks SET lease_expires_at = :expires, updated_at = :now WHERE task_id = :id AND lease_owner = :owner AND status IN "
+        "('IN_PROGRESS','PROCESSING')",
         {static_cast<long long>(now + lease_us), static_cast<long long>(now), text(task_id), text(owner)});
     QUARRY_ASSIGN_OR_RETURN(Task task, select_task("task_id = :id", {text(task_id)}, task_id));
     if (updated == 0) return lease_lost(task_id, owner);
@@ -177,11 +186,12 @@ Status SqlSession::update_task(const Task& task) {
     // A cancel that arrived since the caller read the task is not overwritten; a task begun anew starts without.
     bool cancel = task.cancel_requested || (stored.cancel_requested && !is_terminal(stored.status));
     db_.execute(
-        "UPDATE tasks SET task_type = :type, status = :status, inputs = :inputs, additional_data = :additional, error = :error, lease_owner = :owner, "
+        "UPDATE tasks SET task_type = :type, status = :status, inputs = :inputs, additional_data = :additional, error = :error, "
+        "lease_owner = :owner, "
         "lease_expires_at = :expires, cancel_requested = :cancel, attempts = :attempts, updated_at = :now WHERE task_id = :id",
         {storable(task.task_type), text(to_string(task.status)), std::move(inputs), std::move(additional), storable(task.error),
-         released ? std::string() : task.lease_owner, static_cast<long long>(released ? 0 : task.lease_expires_at), static_cast<long long>(cancel),
-         static_cast<long long>(task.attempts), static_cast<long long>(clock_.now_us()), task.task_id});
+         released ? std::string() : task.lease_owner, static_cast<long long>(released ? 0 : task.lease_expires_at),
+         static_cast<long long>(cancel), static_cast<long long>(task.attempts), static_cast<long long>(clock_.now_us()), task.task_id});
     return Ok{};
   });
 }

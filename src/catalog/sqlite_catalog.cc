@@ -13,7 +13,17 @@ namespace {
 namespace fs = std::filesystem;
 
 // Result codes of SQLite that need an answer of their own (sqlite.org/rescode.html).
-enum ResultCode { kBusy = 5, kLocked = 6, kNoMemory = 7, kReadOnly = 8, kIoError = 10, kCorrupt = 11, kFull = 13, kCannotOpen = 14, kNotADatabase = 26 };
+enum ResultCode {
+  kBusy = 5,
+  kLocked = 6,
+  kNoMemory = 7,
+  kReadOnly = 8,
+  kIoError = 10,
+  kCorrupt = 11,
+  kFull = 13,
+  kCannotOpen = 14,
+  kNotADatabase = 26
+};
 
 class SqliteDialect : public Dialect {
  public:
@@ -61,7 +71,11 @@ void set_up(SqlConnection& connection, const SqliteOptions& options) {
 class SqliteCatalog : public Catalog {
  public:
   SqliteCatalog(fs::path file, const Clock& clock, const SqliteOptions& options)
-      : file_(std::move(file)), clock_(clock), options_(options), dialect_(file_), readers_(std::max<size_t>(options.read_connections, 1), [this] { return open_reader(); }) {}
+      : file_(std::move(file)),
+        clock_(clock),
+        options_(options),
+        dialect_(file_),
+        readers_(std::max<size_t>(options.read_connections, 1), [this] { return open_reader(); }) {}
 
   Status open() {
     QUARRY_RETURN_IF_ERROR(make_directories(file_.parent_path()));
@@ -94,7 +108,8 @@ class SqliteCatalog : public Catalog {
     try {
       auto connection = std::make_unique<SqlConnection>(soci::sqlite3, fmt::format("dbname=\"{}\"", file_.string()));
       set_up(*connection, options_);
-      if (options_.max_bytes > 0) connection->run(fmt::format("PRAGMA max_page_count = {}", std::max<int64_t>(options_.max_bytes / 4096, 1)));
+      if (options_.max_bytes > 0)
+        connection->run(fmt::format("PRAGMA max_page_count = {}", std::max<int64_t>(options_.max_bytes / 4096, 1)));
       return connection;
     } catch (const std::exception& e) {
       return dialect_.classify(e).error;
@@ -117,7 +132,8 @@ class SqliteCatalog : public Catalog {
       Rows rows = writer_->query("PRAGMA journal_mode = WAL", "t", {});
       while (rows.next()) mode = rows.text(0);
       if (mode == "wal") return Ok{};
-      return storage_error(fmt::format("catalog {}: its file system does not support SQLite's WAL mode (it is in mode '{}')", file_.string(), mode));
+      return storage_error(
+          fmt::format("catalog {}: its file system does not support SQLite's WAL mode (it is in mode '{}')", file_.string(), mode));
     } catch (const std::exception& e) {
       return dialect_.classify(e).error;
     }
@@ -138,12 +154,15 @@ Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const fs::path& file, const
   std::error_code error;
   fs::path absolute = fs::absolute(file, error);
   if (error) return errno_error("resolve", file, error.value());
-  if (absolute.string().find('"') != std::string::npos) return bad_request(fmt::format("catalog {}: the path may not contain a double quote", file.string()));
+  if (absolute.string().find('"') != std::string::npos)
+    return bad_request(fmt::format("catalog {}: the path may not contain a double quote", file.string()));
   auto catalog = std::make_unique<SqliteCatalog>(std::move(absolute), clock, options);
   QUARRY_RETURN_IF_ERROR(catalog->open());
   return std::unique_ptr<Catalog>(std::move(catalog));
 }
 
-Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const fs::path& file, const Clock& clock) { return open_sqlite_catalog(file, clock, SqliteOptions{}); }
+Result<std::unique_ptr<Catalog>> open_sqlite_catalog(const fs::path& file, const Clock& clock) {
+  return open_sqlite_catalog(file, clock, SqliteOptions{});
+}
 
 }  // namespace quarry::catalog

@@ -7,7 +7,7 @@ namespace quarry::catalog {
 
 struct SqliteOptions {
   size_t read_connections = 4;
-  int64_t max_bytes = 0;         // the file grows no further; 0: as far as the disk goes
+  int64_t max_bytes = 0;             // the file grows no further; 0: as far as the disk goes
   int64_t busy_timeout_ms = 10'000;  // how long to wait for another process that holds the file
 };
 

@@ -77,10 +77,12 @@ TEST_F(SqliteCatalogTest, AFileThatIsNoDatabaseIsNamed) {
 TEST_F(SqliteCatalogTest, DamagedPagesAreCorruptionNotWrongAnswers) {
   {
     auto catalog = open();
-    ASSERT_TRUE(catalog->write([&](Session& s) -> Status {
-      for (int i = 0; i < 300; ++i) QUARRY_RETURN_IF_ERROR(s.insert(make(i, 1'000)));
-      return Ok{};
-    }).ok());
+    ASSERT_TRUE(catalog
+                    ->write([&](Session& s) -> Status {
+                      for (int i = 0; i < 300; ++i) QUARRY_RETURN_IF_ERROR(s.insert(make(i, 1'000)));
+                      return Ok{};
+                    })
+                    .ok());
   }
   {
     std::fstream damage(file_, std::ios::in | std::ios::out | std::ios::binary);
@@ -153,18 +155,24 @@ TEST_F(SqliteCatalogTest, QueriesUseTheirIndexes) {
     for (const auto& row : rows) out += row.get<std::string>(3) + "; ";
     return out;
   };
-  std::string by_parent = plan("SELECT * FROM resources WHERE kind = 'o' AND organization_id = 'a' AND namespace_id = 'b' AND parent_id = 'c' AND (created_at, id) < (5, 'x') "
-                               "ORDER BY created_at DESC, id DESC LIMIT 10");
+  std::string by_parent = plan(
+      "SELECT * FROM resources WHERE kind = 'o' AND organization_id = 'a' AND namespace_id = 'b' AND parent_id = 'c' AND (created_at, id) "
+      "< (5, 'x') "
+      "ORDER BY created_at DESC, id DESC LIMIT 10");
   EXPECT_NE(by_parent.find("USING INDEX resources_parent"), std::string::npos) << by_parent;
   EXPECT_EQ(by_parent.find("TEMP B-TREE"), std::string::npos) << by_parent;
-  std::string by_namespace = plan("SELECT * FROM resources WHERE kind = 'o' AND organization_id = 'a' AND namespace_id = 'b' ORDER BY created_at DESC, id DESC LIMIT 10");
+  std::string by_namespace = plan(
+      "SELECT * FROM resources WHERE kind = 'o' AND organization_id = 'a' AND namespace_id = 'b' ORDER BY created_at DESC, id DESC LIMIT "
+      "10");
   EXPECT_NE(by_namespace.find("USING INDEX resources_namespace"), std::string::npos) << by_namespace;
   EXPECT_EQ(by_namespace.find("TEMP B-TREE"), std::string::npos) << by_namespace;
-  std::string claim = plan("SELECT * FROM tasks WHERE status IN ('PENDING','QUEUED','IN_PROGRESS','PROCESSING') AND (status IN ('PENDING','QUEUED') OR "
-                           "lease_expires_at <= 5) ORDER BY created_at, task_id LIMIT 1");
+  std::string claim = plan(
+      "SELECT * FROM tasks WHERE status IN ('PENDING','QUEUED','IN_PROGRESS','PROCESSING') AND (status IN ('PENDING','QUEUED') OR "
+      "lease_expires_at <= 5) ORDER BY created_at, task_id LIMIT 1");
   EXPECT_NE(claim.find("USING INDEX tasks_open"), std::string::npos) << claim;
   EXPECT_EQ(claim.find("TEMP B-TREE"), std::string::npos) << claim;
-  std::string by_name = plan("SELECT * FROM resources WHERE kind = 'o' AND organization_id = 'a' AND namespace_id = 'b' AND name = 'n' AND name <> ''");
+  std::string by_name =
+      plan("SELECT * FROM resources WHERE kind = 'o' AND organization_id = 'a' AND namespace_id = 'b' AND name = 'n' AND name <> ''");
   EXPECT_NE(by_name.find("USING INDEX"), std::string::npos) << by_name;
 }
 

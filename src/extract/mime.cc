@@ -126,17 +126,22 @@ std::string_view binary_type(std::string_view bytes) {
 
 // ---- text -----------------------------------------------------------------------------------------------------------
 
-// Valid UTF-8 as far as looked at (a sequence cut at the end of the sample is no fault), without control characters other than white space, escape
-// and backspace.
-bool is_text(std::string_view sample, bool cut) {
-  const char *at = sample.data(), *end = at + sample.size();
-  while (at < end) {
-    const char* from = at;
-    char32_t point = decode_utf8(at, end);
-    if (point == kReplacement && std::string_view(from, at) != "\xEF\xBF\xBD") return cut && end - from < 4;
-    if (point < 0x20 && point != '\t' && point != '\n' && point != '\r' && point != '\f' && point != '\b' && point != 0x1B) return false;
-  }
-  return true;
+// Less the last sequence of several bytes, which may be cut.
+std::string_view without_last_sequence(std::string_view sample) {
+  while (!sample.empty() && (static_cast<unsigned char>(sample.back()) & 0xC0) == 0x80) sample.remove_suffix(1);
+  if (!sample.empty() && static_cast<unsigned char>(sample.back()) >= 0xC0) sample.remove_suffix(1);
+  return sample;
+}
+
+bool is_control(unsigned char c) { return c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != '\b' && c != 0x1B; }
+
+// No control characters other than white space, escape and backspace; UTF-8, UTF-16 with its mark, or mostly ASCII in some 8-bit encoding. A sequence cut
+// at the end of the sample is no fault.
+bool is_text(std::string_view sample) {
+  if (sample.size() % 2 == 0 && (sample.starts_with("\xFF\xFE") || sample.starts_with("\xFE\xFF"))) return sample.size() > 2;
+  if (std::any_of(sample.begin(), sample.end(), is_control)) return false;
+  const auto high = static_cast<size_t>(std::count_if(sample.begin(), sample.end(), [](unsigned char c) { return c >= 0x80; }));
+  return high * 4 <= sample.size() || is_valid_utf8(without_last_sequence(sample));
 }
 
 std::string lower(std::string_view text) {
@@ -204,7 +209,7 @@ std::string detect_mime_type(std::string_view bytes, std::string_view filename) 
   if (std::string_view type = binary_type(bytes); !type.empty()) return std::string(type);
   const bool cut = bytes.size() > kSniffBytes;
   std::string_view sample = bytes.substr(0, kSniffBytes);
-  return std::string(is_text(sample, cut) ? text_type(sample, cut, filename) : kUnknown);
+  return std::string(is_text(sample) ? text_type(sample, cut, filename) : kUnknown);
 }
 
 FieldType field_type_of_mime(std::string_view mime_type) {

@@ -40,6 +40,14 @@ void read_size(const json::object& node, std::string_view key, size_t& out) {
     out = static_cast<size_t>(v->get_int64());
 }
 
+// False for alternatives that lead back to themselves with no object or array between.
+bool alternatives_end(const Schema& schema, size_t depth) {
+  if (depth > kMaxDepth) return false;
+  for (const Schema* branch : schema.any_of)
+    if (!alternatives_end(*branch, depth + 1)) return false;
+  return true;
+}
+
 bool is_required(const json::object& node, std::string_view name) {
   const json::value* required = node.if_contains("required");
   if (required == nullptr || !required->is_array()) return false;
@@ -65,7 +73,10 @@ size_t Schema::find(std::string_view member) const {
 
 Result<const Schema*> SchemaSet::compile(const json::value& node) {
   std::lock_guard lock(mutex_);
+  size_t before = arena_.size();
   QUARRY_ASSIGN_OR_RETURN(Schema * schema, compile_locked(node, 0));
+  for (size_t i = before; i < arena_.size(); ++i)
+    if (!alternatives_end(arena_[i], 0)) return unknown_construct("alternatives that lead back to themselves");
   return static_cast<const Schema*>(schema);
 }
 

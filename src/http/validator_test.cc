@@ -33,6 +33,7 @@ const json::value& document() {
       {"type": "object", "required": ["kind", "side"], "properties": {"kind": {"type": "string", "enum": ["square"]}, "side": {"type": "integer"}}},
       {"type": "array", "items": {"type": "number"}}]},
     "Open": {"type": "object", "additionalProperties": true, "properties": {"n": {"type": "integer"}}},
+    "Loop": {"anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/Loop"}]},
     "Map": {"type": "object", "additionalProperties": {"type": "integer"}},
     "Bare": {"type": "object"},
     "Closed": {"type": "object", "properties": {}}
@@ -182,7 +183,7 @@ TEST(Validator, ALongVectorKeepsItsBlockOfMemory) {
 }
 
 TEST(Schema, RefusesWhatItDoesNotUnderstand) {
-  for (const char* text : {R"({"type":"vector"})", R"({"$ref":"#/components/schemas/Nobody"})", R"({"$ref":"other.json"})", R"({"type":"string","pattern":"("})",
+  for (const char* text : {R"({"type":"vector"})", R"({"$ref":"#/components/schemas/Nobody"})", R"({"$ref":"other.json"})", R"({"$ref":"#/components/schemas/Loop"})", R"({"type":"string","pattern":"("})",
                            R"({"type":"object","properties":{"a":{}},"x-aliases":{"b":"c"}})", "3"}) {
     SchemaSet set(document());
     json::value node = json::parse(text);

@@ -44,7 +44,6 @@ class App final : public ServerApp {
     QUARRY_RETURN_IF_ERROR(open_models());
     make_engine();
     make_api();
-    QUARRY_RETURN_IF_ERROR(attach_tables());
     return bootstrap();
   }
 
@@ -165,8 +164,6 @@ class App final : public ServerApp {
     return options;
   }
 
-  Status attach_tables();
-
   const Config config_;
   DataFolder folder_;
   Executor compute_;
@@ -183,11 +180,6 @@ class App final : public ServerApp {
   std::string new_key_;
   bool stopped_ = false;
 };
-
-// Every collection's table becomes known; files are read when a table is first touched.
-Status App::attach_tables() {
-  return pipeline::attach_all_tables(*catalog_, *vectors_);
-}
 
 fs::path program_folder() {
   std::error_code ec;

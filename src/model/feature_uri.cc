@@ -11,7 +11,9 @@ constexpr std::string_view kScheme = "mixpeek://";
 constexpr size_t kMaxPartLength = 128;
 
 bool is_part(std::string_view part) {
-  auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'; };
+  auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  };
   return !part.empty() && part.size() <= kMaxPartLength && std::all_of(part.begin(), part.end(), allowed);
 }
 
@@ -43,7 +45,8 @@ std::string FeatureUri::to_string() const { return fmt::format("{}{}@{}/{}", kSc
 
 Result<FeatureUri> parse_feature_uri(std::string_view text) {
   auto fail = [&] {
-    return bad_request(fmt::format("'{}' is not a feature URI; the form is mixpeek://{{extractor}}@{{version}}/{{output}}", clip(text, 200)));
+    return bad_request(
+        fmt::format("'{}' is not a feature URI; the form is mixpeek://{{extractor}}@{{version}}/{{output}}", clip(text, 200)));
   };
   if (!text.starts_with(kScheme)) return fail();
   std::string_view rest = text.substr(kScheme.size());

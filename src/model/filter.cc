@@ -15,11 +15,26 @@ constexpr size_t kMaxNodes = 1'000;
 constexpr size_t kMaxFieldLength = 512;
 
 constexpr std::array<std::pair<FilterOp, std::string_view>, 20> kOperators{{
-    {FilterOp::kEq, "eq"}, {FilterOp::kNe, "ne"}, {FilterOp::kGt, "gt"}, {FilterOp::kLt, "lt"}, {FilterOp::kGte, "gte"}, {FilterOp::kLte, "lte"},
-    {FilterOp::kIn, "in"}, {FilterOp::kNin, "nin"}, {FilterOp::kContains, "contains"}, {FilterOp::kStartsWith, "starts_with"},
-    {FilterOp::kEndsWith, "ends_with"}, {FilterOp::kRegex, "regex"}, {FilterOp::kExists, "exists"}, {FilterOp::kIsNull, "is_null"},
-    {FilterOp::kText, "text"}, {FilterOp::kPhrase, "phrase"}, {FilterOp::kWords, "words"}, {FilterOp::kGeoRadius, "geo_radius"},
-    {FilterOp::kGeoBoundingBox, "geo_bounding_box"}, {FilterOp::kGeoPolygon, "geo_polygon"},
+    {FilterOp::kEq, "eq"},
+    {FilterOp::kNe, "ne"},
+    {FilterOp::kGt, "gt"},
+    {FilterOp::kLt, "lt"},
+    {FilterOp::kGte, "gte"},
+    {FilterOp::kLte, "lte"},
+    {FilterOp::kIn, "in"},
+    {FilterOp::kNin, "nin"},
+    {FilterOp::kContains, "contains"},
+    {FilterOp::kStartsWith, "starts_with"},
+    {FilterOp::kEndsWith, "ends_with"},
+    {FilterOp::kRegex, "regex"},
+    {FilterOp::kExists, "exists"},
+    {FilterOp::kIsNull, "is_null"},
+    {FilterOp::kText, "text"},
+    {FilterOp::kPhrase, "phrase"},
+    {FilterOp::kWords, "words"},
+    {FilterOp::kGeoRadius, "geo_radius"},
+    {FilterOp::kGeoBoundingBox, "geo_bounding_box"},
+    {FilterOp::kGeoPolygon, "geo_polygon"},
 }};
 
 json::array extended(const json::array& location, json::value step) {
@@ -35,7 +50,8 @@ class Parser {
     if (++nodes_ > kMaxNodes) return validation_error("filter_too_large", at, fmt::format("a filter may have at most {} parts", kMaxNodes));
     if (source.is_null()) return Filter{};
     if (source.is_array()) return group(Filter::Kind::kAnd, source, at, case_sensitive, depth);
-    if (!source.is_object()) return validation_error("type_error", at, "a filter must be an object: {field, operator, value}, {AND}, {OR} or {NOT}");
+    if (!source.is_object())
+      return validation_error("type_error", at, "a filter must be an object: {field, operator, value}, {AND}, {OR} or {NOT}");
     const json::object& o = source.get_object();
     if (o.contains("field") && (o.contains("operator") || o.contains("value"))) return condition(o, at, case_sensitive);
     return tree(o, at, case_sensitive, depth);
@@ -92,7 +108,9 @@ class Parser {
     if (++nodes_ > kMaxNodes) return validation_error("filter_too_large", at, fmt::format("a filter may have at most {} parts", kMaxNodes));
     const json::object* o = member.value().if_object();
     if (o != nullptr && !o->empty() && o->begin()->key().starts_with('$')) {
-      return validation_error("unknown_operator", at, fmt::format("'{}' is not known here; write {{\"field\", \"operator\", \"value\"}}", std::string_view(o->begin()->key())));
+      return validation_error(
+          "unknown_operator", at,
+          fmt::format("'{}' is not known here; write {{\"field\", \"operator\", \"value\"}}", std::string_view(o->begin()->key())));
     }
     Filter out;
     out.kind = Filter::Kind::kCondition;

@@ -24,7 +24,8 @@ using Compiled = std::variant<std::shared_ptr<CompiledOperand>, Failure>;
 bool deeper_than(const json::value& v, int levels) {
   if (!v.is_structured()) return false;
   if (levels == 0) return true;
-  if (const json::array* a = v.if_array()) return std::any_of(a->begin(), a->end(), [&](const auto& item) { return deeper_than(item, levels - 1); });
+  if (const json::array* a = v.if_array())
+    return std::any_of(a->begin(), a->end(), [&](const auto& item) { return deeper_than(item, levels - 1); });
   const json::object& o = v.get_object();
   return std::any_of(o.begin(), o.end(), [&](const auto& member) { return deeper_than(member.value(), levels - 1); });
 }
@@ -37,7 +38,8 @@ bool is_unbound_dynamic(const json::value& v) {
 
 Compiled compile_ordering(const Filter& c) {
   if (c.value.is_number()) return std::shared_ptr<CompiledOperand>();
-  if (!c.value.is_string()) return Failure{"type_error", fmt::format("operator '{}' needs a number, a string or a date-time", to_string(c.op))};
+  if (!c.value.is_string())
+    return Failure{"type_error", fmt::format("operator '{}' needs a number, a string or a date-time", to_string(c.op))};
   auto out = std::make_shared<CompiledOperand>();
   if (auto t = parse_timestamp(c.value.get_string()); t.ok()) out->timestamp = *t;
   return out;
@@ -46,7 +48,8 @@ Compiled compile_ordering(const Filter& c) {
 Compiled compile_list(const Filter& c) {
   auto out = std::make_shared<CompiledOperand>();
   if (const json::array* list = c.value.if_array()) {
-    if (list->size() > kMaxListLength) return Failure{"value_error", fmt::format("operator '{}' takes at most {} values", to_string(c.op), kMaxListLength)};
+    if (list->size() > kMaxListLength)
+      return Failure{"value_error", fmt::format("operator '{}' takes at most {} values", to_string(c.op), kMaxListLength)};
     out->sorted.assign(list->begin(), list->end());
   } else {
     out->sorted.push_back(c.value);
@@ -60,7 +63,8 @@ Compiled compile_contains(const Filter& c) {
   if (c.value.is_string() && !c.case_sensitive) out->folded = fold_text(c.value.get_string());
   const json::array* list = c.value.if_array();
   if (list == nullptr) return out;
-  if (list->size() > kMaxListLength) return Failure{"value_error", fmt::format("operator 'contains' takes at most {} values", kMaxListLength)};
+  if (list->size() > kMaxListLength)
+    return Failure{"value_error", fmt::format("operator 'contains' takes at most {} values", kMaxListLength)};
   for (const json::value& item : *list) {
     Filter part = c;
     part.value = item;
@@ -82,7 +86,8 @@ Compiled compile_affix(const Filter& c) {
 Compiled compile_regex(const Filter& c) {
   if (!c.value.is_string()) return Failure{"type_error", "operator 'regex' needs a string"};
   const json::string& pattern = c.value.get_string();
-  if (pattern.size() > kMaxPatternLength) return Failure{"value_error", fmt::format("a regular expression has at most {} bytes", kMaxPatternLength)};
+  if (pattern.size() > kMaxPatternLength)
+    return Failure{"value_error", fmt::format("a regular expression has at most {} bytes", kMaxPatternLength)};
   re2::RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(kRegexMemoryBytes);
@@ -148,7 +153,8 @@ Status compile_condition(Filter& condition, const json::array& location) {
     at.push_back("value");
     return validation_error(std::move(type), std::move(at), fmt::format("field '{}': {}", condition.field, message));
   };
-  if (deeper_than(condition.value, kMaxValueDepth)) return fail("value_error", fmt::format("the value is nested more than {} deep", kMaxValueDepth));
+  if (deeper_than(condition.value, kMaxValueDepth))
+    return fail("value_error", fmt::format("the value is nested more than {} deep", kMaxValueDepth));
   if (is_unbound_dynamic(condition.value)) return fail("unbound_value", "a dynamic value has no input to take its value from here");
   Compiled compiled = compile(condition);
   if (auto* failure = std::get_if<Failure>(&compiled)) return fail(std::move(failure->type), std::move(failure->message));

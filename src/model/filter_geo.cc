@@ -23,7 +23,8 @@ std::optional<GeoPoint> point_of(std::optional<double> lat, std::optional<double
 }
 
 std::optional<GeoPoint> point_of_object(const json::object& o) {
-  if (const json::value* coordinates = o.if_contains("coordinates")) return coordinates->is_array() ? read_geo_point(*coordinates) : std::nullopt;
+  if (const json::value* coordinates = o.if_contains("coordinates"))
+    return coordinates->is_array() ? read_geo_point(*coordinates) : std::nullopt;
   if (o.contains("lat")) return point_of(number_at(o, "lat"), number_at(o, o.contains("lon") ? "lon" : "lng"));
   return point_of(number_at(o, "latitude"), number_at(o, "longitude"));
 }

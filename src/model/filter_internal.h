@@ -18,7 +18,8 @@ struct GeoPoint {
 };
 
 struct GeoShape {
-  // Radius: centre and metres. Box: top_left and bottom_right; left > right crosses the antimeridian. Polygon: rings, the first the outer one.
+  // Radius: centre and metres. Box: top_left and bottom_right; left > right crosses the antimeridian. Polygon: rings, the first the outer
+  // one.
   GeoPoint center, top_left, bottom_right;
   double radius_m = 0;
   std::vector<std::vector<GeoPoint>> rings;
@@ -27,15 +28,16 @@ struct GeoShape {
 // Immutable once built, so that any thread may evaluate it.
 struct CompiledOperand {
   std::unique_ptr<re2::RE2> regex;
-  std::vector<std::string> words;         // text, phrase, words
-  std::string folded;                     // contains, starts_with, ends_with without case
-  std::optional<TimestampUs> timestamp;   // ordering operators on a string that is one
-  std::vector<json::value> sorted;        // in, nin: by compare_json
-  std::vector<Filter> parts;              // contains with an array value
+  std::vector<std::string> words;        // text, phrase, words
+  std::string folded;                    // contains, starts_with, ends_with without case
+  std::optional<TimestampUs> timestamp;  // ordering operators on a string that is one
+  std::vector<json::value> sorted;       // in, nin: by compare_json
+  std::vector<Filter> parts;             // contains with an array value
   GeoShape shape;
 };
 
-// A point as documents and filters write it: {lat, lon}, {latitude, longitude}, {lat, lng}, [lon, lat], or GeoJSON {type: "Point", coordinates}.
+// A point as documents and filters write it: {lat, lon}, {latitude, longitude}, {lat, lng}, [lon, lat], or GeoJSON {type: "Point",
+// coordinates}.
 std::optional<GeoPoint> read_geo_point(const json::value& value);
 // Errors: plain text saying what is wrong with the operand.
 Result<GeoShape> parse_geo_shape(FilterOp op, const json::value& value);

@@ -32,7 +32,8 @@ bool matches_ordering(const Filter& c, const json::value& v) {
   if (v.is_number() && c.value.is_number()) return ordered(c.op, compare_json(v, c.value));
   if (!v.is_string() || !c.value.is_string()) return false;
   if (c.compiled && c.compiled->timestamp) {
-    if (auto t = parse_timestamp(view(v)); t.ok()) return ordered(c.op, *t < *c.compiled->timestamp ? -1 : *t > *c.compiled->timestamp ? 1 : 0);
+    if (auto t = parse_timestamp(view(v)); t.ok())
+      return ordered(c.op, *t < *c.compiled->timestamp ? -1 : *t > *c.compiled->timestamp ? 1 : 0);
   }
   return ordered(c.op, compare_json(v, c.value));
 }
@@ -135,8 +136,9 @@ bool matches_leaves(const Filter& c, const Leaves& leaves) {
   bool present = std::any_of(leaves.begin(), leaves.end(), [](const json::value* v) { return !missing(v); });
   if (c.op == FilterOp::kExists) return present == wanted(c);
   if (c.op == FilterOp::kIsNull) return present != wanted(c);
-  bool found = !present ? takes_missing(c)
-                        : std::any_of(leaves.begin(), leaves.end(), [&](const json::value* v) { return !missing(v) && matches_any(c, *v); });
+  bool found = !present
+                   ? takes_missing(c)
+                   : std::any_of(leaves.begin(), leaves.end(), [&](const json::value* v) { return !missing(v) && matches_any(c, *v); });
   return found != is_negative(c.op);
 }
 

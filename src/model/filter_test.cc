@@ -21,7 +21,8 @@ const json::object& document() {
     "blobs": [{"type": "text", "n": 1}, {"type": "image", "n": 2}, {"n": 3}],
     "place": {"lat": 52.52, "lon": 13.405}, "path": [[13.4, 52.5], [2.35, 48.85]], "pacific": {"lat": 0, "lon": 179.5},
     "french": "L'Été à la Plage", "meta": {"author": "Ann", "year": 2020}
-  })").as_object();
+  })")
+                                      .as_object();
   return doc;
 }
 
@@ -34,90 +35,142 @@ class FilterTable : public testing::TestWithParam<Case> {};
 
 TEST_P(FilterTable, Matches) { EXPECT_EQ(matches(filter_of(GetParam().filter), document()), GetParam().expected) << GetParam().filter; }
 
-INSTANTIATE_TEST_SUITE_P(Equality, FilterTable, testing::Values(
-    Case{R"({"field":"stock","operator":"eq","value":7})", true}, Case{R"({"field":"stock","operator":"eq","value":7.0})", true},
-    Case{R"({"field":"stock","value":7})", true}, Case{R"({"field":"stock","operator":"eq","value":"7"})", false},
-    Case{R"({"field":"title","operator":"eq","value":"the quick brown fox"})", false},
-    Case{R"({"field":"big","operator":"eq","value":9007199254740992.0})", false},
-    Case{R"({"field":"big","operator":"gt","value":9007199254740992.0})", true},
-    Case{R"({"field":"tags","operator":"eq","value":"green"})", true}, Case{R"({"field":"tags","operator":"eq","value":["Red","green","blue"]})", true},
-    Case{R"({"field":"tags","operator":"ne","value":"green"})", false}, Case{R"({"field":"tags","operator":"ne","value":"black"})", true},
-    Case{R"({"field":"meta","operator":"eq","value":{"year":2020.0,"author":"Ann"}})", true},
-    Case{R"({"field":"absent","operator":"eq","value":1})", false}, Case{R"({"field":"absent","operator":"ne","value":1})", true},
-    Case{R"({"field":"note","operator":"eq","value":null})", true}, Case{R"({"field":"absent","operator":"eq","value":null})", true},
-    Case{R"({"field":"title","operator":"ne","value":null})", true}, Case{R"({"field":"empty","operator":"eq","value":1})", false},
-    Case{R"({"field":"empty","operator":"ne","value":1})", true}));
+INSTANTIATE_TEST_SUITE_P(Equality, FilterTable,
+                         testing::Values(Case{R"({"field":"stock","operator":"eq","value":7})", true},
+                                         Case{R"({"field":"stock","operator":"eq","value":7.0})", true},
+                                         Case{R"({"field":"stock","value":7})", true},
+                                         Case{R"({"field":"stock","operator":"eq","value":"7"})", false},
+                                         Case{R"({"field":"title","operator":"eq","value":"the quick brown fox"})", false},
+                                         Case{R"({"field":"big","operator":"eq","value":9007199254740992.0})", false},
+                                         Case{R"({"field":"big","operator":"gt","value":9007199254740992.0})", true},
+                                         Case{R"({"field":"tags","operator":"eq","value":"green"})", true},
+                                         Case{R"({"field":"tags","operator":"eq","value":["Red","green","blue"]})", true},
+                                         Case{R"({"field":"tags","operator":"ne","value":"green"})", false},
+                                         Case{R"({"field":"tags","operator":"ne","value":"black"})", true},
+                                         Case{R"({"field":"meta","operator":"eq","value":{"year":2020.0,"author":"Ann"}})", true},
+                                         Case{R"({"field":"absent","operator":"eq","value":1})", false},
+                                         Case{R"({"field":"absent","operator":"ne","value":1})", true},
+                                         Case{R"({"field":"note","operator":"eq","value":null})", true},
+                                         Case{R"({"field":"absent","operator":"eq","value":null})", true},
+                                         Case{R"({"field":"title","operator":"ne","value":null})", true},
+                                         Case{R"({"field":"empty","operator":"eq","value":1})", false},
+                                         Case{R"({"field":"empty","operator":"ne","value":1})", true}));
 
-INSTANTIATE_TEST_SUITE_P(Lists, FilterTable, testing::Values(
-    Case{R"({"field":"stock","operator":"in","value":[1,7,"x"]})", true}, Case{R"({"field":"stock","operator":"in","value":7})", true},
-    Case{R"({"field":"stock","operator":"in","value":[]})", false}, Case{R"({"field":"stock","operator":"nin","value":[]})", true},
-    Case{R"({"field":"tags","operator":"in","value":["blue","black"]})", true}, Case{R"({"field":"tags","operator":"nin","value":["blue"]})", false},
-    Case{R"({"field":"absent","operator":"nin","value":[1]})", true}, Case{R"({"field":"absent","operator":"in","value":[1,null]})", true},
-    Case{R"({"field":"absent","operator":"nin","value":[1,null]})", false}));
+INSTANTIATE_TEST_SUITE_P(Lists, FilterTable,
+                         testing::Values(Case{R"({"field":"stock","operator":"in","value":[1,7,"x"]})", true},
+                                         Case{R"({"field":"stock","operator":"in","value":7})", true},
+                                         Case{R"({"field":"stock","operator":"in","value":[]})", false},
+                                         Case{R"({"field":"stock","operator":"nin","value":[]})", true},
+                                         Case{R"({"field":"tags","operator":"in","value":["blue","black"]})", true},
+                                         Case{R"({"field":"tags","operator":"nin","value":["blue"]})", false},
+                                         Case{R"({"field":"absent","operator":"nin","value":[1]})", true},
+                                         Case{R"({"field":"absent","operator":"in","value":[1,null]})", true},
+                                         Case{R"({"field":"absent","operator":"nin","value":[1,null]})", false}));
 
-INSTANTIATE_TEST_SUITE_P(Ordering, FilterTable, testing::Values(
-    Case{R"({"field":"price","operator":"gt","value":19})", true}, Case{R"({"field":"price","operator":"lte","value":19.5})", true},
-    Case{R"({"field":"price","operator":"lt","value":19.5})", false}, Case{R"({"field":"price","operator":"gt","value":"1"})", false},
-    Case{R"({"field":"absent","operator":"lt","value":1})", false}, Case{R"({"field":"note","operator":"lte","value":1})", false},
-    Case{R"({"field":"sizes","operator":"gte","value":3})", true}, Case{R"({"field":"sizes","operator":"gt","value":3})", false},
-    Case{R"({"field":"created","operator":"gt","value":"2026-01-15T11:30:00+02:00"})", true},
-    Case{R"({"field":"created","operator":"gte","value":"2026-01-15"})", true}, Case{R"({"field":"day","operator":"lt","value":"2026-01-15T00:00:01Z"})", true},
-    Case{R"({"field":"title","operator":"lt","value":"Zebra"})", true}, Case{R"({"field":"sold","operator":"gte","value":0})", false}));
+INSTANTIATE_TEST_SUITE_P(Ordering, FilterTable,
+                         testing::Values(Case{R"({"field":"price","operator":"gt","value":19})", true},
+                                         Case{R"({"field":"price","operator":"lte","value":19.5})", true},
+                                         Case{R"({"field":"price","operator":"lt","value":19.5})", false},
+                                         Case{R"({"field":"price","operator":"gt","value":"1"})", false},
+                                         Case{R"({"field":"absent","operator":"lt","value":1})", false},
+                                         Case{R"({"field":"note","operator":"lte","value":1})", false},
+                                         Case{R"({"field":"sizes","operator":"gte","value":3})", true},
+                                         Case{R"({"field":"sizes","operator":"gt","value":3})", false},
+                                         Case{R"({"field":"created","operator":"gt","value":"2026-01-15T11:30:00+02:00"})", true},
+                                         Case{R"({"field":"created","operator":"gte","value":"2026-01-15"})", true},
+                                         Case{R"({"field":"day","operator":"lt","value":"2026-01-15T00:00:01Z"})", true},
+                                         Case{R"({"field":"title","operator":"lt","value":"Zebra"})", true},
+                                         Case{R"({"field":"sold","operator":"gte","value":0})", false}));
 
-INSTANTIATE_TEST_SUITE_P(Strings, FilterTable, testing::Values(
-    Case{R"({"field":"title","operator":"contains","value":"QUICK"})", true},
-    Case{R"({"field":"title","operator":"contains","value":"QUICK","case_sensitive":true})", false},
-    Case{R"({"field":"tags","operator":"contains","value":"red"})", true}, Case{R"({"field":"tags","operator":"contains","value":"re"})", false},
-    Case{R"({"field":"tags","operator":"contains","value":"red","case_sensitive":true})", false},
-    Case{R"({"field":"tags","operator":"contains","value":["red","BLUE"]})", true},
-    Case{R"({"field":"tags","operator":"contains","value":["red","black"]})", false},
-    Case{R"({"field":"sizes","operator":"contains","value":2})", true}, Case{R"({"field":"stock","operator":"contains","value":7})", false},
-    Case{R"({"field":"title","operator":"starts_with","value":"the "})", true}, Case{R"({"field":"title","operator":"ends_with","value":"FOX"})", true},
-    Case{R"({"field":"tags","operator":"starts_with","value":"gr"})", true}, Case{R"({"field":"french","operator":"contains","value":"ÉTÉ"})", true},
-    Case{R"({"field":"title","operator":"regex","value":"q.*k\\b"})", true}, Case{R"({"field":"title","operator":"regex","value":"^Quick"})", false},
-    Case{R"({"field":"title","operator":"regex","value":"quick","case_sensitive":true})", false},
-    Case{R"({"AND":[{"field":"title","operator":"contains","value":"quick"}],"case_sensitive":true})", false}));
+INSTANTIATE_TEST_SUITE_P(Strings, FilterTable,
+                         testing::Values(Case{R"({"field":"title","operator":"contains","value":"QUICK"})", true},
+                                         Case{R"({"field":"title","operator":"contains","value":"QUICK","case_sensitive":true})", false},
+                                         Case{R"({"field":"tags","operator":"contains","value":"red"})", true},
+                                         Case{R"({"field":"tags","operator":"contains","value":"re"})", false},
+                                         Case{R"({"field":"tags","operator":"contains","value":"red","case_sensitive":true})", false},
+                                         Case{R"({"field":"tags","operator":"contains","value":["red","BLUE"]})", true},
+                                         Case{R"({"field":"tags","operator":"contains","value":["red","black"]})", false},
+                                         Case{R"({"field":"sizes","operator":"contains","value":2})", true},
+                                         Case{R"({"field":"stock","operator":"contains","value":7})", false},
+                                         Case{R"({"field":"title","operator":"starts_with","value":"the "})", true},
+                                         Case{R"({"field":"title","operator":"ends_with","value":"FOX"})", true},
+                                         Case{R"({"field":"tags","operator":"starts_with","value":"gr"})", true},
+                                         Case{R"({"field":"french","operator":"contains","value":"ÉTÉ"})", true},
+                                         Case{R"({"field":"title","operator":"regex","value":"q.*k\\b"})", true},
+                                         Case{R"({"field":"title","operator":"regex","value":"^Quick"})", false},
+                                         Case{R"({"field":"title","operator":"regex","value":"quick","case_sensitive":true})", false},
+                                         Case{R"({"AND":[{"field":"title","operator":"contains","value":"quick"}],"case_sensitive":true})",
+                                              false}));
 
-INSTANTIATE_TEST_SUITE_P(Words, FilterTable, testing::Values(
-    Case{R"({"field":"title","operator":"text","value":"fox quick"})", true}, Case{R"({"field":"title","operator":"text","value":"fox cat"})", false},
-    Case{R"({"field":"title","operator":"words","value":"fox cat"})", true}, Case{R"({"field":"title","operator":"words","value":"cat dog"})", false},
-    Case{R"({"field":"title","operator":"phrase","value":"quick, BROWN"})", true}, Case{R"({"field":"title","operator":"phrase","value":"brown quick"})", false},
-    Case{R"({"field":"title","operator":"text","value":"bro"})", false}, Case{R"({"field":"french","operator":"phrase","value":"à la plage"})", true},
-    Case{R"({"field":"stock","operator":"text","value":"7"})", false}));
+INSTANTIATE_TEST_SUITE_P(Words, FilterTable,
+                         testing::Values(Case{R"({"field":"title","operator":"text","value":"fox quick"})", true},
+                                         Case{R"({"field":"title","operator":"text","value":"fox cat"})", false},
+                                         Case{R"({"field":"title","operator":"words","value":"fox cat"})", true},
+                                         Case{R"({"field":"title","operator":"words","value":"cat dog"})", false},
+                                         Case{R"({"field":"title","operator":"phrase","value":"quick, BROWN"})", true},
+                                         Case{R"({"field":"title","operator":"phrase","value":"brown quick"})", false},
+                                         Case{R"({"field":"title","operator":"text","value":"bro"})", false},
+                                         Case{R"({"field":"french","operator":"phrase","value":"à la plage"})", true},
+                                         Case{R"({"field":"stock","operator":"text","value":"7"})", false}));
 
-INSTANTIATE_TEST_SUITE_P(Presence, FilterTable, testing::Values(
-    Case{R"({"field":"title","operator":"exists"})", true}, Case{R"({"field":"title","operator":"exists","value":false})", false},
-    Case{R"({"field":"absent","operator":"exists","value":false})", true}, Case{R"({"field":"note","operator":"exists"})", false},
-    Case{R"({"field":"note","operator":"is_null"})", true}, Case{R"({"field":"absent","operator":"is_null","value":true})", true},
-    Case{R"({"field":"title","operator":"is_null","value":false})", true}, Case{R"({"field":"empty","operator":"exists"})", true}));
+INSTANTIATE_TEST_SUITE_P(Presence, FilterTable,
+                         testing::Values(Case{R"({"field":"title","operator":"exists"})", true},
+                                         Case{R"({"field":"title","operator":"exists","value":false})", false},
+                                         Case{R"({"field":"absent","operator":"exists","value":false})", true},
+                                         Case{R"({"field":"note","operator":"exists"})", false},
+                                         Case{R"({"field":"note","operator":"is_null"})", true},
+                                         Case{R"({"field":"absent","operator":"is_null","value":true})", true},
+                                         Case{R"({"field":"title","operator":"is_null","value":false})", true},
+                                         Case{R"({"field":"empty","operator":"exists"})", true}));
 
-INSTANTIATE_TEST_SUITE_P(Paths, FilterTable, testing::Values(
-    Case{R"({"field":"a.b","operator":"eq","value":"literal"})", true}, Case{R"({"field":"a.c.d","operator":"eq","value":5})", true},
-    Case{R"({"field":"blobs.type","operator":"eq","value":"image"})", true}, Case{R"({"field":"blobs.type","operator":"ne","value":"image"})", false},
-    Case{R"({"field":"blobs.0.type","operator":"eq","value":"text"})", true}, Case{R"({"field":"blobs.1.type","operator":"eq","value":"text"})", false},
-    Case{R"({"field":"blobs.9.type","operator":"exists","value":true})", false}, Case{R"({"field":"blobs.n","operator":"gt","value":2})", true}));
+INSTANTIATE_TEST_SUITE_P(Paths, FilterTable,
+                         testing::Values(Case{R"({"field":"a.b","operator":"eq","value":"literal"})", true},
+                                         Case{R"({"field":"a.c.d","operator":"eq","value":5})", true},
+                                         Case{R"({"field":"blobs.type","operator":"eq","value":"image"})", true},
+                                         Case{R"({"field":"blobs.type","operator":"ne","value":"image"})", false},
+                                         Case{R"({"field":"blobs.0.type","operator":"eq","value":"text"})", true},
+                                         Case{R"({"field":"blobs.1.type","operator":"eq","value":"text"})", false},
+                                         Case{R"({"field":"blobs.9.type","operator":"exists","value":true})", false},
+                                         Case{R"({"field":"blobs.n","operator":"gt","value":2})", true}));
 
-INSTANTIATE_TEST_SUITE_P(Logic, FilterTable, testing::Values(
-    Case{"null", true}, Case{"{}", true}, Case{R"({"AND":[]})", true}, Case{R"({"OR":[]})", false}, Case{R"({"NOT":[]})", true},
-    Case{R"({"AND":[{"stock":7},{"sold":true}]})", true}, Case{R"({"OR":[{"stock":8},{"sold":true}]})", true},
-    Case{R"({"NOT":[{"stock":8},{"sold":true}]})", false}, Case{R"({"NOT":{"stock":8}})", true},
-    Case{R"({"AND":[{"stock":7}],"NOT":[{"sold":true}]})", false}, Case{R"({"stock":7,"sold":true})", true}, Case{R"({"stock":7,"sold":false})", false},
-    Case{R"([{"stock":7},{"sold":false}])", false}, Case{R"({"OR":[{"stock":8}],"sold":true})", false}));
+INSTANTIATE_TEST_SUITE_P(Logic, FilterTable,
+                         testing::Values(Case{"null", true}, Case{"{}", true}, Case{R"({"AND":[]})", true}, Case{R"({"OR":[]})", false},
+                                         Case{R"({"NOT":[]})", true}, Case{R"({"AND":[{"stock":7},{"sold":true}]})", true},
+                                         Case{R"({"OR":[{"stock":8},{"sold":true}]})", true},
+                                         Case{R"({"NOT":[{"stock":8},{"sold":true}]})", false}, Case{R"({"NOT":{"stock":8}})", true},
+                                         Case{R"({"AND":[{"stock":7}],"NOT":[{"sold":true}]})", false},
+                                         Case{R"({"stock":7,"sold":true})", true}, Case{R"({"stock":7,"sold":false})", false},
+                                         Case{R"([{"stock":7},{"sold":false}])", false},
+                                         Case{R"({"OR":[{"stock":8}],"sold":true})", false}));
 
-INSTANTIATE_TEST_SUITE_P(Geo, FilterTable, testing::Values(
-    Case{R"({"field":"place","operator":"geo_radius","value":{"center":{"lat":52.52,"lon":13.4},"radius":400}})", true},
-    Case{R"({"field":"place","operator":"geo_radius","value":{"center":{"lat":52.52,"lon":13.4},"radius":300}})", false},
-    Case{R"({"field":"place","operator":"geo_radius","value":{"lat":52.52,"lon":13.405,"radius":0}})", true},
-    Case{R"({"field":"path","operator":"geo_radius","value":{"center":{"lat":48.85,"lon":2.35},"radius":10}})", true},
-    Case{R"({"field":"place","operator":"geo_bounding_box","value":{"top_left":{"lat":53,"lon":13},"bottom_right":{"lat":52,"lon":14}}})", true},
-    Case{R"({"field":"place","operator":"geo_bounding_box","value":{"top_left":{"lat":52,"lon":13},"bottom_right":{"lat":51,"lon":14}}})", false},
-    Case{R"({"field":"pacific","operator":"geo_bounding_box","value":{"top_left":{"lat":10,"lon":170},"bottom_right":{"lat":-10,"lon":-170}}})", true},
-    Case{R"({"field":"place","operator":"geo_bounding_box","value":{"top_left":{"lat":60,"lon":170},"bottom_right":{"lat":-10,"lon":-170}}})", false},
-    Case{R"({"field":"place","operator":"geo_polygon","value":{"exterior":{"points":[{"lat":52,"lon":13},{"lat":53,"lon":13},{"lat":53,"lon":14},{"lat":52,"lon":14}]}}})", true},
-    Case{R"({"field":"place","operator":"geo_polygon","value":{"exterior":{"points":[{"lat":52,"lon":13},{"lat":53,"lon":13},{"lat":53,"lon":14},{"lat":52,"lon":14}]},
-          "interiors":[{"points":[{"lat":52.5,"lon":13.3},{"lat":52.6,"lon":13.3},{"lat":52.6,"lon":13.5},{"lat":52.5,"lon":13.5}]}]}})", false},
-    Case{R"({"field":"place","operator":"geo_polygon","value":{"points":[[13,52],[13,53],[14,53]]}})", true},
-    Case{R"({"field":"title","operator":"geo_radius","value":{"lat":0,"lon":0,"radius":1e9}})", false}));
+INSTANTIATE_TEST_SUITE_P(
+    Geo, FilterTable,
+    testing::Values(
+        Case{R"({"field":"place","operator":"geo_radius","value":{"center":{"lat":52.52,"lon":13.4},"radius":400}})", true},
+        Case{R"({"field":"place","operator":"geo_radius","value":{"center":{"lat":52.52,"lon":13.4},"radius":300}})", false},
+        Case{R"({"field":"place","operator":"geo_radius","value":{"lat":52.52,"lon":13.405,"radius":0}})", true},
+        Case{R"({"field":"path","operator":"geo_radius","value":{"center":{"lat":48.85,"lon":2.35},"radius":10}})", true},
+        Case{
+            R"({"field":"place","operator":"geo_bounding_box","value":{"top_left":{"lat":53,"lon":13},"bottom_right":{"lat":52,"lon":14}}})",
+            true},
+        Case{
+            R"({"field":"place","operator":"geo_bounding_box","value":{"top_left":{"lat":52,"lon":13},"bottom_right":{"lat":51,"lon":14}}})",
+            false},
+        Case{
+            R"({"field":"pacific","operator":"geo_bounding_box","value":{"top_left":{"lat":10,"lon":170},"bottom_right":{"lat":-10,"lon":-170}}})",
+            true},
+        Case{
+            R"({"field":"place","operator":"geo_bounding_box","value":{"top_left":{"lat":60,"lon":170},"bottom_right":{"lat":-10,"lon":-170}}})",
+            false},
+        Case{
+            R"({"field":"place","operator":"geo_polygon","value":{"exterior":{"points":[{"lat":52,"lon":13},{"lat":53,"lon":13},{"lat":53,"lon":14},{"lat":52,"lon":14}]}}})",
+            true},
+        Case{
+            R"({"field":"place","operator":"geo_polygon","value":{"exterior":{"points":[{"lat":52,"lon":13},{"lat":53,"lon":13},{"lat":53,"lon":14},{"lat":52,"lon":14}]},
+          "interiors":[{"points":[{"lat":52.5,"lon":13.3},{"lat":52.6,"lon":13.3},{"lat":52.6,"lon":13.5},{"lat":52.5,"lon":13.5}]}]}})",
+            false},
+        Case{R"({"field":"place","operator":"geo_polygon","value":{"points":[[13,52],[13,53],[14,53]]}})", true},
+        Case{R"({"field":"title","operator":"geo_radius","value":{"lat":0,"lon":0,"radius":1e9}})", false}));
 
 struct BadCase {
   const char* filter;
@@ -135,25 +188,29 @@ TEST_P(FilterErrors, AreValidationErrorsThatNameThePlace) {
   EXPECT_EQ(json::serialize(parsed.error().details.at("validation_errors").at(0).at("location")), GetParam().location);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bad, FilterErrors, testing::Values(
-    BadCase{R"({"field":"a","operator":"like","value":1})", "known: eq, ne", R"(["operator"])"},
-    BadCase{R"({"AND":[{"a":1},{"field":"a","operator":"regex","value":"("}]})", "invalid regular expression", R"(["AND",1,"value"])"},
-    BadCase{R"({"field":"a","operator":"regex","value":"(a{1000}){1000}"})", "invalid regular expression", R"(["value"])"},
-    BadCase{R"({"field":"a","operator":"gt"})", "needs a value", R"(["value"])"},
-    BadCase{R"({"field":"a","operator":"gt","value":[1]})", "needs a number", R"(["value"])"},
-    BadCase{R"({"field":"a","operator":"text","value":"..."})", "at least one word", R"(["value"])"},
-    BadCase{R"({"field":"a","operator":"exists","value":"yes"})", "true, false", R"(["value"])"},
-    BadCase{R"({"field":7,"operator":"eq","value":1})", "must be a string", R"(["field"])"},
-    BadCase{R"({"field":"","operator":"eq","value":1})", "1 to 512", R"(["field"])"},
-    BadCase{R"({"field":"a","op":"eq","value":1})", "unknown field 'op'", R"(["op"])"},
-    BadCase{R"({"field":"a","operator":"eq","value":{"type":"dynamic","field":"inputs.x"}})", "dynamic", R"(["value"])"},
-    BadCase{R"({"price":{"$gt":5}})", "write {\"field\"", R"(["price"])"},
-    BadCase{R"({"OR":"x"})", "list of filters", R"(["OR"])"}, BadCase{R"("x")", "must be an object", "[]"},
-    BadCase{R"({"AND":[{"a":1}],"case_sensitive":"no"})", "true or false", R"(["case_sensitive"])"},
-    BadCase{R"({"field":"a","operator":"geo_radius","value":{"lat":91,"lon":0,"radius":1}})", "geo_radius needs", R"(["value"])"},
-    BadCase{R"({"field":"a","operator":"geo_radius","value":{"lat":1,"lon":0,"radius":-1}})", "'radius'", R"(["value"])"},
-    BadCase{R"({"field":"a","operator":"geo_bounding_box","value":{"top_left":{"lat":1,"lon":1}}})", "'bottom_right' is missing", R"(["value"])"},
-    BadCase{R"({"field":"a","operator":"geo_polygon","value":{"exterior":{"points":[{"lat":1,"lon":1},{"lat":2,"lon":1}]}}})", "at least 3", R"(["value"])"}));
+INSTANTIATE_TEST_SUITE_P(
+    Bad, FilterErrors,
+    testing::Values(
+        BadCase{R"({"field":"a","operator":"like","value":1})", "known: eq, ne", R"(["operator"])"},
+        BadCase{R"({"AND":[{"a":1},{"field":"a","operator":"regex","value":"("}]})", "invalid regular expression", R"(["AND",1,"value"])"},
+        BadCase{R"({"field":"a","operator":"regex","value":"(a{1000}){1000}"})", "invalid regular expression", R"(["value"])"},
+        BadCase{R"({"field":"a","operator":"gt"})", "needs a value", R"(["value"])"},
+        BadCase{R"({"field":"a","operator":"gt","value":[1]})", "needs a number", R"(["value"])"},
+        BadCase{R"({"field":"a","operator":"text","value":"..."})", "at least one word", R"(["value"])"},
+        BadCase{R"({"field":"a","operator":"exists","value":"yes"})", "true, false", R"(["value"])"},
+        BadCase{R"({"field":7,"operator":"eq","value":1})", "must be a string", R"(["field"])"},
+        BadCase{R"({"field":"","operator":"eq","value":1})", "1 to 512", R"(["field"])"},
+        BadCase{R"({"field":"a","op":"eq","value":1})", "unknown field 'op'", R"(["op"])"},
+        BadCase{R"({"field":"a","operator":"eq","value":{"type":"dynamic","field":"inputs.x"}})", "dynamic", R"(["value"])"},
+        BadCase{R"({"price":{"$gt":5}})", "write {\"field\"", R"(["price"])"}, BadCase{R"({"OR":"x"})", "list of filters", R"(["OR"])"},
+        BadCase{R"("x")", "must be an object", "[]"},
+        BadCase{R"({"AND":[{"a":1}],"case_sensitive":"no"})", "true or false", R"(["case_sensitive"])"},
+        BadCase{R"({"field":"a","operator":"geo_radius","value":{"lat":91,"lon":0,"radius":1}})", "geo_radius needs", R"(["value"])"},
+        BadCase{R"({"field":"a","operator":"geo_radius","value":{"lat":1,"lon":0,"radius":-1}})", "'radius'", R"(["value"])"},
+        BadCase{R"({"field":"a","operator":"geo_bounding_box","value":{"top_left":{"lat":1,"lon":1}}})", "'bottom_right' is missing",
+                R"(["value"])"},
+        BadCase{R"({"field":"a","operator":"geo_polygon","value":{"exterior":{"points":[{"lat":1,"lon":1},{"lat":2,"lon":1}]}}})",
+                "at least 3", R"(["value"])"}));
 
 TEST(Filter, LimitsDepth) {
   json::value nested = json::object{{"a", 1}};
@@ -223,9 +280,32 @@ TEST(MatchesCondition, TakesTheValueAtHand) {
 }
 
 TEST(CompareJson, IsATotalOrder) {
-  std::vector<json::value> sorted{nullptr, false, true, -5, -4.5, 0, 0.5, 1, 9007199254740992.0, 9007199254740993, INT64_MAX,
-                                  uint64_t{INT64_MAX} + 1, UINT64_MAX, 1e300, "", "A", "a", "\xc3\xa9", json::array{}, json::array{1}, json::array{1, 0},
-                                  json::array{2}, json::object{}, json::object{{"a", 1}}, json::object{{"a", 2}}, json::object{{"b", 0}}};
+  std::vector<json::value> sorted{nullptr,
+                                  false,
+                                  true,
+                                  -5,
+                                  -4.5,
+                                  0,
+                                  0.5,
+                                  1,
+                                  9007199254740992.0,
+                                  9007199254740993,
+                                  INT64_MAX,
+                                  uint64_t{INT64_MAX} + 1,
+                                  UINT64_MAX,
+                                  1e300,
+                                  "",
+                                  "A",
+                                  "a",
+                                  "\xc3\xa9",
+                                  json::array{},
+                                  json::array{1},
+                                  json::array{1, 0},
+                                  json::array{2},
+                                  json::object{},
+                                  json::object{{"a", 1}},
+                                  json::object{{"a", 2}},
+                                  json::object{{"b", 0}}};
   for (size_t i = 0; i < sorted.size(); ++i)
     for (size_t j = 0; j < sorted.size(); ++j) {
       int expected = i < j ? -1 : i > j ? 1 : 0;

@@ -15,7 +15,8 @@ std::string new_internal_id();
 // same ids. "doc_" + 26 characters of base32 over 128 bits of SHA-256.
 std::string derive_document_id(std::string_view collection_id, std::string_view source_id, uint64_t position);
 
-// True for names a path or identifier may bear: 1..max_length bytes of valid UTF-8 without control characters, '/' , '\\', or a leading '.'.
+// True for names a path or identifier may bear: 1..max_length bytes of valid UTF-8 without control characters, '/' , '\\', or a leading
+// '.'.
 bool is_safe_name(std::string_view name, size_t max_length = 255);
 
 }  // namespace quarry

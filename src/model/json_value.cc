@@ -95,7 +95,8 @@ const json::value* find_in(const json::value& value, std::string_view path) {
 const json::value* find_element(const json::array& array, std::string_view path) {
   size_t dot = path.find('.');
   std::string_view head = path.substr(0, dot);
-  if (head.empty() || head.size() > 9 || !std::all_of(head.begin(), head.end(), [](char c) { return c >= '0' && c <= '9'; })) return nullptr;
+  if (head.empty() || head.size() > 9 || !std::all_of(head.begin(), head.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return nullptr;
   size_t index = 0;
   for (char c : head) index = index * 10 + static_cast<size_t>(c - '0');
   if (index >= array.size()) return nullptr;

@@ -21,17 +21,19 @@ TEST(Ids, AreDistinctAndShaped) {
 
 TEST(DerivedDocumentIds, DependOnEveryPartAndNeverChange) {
   EXPECT_EQ(derive_document_id("col_a", "obj_b", 0), derive_document_id("col_a", "obj_b", 0));
-  std::set<std::string> ids{derive_document_id("col_a", "obj_b", 0), derive_document_id("col_a", "obj_b", 1), derive_document_id("col_ao", "bj_b", 0),
-                            derive_document_id("col_a", "obj_c", 0)};
+  std::set<std::string> ids{derive_document_id("col_a", "obj_b", 0), derive_document_id("col_a", "obj_b", 1),
+                            derive_document_id("col_ao", "bj_b", 0), derive_document_id("col_a", "obj_c", 0)};
   EXPECT_EQ(ids.size(), 4u);
   for (const auto& id : ids) EXPECT_EQ(id.size(), 30u);
-  // Stored in tables: a change of the derivation would double every document. Base32 of the first 16 bytes of SHA-256 over "col_a", 0, "obj_b", 0, "0".
+  // Stored in tables: a change of the derivation would double every document. Base32 of the first 16 bytes of SHA-256 over "col_a", 0,
+  // "obj_b", 0, "0".
   EXPECT_EQ(derive_document_id("col_a", "obj_b", 0), "doc_oek5xxeuxwqmfdgs4lc4fuq4ju");
 }
 
 TEST(SafeNames, RefuseTricks) {
   for (const char* good : {"a", "my bucket", "Łódź", "a.b", "-x", "a..b"}) EXPECT_TRUE(is_safe_name(good)) << good;
-  for (std::string bad : {"", ".", "..", ".x", "a/b", "a\\b", "a\nb", "\x7f", "a\xff", "\xed\xa0\x80"}) EXPECT_FALSE(is_safe_name(bad)) << bad;
+  for (std::string bad : {"", ".", "..", ".x", "a/b", "a\\b", "a\nb", "\x7f", "a\xff", "\xed\xa0\x80"})
+    EXPECT_FALSE(is_safe_name(bad)) << bad;
   EXPECT_FALSE(is_safe_name(std::string("a\0b", 3)));
   EXPECT_TRUE(is_safe_name(std::string(255, 'a')));
   EXPECT_FALSE(is_safe_name(std::string(256, 'a')));
@@ -46,8 +48,9 @@ TEST(FeatureUris, ParseAndPrint) {
 }
 
 TEST(FeatureUris, RefuseOtherForms) {
-  for (const char* bad : {"", "mixpeek://", "http://a@v1/b", "mixpeek://a/b", "mixpeek://a@v1", "mixpeek://a@v1/", "mixpeek://@v1/b", "mixpeek://a@/b",
-                          "mixpeek://a/b@v1", "mixpeek://a@v1/b/c", "mixpeek://a@v1/b c", "mixpeek://a@v1/../x", "mixpeek://a@v1/b@c"}) {
+  for (const char* bad :
+       {"", "mixpeek://", "http://a@v1/b", "mixpeek://a/b", "mixpeek://a@v1", "mixpeek://a@v1/", "mixpeek://@v1/b", "mixpeek://a@/b",
+        "mixpeek://a/b@v1", "mixpeek://a@v1/b/c", "mixpeek://a@v1/b c", "mixpeek://a@v1/../x", "mixpeek://a@v1/b@c"}) {
     auto uri = parse_feature_uri(bad);
     ASSERT_FALSE(uri.ok()) << bad;
     EXPECT_EQ(uri.error().kind, ErrorKind::kBadRequest);
@@ -59,12 +62,13 @@ TEST(ExtractorNames, AreNormalised) {
   struct Case {
     const char *name, *version, *expected_name, *expected_version;
   };
-  for (const Case& c : {Case{"text_extractor", "", "text_extractor", "v1"}, Case{"text_extractor", "v1", "text_extractor", "v1"},
-                        Case{"text_extractor", "1", "text_extractor", "v1"}, Case{"text_extractor", "1.0.0", "text_extractor", "v1"},
-                        Case{"text_extractor_v1", "", "text_extractor", "v1"}, Case{"text_extractor@v1", "", "text_extractor", "v1"},
-                        Case{"text_extractor@1.0.0", "", "text_extractor", "v1"}, Case{"text_extractor_v2", "", "text_extractor", "v2"},
-                        Case{"text_extractor_v2", "v1", "text_extractor", "v1"}, Case{"x", "1.2.0", "x", "v1.2"}, Case{"x", "2.0", "x", "v2"},
-                        Case{"video_vx", "", "video_vx", "v1"}, Case{"_v1", "", "_v1", "v1"}, Case{"x", "latest", "x", "latest"}}) {
+  for (const Case& c :
+       {Case{"text_extractor", "", "text_extractor", "v1"}, Case{"text_extractor", "v1", "text_extractor", "v1"},
+        Case{"text_extractor", "1", "text_extractor", "v1"}, Case{"text_extractor", "1.0.0", "text_extractor", "v1"},
+        Case{"text_extractor_v1", "", "text_extractor", "v1"}, Case{"text_extractor@v1", "", "text_extractor", "v1"},
+        Case{"text_extractor@1.0.0", "", "text_extractor", "v1"}, Case{"text_extractor_v2", "", "text_extractor", "v2"},
+        Case{"text_extractor_v2", "v1", "text_extractor", "v1"}, Case{"x", "1.2.0", "x", "v1.2"}, Case{"x", "2.0", "x", "v2"},
+        Case{"video_vx", "", "video_vx", "v1"}, Case{"_v1", "", "_v1", "v1"}, Case{"x", "latest", "x", "latest"}}) {
     ExtractorName got = normalize_extractor(c.name, c.version);
     EXPECT_EQ(got.name, c.expected_name) << c.name << " " << c.version;
     EXPECT_EQ(got.version, c.expected_version) << c.name << " " << c.version;

@@ -12,10 +12,22 @@ constexpr size_t kMaxFields = 1'000;
 constexpr size_t kMaxNameLength = 256;
 
 constexpr std::array<std::pair<FieldType, std::string_view>, 16> kTypes{{
-    {FieldType::kString, "string"}, {FieldType::kNumber, "number"}, {FieldType::kInteger, "integer"}, {FieldType::kFloat, "float"},
-    {FieldType::kBoolean, "boolean"}, {FieldType::kObject, "object"}, {FieldType::kArray, "array"}, {FieldType::kDate, "date"},
-    {FieldType::kDatetime, "datetime"}, {FieldType::kText, "text"}, {FieldType::kImage, "image"}, {FieldType::kAudio, "audio"},
-    {FieldType::kVideo, "video"}, {FieldType::kPdf, "pdf"}, {FieldType::kExcel, "excel"}, {FieldType::kDocumentReference, "document_reference"},
+    {FieldType::kString, "string"},
+    {FieldType::kNumber, "number"},
+    {FieldType::kInteger, "integer"},
+    {FieldType::kFloat, "float"},
+    {FieldType::kBoolean, "boolean"},
+    {FieldType::kObject, "object"},
+    {FieldType::kArray, "array"},
+    {FieldType::kDate, "date"},
+    {FieldType::kDatetime, "datetime"},
+    {FieldType::kText, "text"},
+    {FieldType::kImage, "image"},
+    {FieldType::kAudio, "audio"},
+    {FieldType::kVideo, "video"},
+    {FieldType::kPdf, "pdf"},
+    {FieldType::kExcel, "excel"},
+    {FieldType::kDocumentReference, "document_reference"},
 }};
 
 json::array extended(const json::array& location, json::value step) {
@@ -34,8 +46,10 @@ class Parser {
     for (const auto& member : source) {
       std::string name(member.key());
       json::array here = extended(at, json::string(name));
-      if (name.empty() || name.size() > kMaxNameLength) return validation_error("value_error", here, fmt::format("a field name has 1 to {} bytes", kMaxNameLength));
-      if (++count_ > kMaxFields) return validation_error("schema_too_large", at, fmt::format("a schema may have at most {} fields", kMaxFields));
+      if (name.empty() || name.size() > kMaxNameLength)
+        return validation_error("value_error", here, fmt::format("a field name has 1 to {} bytes", kMaxNameLength));
+      if (++count_ > kMaxFields)
+        return validation_error("schema_too_large", at, fmt::format("a schema may have at most {} fields", kMaxFields));
       QUARRY_ASSIGN_OR_RETURN(FieldSchema parsed, field(member.value(), here, depth));
       out.emplace(std::move(name), std::move(parsed));
     }
@@ -47,7 +61,9 @@ class Parser {
     if (!names.is_array()) return validation_error("type_error", at, "'required' must be true, false or a list of field names");
     for (const json::value& name : names.get_array()) {
       auto found = name.is_string() ? fields.find(std::string(name.get_string())) : fields.end();
-      if (found == fields.end()) return validation_error("value_error", at, fmt::format("'required' names {}, which is no field of the schema", json::serialize(name)));
+      if (found == fields.end())
+        return validation_error("value_error", at,
+                                fmt::format("'required' names {}, which is no field of the schema", json::serialize(name)));
       found->second.required = true;
     }
     return Ok{};
@@ -64,7 +80,8 @@ class Parser {
     if (!parsed.ok()) return validation_error("enum", extended(at, "type"), parsed.error().message);
     out.type = *parsed;
     for (const auto& member : o) QUARRY_RETURN_IF_ERROR(attribute(member, out, at, depth));
-    if (const json::value* required = o.if_contains("required")) QUARRY_RETURN_IF_ERROR(required_attribute(*required, out, extended(at, "required")));
+    if (const json::value* required = o.if_contains("required"))
+      QUARRY_RETURN_IF_ERROR(required_attribute(*required, out, extended(at, "required")));
     return out;
   }
 
@@ -79,7 +96,8 @@ class Parser {
       if (!value.is_array()) return validation_error("type_error", here, "'enum' must be a list");
       out.enum_values = value.get_array();
     } else if (key == "items") {
-      if (depth >= kMaxDepth) return validation_error("schema_too_deep", here, fmt::format("schemas may be nested at most {} deep", kMaxDepth));
+      if (depth >= kMaxDepth)
+        return validation_error("schema_too_deep", here, fmt::format("schemas may be nested at most {} deep", kMaxDepth));
       QUARRY_ASSIGN_OR_RETURN(FieldSchema items, field(value, here, depth + 1));
       out.items = std::make_shared<FieldSchema>(std::move(items));
     } else if (key == "properties") {
@@ -137,12 +155,14 @@ Result<FieldType> parse_field_type(std::string_view name) {
 }
 
 bool is_media(FieldType type) {
-  return type == FieldType::kImage || type == FieldType::kAudio || type == FieldType::kVideo || type == FieldType::kPdf || type == FieldType::kExcel;
+  return type == FieldType::kImage || type == FieldType::kAudio || type == FieldType::kVideo || type == FieldType::kPdf ||
+         type == FieldType::kExcel;
 }
 
 Result<ObjectSchema> parse_schema(const json::value& source) {
   if (source.is_null()) return ObjectSchema{};
-  if (!source.is_object()) return validation_error("type_error", {}, "a schema must be an object: {\"properties\": {name: {\"type\": ...}}}");
+  if (!source.is_object())
+    return validation_error("type_error", {}, "a schema must be an object: {\"properties\": {name: {\"type\": ...}}}");
   const json::object& top = source.get_object();
   const json::value* wrapped = top.if_contains("properties");
   // A bare map may have a field called "properties": its schema then has a type, which is a string.

@@ -11,7 +11,22 @@
 namespace quarry {
 
 enum class FieldType {
-  kString, kNumber, kInteger, kFloat, kBoolean, kObject, kArray, kDate, kDatetime, kText, kImage, kAudio, kVideo, kPdf, kExcel, kDocumentReference,
+  kString,
+  kNumber,
+  kInteger,
+  kFloat,
+  kBoolean,
+  kObject,
+  kArray,
+  kDate,
+  kDatetime,
+  kText,
+  kImage,
+  kAudio,
+  kVideo,
+  kPdf,
+  kExcel,
+  kDocumentReference,
 };
 
 std::string_view to_string(FieldType type);
@@ -23,7 +38,7 @@ struct FieldSchema {
   bool required = false;
   json::value default_value;
   json::array enum_values;
-  std::shared_ptr<FieldSchema> items;            // of arrays
+  std::shared_ptr<FieldSchema> items;             // of arrays
   std::map<std::string, FieldSchema> properties;  // of objects
   json::object annotations;                       // description, examples and whatever else was given; kept and shown, not checked
 };

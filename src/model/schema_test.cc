@@ -21,15 +21,17 @@ TEST(ParseSchema, AcceptsBothForms) {
 }
 
 TEST(ParseSchema, RoundTripsWhatItWasGiven) {
-  std::string_view text = R"({"properties":{"a":{"type":"array","required":true,"items":{"type":"integer","required":false},"description":"numbers","examples":[[1]]},
+  std::string_view text =
+      R"({"properties":{"a":{"type":"array","required":true,"items":{"type":"integer","required":false},"description":"numbers","examples":[[1]]},
     "o":{"type":"object","required":false,"properties":{"k":{"type":"string","required":false,"default":"x","enum":["x","y"]}}}}})";
   EXPECT_EQ(to_json(schema_of(text)), json::parse(text));
 }
 
 TEST(ParseSchema, RefusesWhatIsNoSchema) {
-  for (const char* bad : {"1", "[]", R"({"a":1})", R"({"a":{}})", R"({"a":{"type":"varchar"}})", R"({"properties":7})", R"({"a":{"type":"string","enum":1}})",
-                          R"({"":{"type":"string"}})", R"({"a":{"type":"string","required":"yes"}})", R"({"properties":{"a":{"type":"text"}},"required":["b"]})",
-                          R"({"a":{"type":"array","items":{"type":"list"}}})"}) {
+  for (const char* bad :
+       {"1", "[]", R"({"a":1})", R"({"a":{}})", R"({"a":{"type":"varchar"}})", R"({"properties":7})", R"({"a":{"type":"string","enum":1}})",
+        R"({"":{"type":"string"}})", R"({"a":{"type":"string","required":"yes"}})",
+        R"({"properties":{"a":{"type":"text"}},"required":["b"]})", R"({"a":{"type":"array","items":{"type":"list"}}})"}) {
     auto parsed = parse_schema(json::parse(bad));
     ASSERT_FALSE(parsed.ok()) << bad;
     EXPECT_EQ(parsed.error().kind, ErrorKind::kValidation) << bad;
@@ -63,14 +65,18 @@ TEST_P(FieldTypes, AreChecked) {
   EXPECT_EQ(validate(schema, values, "body").ok(), GetParam().ok) << GetParam().type << " " << GetParam().value;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FieldTypes, testing::Values(
-    Case{"string", R"("x")", true}, Case{"string", "1", false}, Case{"text", R"("")", true}, Case{"text", "[]", false}, Case{"number", "1.5", true},
-    Case{"number", R"("1")", false}, Case{"integer", "3", true}, Case{"integer", "3.0", true}, Case{"integer", "3.5", false}, Case{"integer", "1e300", false},
-    Case{"float", "1", true}, Case{"float", "true", false}, Case{"boolean", "false", true}, Case{"boolean", "0", false}, Case{"object", "{}", true},
-    Case{"object", "[]", false}, Case{"array", "[1]", true}, Case{"array", R"("x")", false}, Case{"date", R"("2026-02-28")", true},
-    Case{"date", R"("2026-02-30")", false}, Case{"date", R"("2026-02-28T00:00:00Z")", false}, Case{"datetime", R"("2026-02-28T00:00:00Z")", true},
-    Case{"datetime", "5", false}, Case{"image", R"("https://x/y.png")", true}, Case{"pdf", "5", false}, Case{"document_reference", R"({"document_id":"d"})", true},
-    Case{"string", "null", true}));
+INSTANTIATE_TEST_SUITE_P(All, FieldTypes,
+                         testing::Values(Case{"string", R"("x")", true}, Case{"string", "1", false}, Case{"text", R"("")", true},
+                                         Case{"text", "[]", false}, Case{"number", "1.5", true}, Case{"number", R"("1")", false},
+                                         Case{"integer", "3", true}, Case{"integer", "3.0", true}, Case{"integer", "3.5", false},
+                                         Case{"integer", "1e300", false}, Case{"float", "1", true}, Case{"float", "true", false},
+                                         Case{"boolean", "false", true}, Case{"boolean", "0", false}, Case{"object", "{}", true},
+                                         Case{"object", "[]", false}, Case{"array", "[1]", true}, Case{"array", R"("x")", false},
+                                         Case{"date", R"("2026-02-28")", true}, Case{"date", R"("2026-02-30")", false},
+                                         Case{"date", R"("2026-02-28T00:00:00Z")", false},
+                                         Case{"datetime", R"("2026-02-28T00:00:00Z")", true}, Case{"datetime", "5", false},
+                                         Case{"image", R"("https://x/y.png")", true}, Case{"pdf", "5", false},
+                                         Case{"document_reference", R"({"document_id":"d"})", true}, Case{"string", "null", true}));
 
 TEST(Validate, ReportsEveryProblemWithItsPlace) {
   ObjectSchema schema = schema_of(R"({"a":{"type":"string","required":true},"b":{"type":"array","items":{"type":"integer"}},

@@ -102,7 +102,8 @@ class Checker {
   }
 
   void value(const FieldSchema& field, json::value& v, json::array& at) {
-    if (!has_type(field.type, v)) return report("type_error", at, fmt::format("must be of type {}, not {}", expectation(field.type), kind_name(v)));
+    if (!has_type(field.type, v))
+      return report("type_error", at, fmt::format("must be of type {}, not {}", expectation(field.type), kind_name(v)));
     if (field.type == FieldType::kInteger && v.is_double()) v = static_cast<int64_t>(v.get_double());
     auto equal = [&](const json::value& allowed) { return compare_json(allowed, v) == 0; };
     if (!field.enum_values.empty() && std::none_of(field.enum_values.begin(), field.enum_values.end(), equal))

@@ -6,9 +6,15 @@ namespace quarry {
 namespace {
 
 constexpr std::array<std::pair<TaskStatus, std::string_view>, 9> kNames{{
-    {TaskStatus::kPending, "PENDING"}, {TaskStatus::kQueued, "QUEUED"}, {TaskStatus::kInProgress, "IN_PROGRESS"},
-    {TaskStatus::kProcessing, "PROCESSING"}, {TaskStatus::kCompleted, "COMPLETED"}, {TaskStatus::kCompletedWithErrors, "COMPLETED_WITH_ERRORS"},
-    {TaskStatus::kFailed, "FAILED"}, {TaskStatus::kCanceled, "CANCELED"}, {TaskStatus::kDraft, "DRAFT"},
+    {TaskStatus::kPending, "PENDING"},
+    {TaskStatus::kQueued, "QUEUED"},
+    {TaskStatus::kInProgress, "IN_PROGRESS"},
+    {TaskStatus::kProcessing, "PROCESSING"},
+    {TaskStatus::kCompleted, "COMPLETED"},
+    {TaskStatus::kCompletedWithErrors, "COMPLETED_WITH_ERRORS"},
+    {TaskStatus::kFailed, "FAILED"},
+    {TaskStatus::kCanceled, "CANCELED"},
+    {TaskStatus::kDraft, "DRAFT"},
 }};
 
 }  // namespace

@@ -30,7 +30,8 @@ bool is_ascii_word_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && 
 // On ASCII a word is letters, digits and '_', joined by some inner punctuation (UAX #29, ICU's "@"); without that a plain scan is exact.
 bool is_plain_ascii(std::string_view text) {
   static constexpr std::string_view kMayJoin = "'.:,;@";
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80 && kMayJoin.find(c) == std::string_view::npos; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80 && kMayJoin.find(c) == std::string_view::npos; });
 }
 
 std::vector<std::string> ascii_words(std::string_view text) {
@@ -77,7 +78,8 @@ std::string fold_text(std::string_view text) {
 std::vector<std::string> fold_words(std::string_view text) {
   if (is_plain_ascii(text)) return ascii_words(text);
   UErrorCode status = U_ZERO_ERROR;
-  std::unique_ptr<UText, decltype(&utext_close)> handle(utext_openUTF8(nullptr, text.data(), static_cast<int64_t>(text.size()), &status), utext_close);
+  std::unique_ptr<UText, decltype(&utext_close)> handle(utext_openUTF8(nullptr, text.data(), static_cast<int64_t>(text.size()), &status),
+                                                        utext_close);
   icu::BreakIterator& breaker = word_breaker();
   breaker.setText(handle.get(), status);
   std::vector<std::string> words;

@@ -14,8 +14,8 @@ TEST(FoldText, DropsCaseWidthAndComposition) {
   EXPECT_EQ(fold_text("Hello"), "hello");
   EXPECT_EQ(fold_text("STRASSE"), fold_text("straße"));
   EXPECT_EQ(fold_text("E\xcc\x81t\xc3\xa9"), "\xc3\xa9t\xc3\xa9");  // combining accent
-  EXPECT_EQ(fold_text("\xef\xbc\xa1"), "a");                          // full-width A
-  EXPECT_EQ(fold_text("A\xff\xc3").front(), 'a');  // never fails
+  EXPECT_EQ(fold_text("\xef\xbc\xa1"), "a");                        // full-width A
+  EXPECT_EQ(fold_text("A\xff\xc3").front(), 'a');                   // never fails
   EXPECT_EQ(fold_text(""), "");
 }
 

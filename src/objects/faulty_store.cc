@@ -54,7 +54,9 @@ class FaultyStore : public ObjectStore {
     return rng_.uniform() < probability;
   }
 
-  Error fault(std::string_view what, std::string_view key) const { return storage_error(fmt::format("{} '{}': injected fault", what, key)); }
+  Error fault(std::string_view what, std::string_view key) const {
+    return storage_error(fmt::format("{} '{}': injected fault", what, key));
+  }
 
   ObjectStore& inner_;
   const FaultPlan plan_;

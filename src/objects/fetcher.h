@@ -1,6 +1,9 @@
 // The one way bytes come in from a URL.
 #pragma once
 
+#include <sys/socket.h>
+
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +16,8 @@ struct FetchOptions {
   uint64_t max_bytes = 512ull << 20;
   int64_t timeout_ms = 60'000;
   int max_redirects = 5;
+  // If set, decides alone which addresses may be connected to. Called on the fetching thread.
+  std::function<bool(const sockaddr&)> allow_address;
 };
 
 struct Fetched {
@@ -21,8 +26,9 @@ struct Fetched {
   std::string filename;      // from Content-Disposition or the URL; sanitised
 };
 
-// http and https only. The connection goes to the very address that was checked (the check sits between resolving and connecting), again on every
-// redirect. Errors: kBadRequest (form, refused address), kPayloadTooLarge, kTimeout, kStorage (the server's status or a network failure).
+// http and https only. The connection goes to the very address that was checked (the check sits between resolving and connecting), again on
+// every redirect. Errors: kBadRequest (form, refused address), kPayloadTooLarge, kTimeout, kStorage (the server's status or a network
+// failure).
 class Fetcher {
  public:
   static std::unique_ptr<Fetcher> make(FetchOptions options);

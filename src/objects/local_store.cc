@@ -1,6 +1,6 @@
 // Objects as files: key "a/b" is the file root/a/b, so that other programs read a table where it lies.
-// Invariants: a file under its final name is complete and synced (temporary file, fsync, rename or link, fsync of the folder); folders exist
-// only to hold files, are made on demand and removed when empty; everything in root/.quarry-tmp is garbage once ten minutes old.
+// Invariants: a file under its final name is complete and synced (temporary file, fsync, rename or link, fsync of the folder); folders
+// exist only to hold files, are made on demand and removed when empty; everything in root/.quarry-tmp is garbage once ten minutes old.
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,7 +76,8 @@ class LocalStore : public ObjectStore {
 
   Result<fs::path> path_of(std::string_view key) const {
     QUARRY_RETURN_IF_ERROR(validate_key(key));
-    if (key.substr(0, key.find('/')) == kTemporaryDir) return bad_request(fmt::format("object keys may not start with '{}'", kTemporaryDir));
+    if (key.substr(0, key.find('/')) == kTemporaryDir)
+      return bad_request(fmt::format("object keys may not start with '{}'", kTemporaryDir));
     return root_ / fs::path(key);
   }
 
@@ -146,7 +147,8 @@ Status LocalStore::list_folder(const std::string& dir, Listing& listing) const {
     bool may_match = key.starts_with(listing.prefix) || (is_folder && listing.prefix.starts_with(key));
     if (!may_match) continue;
     if (!is_folder) {
-      if (key > listing.after) listing.found.push_back({std::move(key), static_cast<uint64_t>(entry.info.st_size), modified_us(entry.info)});
+      if (key > listing.after)
+        listing.found.push_back({std::move(key), static_cast<uint64_t>(entry.info.st_size), modified_us(entry.info)});
       continue;
     }
     bool all_before = listing.after > key && !listing.after.starts_with(key);

@@ -39,7 +39,8 @@ const char* segment_fault(std::string_view key) {
 
 Status validate_key(std::string_view key) {
   if (key.empty()) return bad_request("an object key is empty");
-  if (key.size() > kMaxKeyLength) return bad_request(fmt::format("an object key has {} bytes; at most {} are allowed", key.size(), kMaxKeyLength));
+  if (key.size() > kMaxKeyLength)
+    return bad_request(fmt::format("an object key has {} bytes; at most {} are allowed", key.size(), kMaxKeyLength));
   const char* fault = character_fault(key);
   if (fault == kNotUtf8) return bad_request("an object key is not UTF-8");  // and so not quoted
   if (fault == nullptr) fault = segment_fault(key);

@@ -21,10 +21,10 @@ struct ObjectInfo {
   TimestampUs modified_at = 0;
 };
 
-// Keys are '/'-separated relative paths: 1..1,024 bytes of UTF-8, segments of 1..255 bytes, none of them "." or "..", no backslash or control
-// character; anything else is kBadRequest. A key that is a folder of another key ("a" beside "a/b") may be refused with kBadRequest.
-// All methods are thread-safe and blocking. A put that returned ok survives a power cut; one that failed with kStorage took place whole or not
-// at all. Errors: kNotFound, kAlreadyExists (put_if_absent), kStorage (retryable), kBadRequest.
+// Keys are '/'-separated relative paths: 1..1,024 bytes of UTF-8, segments of 1..255 bytes, none of them "." or "..", no backslash or
+// control character; anything else is kBadRequest. A key that is a folder of another key ("a" beside "a/b") may be refused with
+// kBadRequest. All methods are thread-safe and blocking. A put that returned ok survives a power cut; one that failed with kStorage took
+// place whole or not at all. Errors: kNotFound, kAlreadyExists (put_if_absent), kStorage (retryable), kBadRequest.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -68,7 +68,8 @@ struct FaultPlan {
 };
 std::unique_ptr<ObjectStore> make_faulty_store(ObjectStore& inner, FaultPlan plan);
 // Retries kStorage errors with exponential back-off and jitter from `first_delay_us` to 2 s, `attempts` in all; a full disk is not retried.
-// put_if_absent after an unclear failure reads back to tell who won: bytes that racing callers put must differ (a commit carries its own id).
+// put_if_absent after an unclear failure reads back to tell who won: bytes that racing callers put must differ (a commit carries its own
+// id).
 std::unique_ptr<ObjectStore> make_retrying_store(ObjectStore& inner, int attempts, int64_t first_delay_us = 20'000);
 
 // Removes every key that starts with `prefix`, which must not be empty: end it with '/' to mean a folder.

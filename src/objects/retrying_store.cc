@@ -26,7 +26,8 @@ class RetryingStore : public ObjectStore {
     bool unclear = false;  // an earlier attempt may have written
     Status status = retried([&]() -> Status {
       Status attempt = inner_.put_if_absent(key, bytes);
-      if (unclear && !attempt.ok() && attempt.error().kind == ErrorKind::kAlreadyExists) return ours(key, bytes, std::move(attempt).error());
+      if (unclear && !attempt.ok() && attempt.error().kind == ErrorKind::kAlreadyExists)
+        return ours(key, bytes, std::move(attempt).error());
       unclear = unclear || (!attempt.ok() && may_pass(attempt.error()));
       return attempt;
     });

@@ -121,8 +121,6 @@ std::string blob_key(std::string_view internal_id, std::string_view namespace_id
 // The table prefix of a collection: "{internal_id}/{namespace_id}/{collection_id}".
 std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view collection_id);
 mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id);
-// At start: makes the table of every collection in the catalog known to the store; none is read yet. Archived ones have none.
-Status attach_all_tables(catalog::Catalog& catalog, mvs::VectorStore& vectors);
 
 // Removes what was made from these objects, in every collection of the namespace and at every tier. Idempotent.
 Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope, std::string_view internal_id,

@@ -127,8 +127,12 @@ TEST(NormalizeStages, Refusals) {
     ASSERT_FALSE(stages.ok());
     EXPECT_EQ(stages.error().kind, c.kind) << stages.error().message;
     EXPECT_NE(stages.error().message.find(c.words), std::string::npos) << stages.error().message;
-    if (*c.location != '\0') EXPECT_EQ(json::serialize(stages.error().details.at("validation_errors").at(0).at("location")), c.location);
-    if (c.kind == ErrorKind::kNotImplemented) EXPECT_FALSE(stages.error().details.at("retryable").as_bool());
+    if (*c.location != '\0') {
+      EXPECT_EQ(json::serialize(stages.error().details.at("validation_errors").at(0).at("location")), c.location);
+    }
+    if (c.kind == ErrorKind::kNotImplemented) {
+      EXPECT_FALSE(stages.error().details.at("retryable").as_bool());
+    }
   }
   EXPECT_FALSE(normal("[]").ok());
   json::array many(51, json::parse(R"({"stage_id":"limit"})"));

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "model/schema.h"
-#include "service/service.h"
+#include "service/operations.h"
 
 namespace quarry::service {
 
@@ -29,6 +29,8 @@ Status change_bucket_stats(catalog::Session& session, const catalog::Scope& scop
 
 // Rows that find an object of a bucket by content hash, unique key or idempotency key; parent = the bucket, body = {object_id}.
 inline constexpr std::string_view kObjectIndexKind = "object_index";
+
+void bind_object_aggregate(OperationTable& table, const Dependencies& deps);  // part of bind_objects
 
 // The bucket's batches that have not ended.
 Result<uint64_t> count_running_batches(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id);

@@ -132,8 +132,8 @@ class Writer {
     out.created = true;
     out.object = make_resource(context_, kObject, wanted.prepared.object_id, "", body_of(wanted.prepared, wanted.prepared.object_id));
     out.object.parent_id = bucket_.id();
-    QUARRY_RETURN_IF_ERROR(write_index(wanted.prepared, wanted.options.idempotency_key, out.object));
     QUARRY_RETURN_IF_ERROR(take_uploads(wanted.prepared, out.object.id));
+    QUARRY_RETURN_IF_ERROR(write_index(wanted.prepared, wanted.options.idempotency_key, out.object));
     QUARRY_RETURN_IF_ERROR(session_.insert(out.object));
     change_.objects += 1;
     change_.bytes += wanted.prepared.bytes;
@@ -171,8 +171,11 @@ class Writer {
   Status take_uploads(const PreparedObject& prepared, const std::string& object_id) {
     for (const std::string& id : prepared.upload_ids) {
       QUARRY_ASSIGN_OR_RETURN(auto upload, session_.get(catalog::kind::kUpload, scope_, id));
-      if (!string_member(upload.body, "object_id").empty())
-        return Error{ErrorKind::kAlreadyExists, fmt::format("upload '{}' belongs to object '{}' already", id, string_member(upload.body, "object_id"))};
+      if (std::string_view owner = string_member(upload.body, "object_id"); !owner.empty())
+        return Error{ErrorKind::kAlreadyExists, fmt::format("upload '{}' belongs to object '{}' already", id, owner)};
+    }
+    for (const std::string& id : prepared.upload_ids) {
+      QUARRY_ASSIGN_OR_RETURN(auto upload, session_.get(catalog::kind::kUpload, scope_, id));
       upload.body["object_id"] = object_id;
       upload.body["status"] = to_string(TaskStatus::kCompleted);
       upload.updated_at = now_;

@@ -10,6 +10,7 @@
 #include <parquet/file_reader.h>
 
 #include "mvs/warm/column_cast.h"
+#include "mvs/warm/row_block.h"
 
 namespace quarry::mvs {
 namespace {
@@ -21,6 +22,7 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& 
   parquet::WriterProperties::Builder builder;
   builder.created_by("Quarry")->compression(arrow::Compression::ZSTD)->enable_page_checksum();
   builder.max_row_group_length(kRowsPerGroup)->data_pagesize(kPageBytes)->write_batch_size(1 << 14)->enable_write_page_index();
+  builder.set_size_statistics_level(parquet::SizeStatisticsLevel::None);
   for (const auto& column : schema.columns()) {
     if (column.kind != ColumnKind::kVector) continue;
     const std::string leaf = column.name + ".list.element";
@@ -74,15 +76,21 @@ Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::Ra
 std::string_view view(const arrow::Buffer& buffer) { return {reinterpret_cast<const char*>(buffer.data()), size_t(buffer.size())}; }
 
 Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& batch) {
+  const auto write = [&]() -> arrow::Result<std::shared_ptr<arrow::Buffer>> {
+    // Room for everything at once: growing by doubling would copy and touch the memory twice.
+    ARROW_ASSIGN_OR_RAISE(auto out, arrow::io::BufferOutputStream::Create(int64_t(batch_memory_bytes(batch)) + (1 << 16)));
+    ARROW_ASSIGN_OR_RAISE(auto writer, parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), out, writer_properties(schema)));
+    for (int64_t first = 0; first < batch.num_rows(); first += kRowsPerGroup) {
+      const int64_t rows = std::min(kRowsPerGroup, batch.num_rows() - first);
+      ARROW_RETURN_NOT_OK(writer->NewRowGroup());
+      for (const auto& column : batch.columns()) ARROW_RETURN_NOT_OK(writer->WriteColumnChunk(arrow::ChunkedArray(column), first, rows));
+    }
+    ARROW_RETURN_NOT_OK(writer->Close());
+    return out->Finish();
+  };
   try {
-    auto out = arrow::io::BufferOutputStream::Create(1 << 20);
-    if (!out.ok()) return storage_error(out.status().ToString());
-    auto writer = parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), *out, writer_properties(schema));
-    if (!writer.ok()) return internal_error(writer.status().ToString());
-    if (auto s = (*writer)->WriteRecordBatch(batch); !s.ok()) return internal_error(s.ToString());
-    if (auto s = (*writer)->Close(); !s.ok()) return internal_error(s.ToString());
-    auto bytes = (*out)->Finish();
-    if (!bytes.ok()) return internal_error(bytes.status().ToString());
+    auto bytes = write();
+    if (!bytes.ok()) return internal_error(fmt::format("writing Parquet: {}", bytes.status().ToString()));
     return *bytes;
   } catch (const std::exception& e) {
     return internal_error(fmt::format("writing Parquet: {}", e.what()));

@@ -11,6 +11,8 @@
 namespace quarry::retrieval {
 namespace {
 
+constexpr size_t kMaxTopK = 5000;
+
 bool is_one_class(const SearchPlan& plan) {
   return std::all_of(plan.tasks.begin(), plan.tasks.end(), [&](const SearchTask& task) {
     return task.vector->feature_uri == plan.tasks[0].vector->feature_uri && task.vector->metric == plan.tasks[0].vector->metric;
@@ -25,6 +27,18 @@ GatherOptions options_for(const FeatureSearchSpec& spec, const SearchPlan& plan)
   options.with_payload = is_single && plan.tasks.size() == 1;
   if (is_single && !spec.group_by) options.k_limit = spec.final_top_k;
   return options;
+}
+
+// Where the pipeline ends in a search that leaves its size open, the page that is asked for decides.
+void fit_to_page(FeatureSearchSpec& spec, const StageRun& run) {
+  const ExecuteOptions& options = run.execution.options;
+  const json::object& written = run.parsed.parameters;
+  if (options.limit == 0 || !run.following.empty() || spec.group_by || written.contains("final_top_k")) return;
+  spec.final_top_k = std::clamp<size_t>(options.offset + options.limit + 1, spec.final_top_k, kMaxTopK);
+  const json::value* searches = written.if_contains("searches");
+  const json::array* list = searches == nullptr ? nullptr : searches->if_array();
+  for (size_t i = 0; list != nullptr && i < spec.searches.size() && i < list->size(); ++i)
+    if ((*list)[i].is_object() && !(*list)[i].get_object().contains("top_k")) spec.searches[i].top_k = std::max(spec.searches[i].top_k, spec.final_top_k);
 }
 
 void describe(const FeatureSearchSpec& spec, const SearchPlan& plan, StageReport& report) {
@@ -65,6 +79,7 @@ class FeatureSearchStage final : public Stage {
 
   Status run(const json::object& parameters, StageRun& run) const override {
     QUARRY_ASSIGN_OR_RETURN(FeatureSearchSpec spec, parse_feature_search(parameters, {"stages", run.parsed.stage_name}));
+    fit_to_page(spec, run);
     if (spec.hard_timeout_ms) run.deadline_us = std::min(run.deadline_us, run.execution.now_us() + *spec.hard_timeout_ms * 1000);
     QUARRY_ASSIGN_OR_RETURN(SearchPlan plan, plan_searches(spec, run));
     GatherOptions options = options_for(spec, plan);
