@@ -101,12 +101,12 @@ Result<Content> from_upload(const BlobPlace& place, std::string_view upload_id, 
   auto upload = place.deps.catalog->get(catalog::kind::kUpload, scope, upload_id);
   if (!upload.ok() || upload->parent_id != place.bucket.id()) return not_found(fmt::format("Upload '{}' not found in this bucket", upload_id));
   Content out;
-  out.key = string_member(upload->body, "s3_key");
+  out.key = uploaded_key(upload->body);
   if (!string_member(upload->body, "object_id").empty())
     return validation_error("upload", location, fmt::format("upload '{}' belongs to object '{}' already", upload_id, string_member(upload->body, "object_id")));
-  auto bytes = place.deps.store->get(out.key);
-  if (!bytes.ok() && bytes.error().kind == ErrorKind::kNotFound)
+  if (out.key.empty())
     return validation_error("upload", location, fmt::format("nothing was uploaded to '{}' yet: PUT the file to its presigned_url first", upload_id));
+  auto bytes = place.deps.store->get(out.key);
   QUARRY_RETURN_IF_ERROR(bytes);
   out.bytes = std::move(bytes).value();
   out.filename = string_member(upload->body, "filename");
@@ -208,6 +208,11 @@ Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& gi
   if (text.empty()) return validation_error("type_error", at(location, "data"), fmt::format("the data of a {} is a URL, a data: URI or base64", to_string(type)));
   QUARRY_ASSIGN_OR_RETURN(Content content, from_text_form(place, text, at(location, "data")));
   return stored_blob(place, std::move(out), type, given, std::move(content), location);
+}
+
+std::string uploaded_key(const json::object& upload_body) {
+  const json::object* internal = object_member(upload_body, pipeline::kInternalMember);
+  return internal ? std::string(string_member(*internal, "key")) : std::string();
 }
 
 std::string blob_identity(const json::object& body) {

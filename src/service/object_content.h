@@ -31,4 +31,7 @@ Result<PreparedObject> prepare_object(const RequestContext& context, const Depen
 Result<PreparedObject> prepare_change(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& stored_body,
                                       json::object fields, const json::object& given, bool all_blobs);
 
+// Where the bytes that an upload has received lie; empty: none has arrived.
+std::string uploaded_key(const json::object& upload_body);
+
 }  // namespace quarry::service

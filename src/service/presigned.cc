@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/hash.h"
+#include "base/rng.h"
 #include "service/binding.h"
 #include "service/json_access.h"
 #include "service/resources.h"
@@ -108,15 +109,20 @@ Result<Reply> put_presigned(const RequestContext&, const Request& request, const
     QUARRY_ASSIGN_OR_RETURN(auto upload, find(session));
     return check_bytes(upload, request.raw_body, digest, deps);
   }));
-  QUARRY_RETURN_IF_ERROR(deps.store->put(key, request.raw_body));
-  std::string etag = digest.substr(0, 32);
-  QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
+  // Each PUT goes to a key of its own, so that one which loses against a confirmation changes nothing that an object refers to.
+  std::string stored_key = fmt::format("{}-{}", key, secure_token(16)), obsolete, etag = digest.substr(0, 32);
+  QUARRY_RETURN_IF_ERROR(deps.store->put(stored_key, request.raw_body));
+  auto recorded = deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(auto upload, find(session));
+    obsolete = uploaded_key(upload.body);
     upload.body["etag"] = etag;
-    upload.body[pipeline::kInternalMember] = json::object{{"received_bytes", request.raw_body.size()}, {"received_hash", digest}};
+    upload.body[pipeline::kInternalMember] = json::object{{"key", stored_key}, {"received_bytes", request.raw_body.size()}, {"received_hash", digest}};
     upload.updated_at = deps.clock->now_us();
     return session.replace(upload);
-  }));
+  });
+  const std::string& useless = recorded.ok() ? obsolete : stored_key;
+  if (!useless.empty()) (void)deps.store->remove(useless);
+  QUARRY_RETURN_IF_ERROR(recorded);
   Reply reply(json::object{{"upload_id", upload_id}, {"etag", etag}, {"file_size_bytes", request.raw_body.size()}});
   reply.headers.emplace_back("ETag", fmt::format("\"{}\"", etag));
   return reply;

@@ -137,7 +137,8 @@ Result<Reply> get_upload(const RequestContext& context, const Request& request, 
   bool presigned = bool_member(request.query, "return_presigned_urls");
   json::object shown = show_upload(upload, deps, presigned);
   // What was sent can be read back; what was not can still be sent.
-  if (presigned && upload.body.contains("etag")) shown["presigned_url"] = presign(deps, "GET", string_member(upload.body, "s3_key"), kDefaultLifetimeSeconds);
+  std::string key = uploaded_key(upload.body);
+  if (presigned && !key.empty()) shown["presigned_url"] = presign(deps, "GET", key, kDefaultLifetimeSeconds);
   return Reply(std::move(shown));
 }
 
@@ -193,8 +194,9 @@ Result<Reply> delete_upload(const RequestContext& context, const Request& reques
     return session.remove(kUpload, scope, upload.id);
   }));
   // The bytes of a confirmed upload are its object's.
-  if (!in_use && bool_member(request.query, "delete_s3_object", true)) {
-    auto removed = deps.store->remove(string_member(upload.body, "s3_key"));
+  std::string key = uploaded_key(upload.body);
+  if (!in_use && !key.empty() && bool_member(request.query, "delete_s3_object", true)) {
+    auto removed = deps.store->remove(key);
     if (!removed.ok()) log_warn("a deleted upload's file could not be removed", {{"upload_id", upload.id}, {"reason", removed.error().message}});
   }
   return Reply(204, json::value());

@@ -39,7 +39,7 @@ note() { [[ -z ${NOTE_FILE:-} ]] || printf '%s' "$*" >"$NOTE_FILE"; }
 seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
 
 # Stamps make a step idempotent: the digest of everything that it depends on, kept beside its result.
-digest_of() { sha256sum "$@" | sha256sum | cut -c1-32; }
+digest_of() { cat "$@" | sha256sum | cut -c1-32; }
 
 is_current() { [[ -f $1 && $(<"$1") == "$2" ]]; }
 

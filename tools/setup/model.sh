@@ -1,7 +1,7 @@
 # The default text model, built from the weights in .deps/venv.
 make_model() {
   local want stamp=$model_dir/.stamp
-  want=$(digest_of "$root"/tools/model/*.{py,txt} "$root"/tools/setup/requirements*.txt)
+  want=$(digest_of "$root"/tools/model/*.{py,txt} "$root"/tools/setup/{requirements,requirements-model}.txt)
   if is_current "$stamp" "$want"; then
     note "present"
     return

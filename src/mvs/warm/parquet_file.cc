@@ -83,7 +83,7 @@ Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema,
     for (int64_t first = 0; first < batch.num_rows(); first += kRowsPerGroup) {
       const int64_t rows = std::min(kRowsPerGroup, batch.num_rows() - first);
       ARROW_RETURN_NOT_OK(writer->NewRowGroup());
-      for (const auto& column : batch.columns()) ARROW_RETURN_NOT_OK(writer->WriteColumnChunk(arrow::ChunkedArray(column), first, rows));
+      for (const auto& column : batch.columns()) ARROW_RETURN_NOT_OK(writer->WriteColumnChunk(std::make_shared<arrow::ChunkedArray>(column), first, rows));
     }
     ARROW_RETURN_NOT_OK(writer->Close());
     return out->Finish();
