@@ -17,6 +17,7 @@ void CommitQueue::run(PendingWrite& write, uint64_t bytes) {
   changed_.wait(lock, [&] { return queued_bytes_ == 0 || queued_bytes_ + bytes <= options_.max_queued_bytes; });
   queue_.push_back(&entry);
   queued_bytes_ += bytes;
+  waiting_bytes_ += bytes;
   changed_.notify_all();
   while (!entry.done) {
     if (!entry.taken && !preparing_ && next_ticket_ - turn_ < kGroupsInFlight) lead(lock);
@@ -31,7 +32,7 @@ uint64_t CommitQueue::queued_bytes() const {
 
 // A lone writer has nobody to wait for: the group before held one write, and so does the queue.
 void CommitQueue::wait_for_company(std::unique_lock<std::mutex>& lock) {
-  const auto full = [&] { return queued_bytes_ >= options_.group_bytes || queue_.size() >= std::max<size_t>(last_group_, 2); };
+  const auto full = [&] { return waiting_bytes_ >= options_.group_bytes || queue_.size() >= std::max<size_t>(last_group_, 2); };
   if (options_.window_us <= 0 || (last_group_ <= 1 && queue_.size() <= 1) || full()) return;
   changed_.wait_for(lock, std::chrono::microseconds(options_.window_us), full);
 }
@@ -45,6 +46,7 @@ std::vector<CommitQueue::Entry*> CommitQueue::take_group() {
     queue_.pop_front();
     next->taken = true;
     bytes += next->bytes;
+    waiting_bytes_ -= next->bytes;
     group.push_back(next);
   }
   return group;

@@ -69,7 +69,8 @@ class CommitQueue {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Entry*> queue_;
-  uint64_t queued_bytes_ = 0;
+  uint64_t queued_bytes_ = 0;   // of all writes that are not settled
+  uint64_t waiting_bytes_ = 0;  // of those in queue_
   size_t last_group_ = 0;       // writes in the group before
   bool preparing_ = false;
   uint64_t next_ticket_ = 0, turn_ = 0;

@@ -67,19 +67,23 @@ bool Table::upkeep_is_due(const Snapshot& snapshot) const {
 
 void Table::schedule_upkeep() {
   const auto snapshot = current();
-  if (snapshot == nullptr || shared_->options.executor == nullptr || !upkeep_is_due(*snapshot)) return;
+  if (snapshot == nullptr || !upkeep_is_due(*snapshot)) return;
+  const auto upkeep = [table = shared_from_this()] {
+    if (auto status = table->maintain(); !status.ok())
+      log_warn("table upkeep failed", {{"table", table->spec_.table_id}, {"error", status.error().message}});
+  };
+  if (shared_->options.executor == nullptr) return upkeep();
   {
     std::lock_guard lock(upkeep_mutex_);
     if (upkeep_queued_ || upkeep_running_ || closed_) return;
     upkeep_queued_ = true;
   }
-  const bool taken = shared_->options.executor->try_submit([table = shared_from_this()] {
+  const bool taken = shared_->options.executor->try_submit([table = shared_from_this(), upkeep] {
     {
       std::lock_guard lock(table->upkeep_mutex_);
       table->upkeep_queued_ = false;
     }
-    if (auto status = table->maintain(); !status.ok())
-      log_warn("table upkeep failed", {{"table", table->spec_.table_id}, {"error", status.error().message}});
+    upkeep();
   });
   if (taken) return;
   std::lock_guard lock(upkeep_mutex_);

@@ -81,10 +81,12 @@ class Resolver {
   }
 
   // Marks what is at `place` dead. False if nothing was there.
-  bool kill(const Place& place) {
+  bool kill(std::string_view id, const Place& place) {
     switch (place.kind) {
       case Place::Kind::kGone: return false;
-      case Place::Kind::kBase: deleted_of(place.ref.segment).set(place.ref.row); return true;
+      case Place::Kind::kBase:
+        for (const RowRef ref : snapshot_.find_all(id)) deleted_of(ref.segment).set(ref.row);
+        return true;
       case Place::Kind::kBlock: out_.block_deleted.set(place.index); return true;
       case Place::Kind::kPatched: patched_dead_[place.index] = true; return true;
     }
@@ -92,7 +94,7 @@ class Resolver {
   }
 
   bool remove(std::string_view id) {
-    if (!kill(locate(id))) return false;
+    if (!kill(id, locate(id))) return false;
     moved_[id] = {};
     return true;
   }
@@ -100,7 +102,7 @@ class Resolver {
   void upsert(const GroupItem& item, WriteResult& result) {
     for (size_t row = item.first_row; row < item.first_row + item.row_count; ++row) {
       const std::string_view id = block_->document_id(row);
-      if (kill(locate(id))) ++result.replaced;
+      if (kill(id, locate(id))) ++result.replaced;
       else ++result.inserted;
       moved_[id] = {Place::Kind::kBlock, {}, row};
     }
@@ -132,7 +134,7 @@ class Resolver {
     }
     document.updated_at = std::max(now_, document.updated_at);
     QUARRY_RETURN_IF_ERROR(check_document(*snapshot_.schema, document));
-    kill(place);
+    kill(patch.document_id, place);
     moved_[patch.document_id] = {Place::Kind::kPatched, {}, out_.patched.size()};
     out_.patched.push_back(std::move(document));
     patched_dead_.push_back(false);

@@ -80,7 +80,10 @@ TEST_F(NamespacesTest, DeletingRemovesEverythingInside) {
   EXPECT_TRUE(store_->list(prefix, "", 10).value().empty());
   EXPECT_EQ(context_of(one).error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(vectors_->stats(collection).error().kind, ErrorKind::kNotFound);
-  EXPECT_EQ(catalog_->list({.kind = std::string(catalog::kind::kCollection), .any_scope = true}).value().items.size(), 0u);
+  catalog::ListQuery left;
+  left.kind = catalog::kind::kCollection;
+  left.scope = {context.organization_id, context.namespace_id};
+  EXPECT_TRUE(catalog_->list(left).value().items.empty());
 }
 
 TEST_F(NamespacesTest, StandaloneRoundTrip) {

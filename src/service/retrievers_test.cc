@@ -44,7 +44,7 @@ TEST_F(RetrieversTest, StoresTheSecondFormAndShowsTheContracts) {
   json::object flat{{"stage_type", "filter"}, {"stage_id", "attribute_filter"}, {"parameters", {{"field", "n"}, {"operator", "gte"}, {"value", 3}}}};
   std::string id = make_retriever("byn", {{"stages", json::array{flat}}, {"input_schema", {{"properties", {{"q", {{"type", "text"}}}}}}}});
   json::object shown = ok(client_, "get_retriever", of("byn"));
-  EXPECT_EQ(shown["retriever_id"], id);
+  EXPECT_EQ(string_member(shown, "retriever_id"), id);
   json::object stage = shown["stages"].as_array()[0].as_object();
   EXPECT_EQ(stage["config"].as_object()["stage_id"], "attribute_filter");
   EXPECT_EQ(stage["parameters"], stage["config"].as_object()["parameters"]);
@@ -204,7 +204,7 @@ TEST_F(RetrieversTest, PatchParsesAgainAndCountsVersions) {
 TEST_F(RetrieversTest, CloneExplainDelete) {
   std::string id = make_retriever("near");
   json::object cloned = ok(client_, "clone_retriever", of(id, {{"retriever_name", "copy"}}));
-  EXPECT_EQ(cloned["source_retriever_id"], id);
+  EXPECT_EQ(string_member(cloned, "source_retriever_id"), id);
   json::object plan = ok(client_, "explain_retriever_execution_id_execute", of("copy", question()));
   EXPECT_EQ(plan["retriever_name"], "copy");
   EXPECT_EQ(plan["total_estimated_stages"], 1);

@@ -73,7 +73,7 @@ struct Confirmed {
 // Marks the upload; its object, if any, has taken the bytes over in an earlier transaction, so that a crash between the two is completed by confirming
 // again.
 Result<catalog::Resource> mark_confirmed(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const catalog::Resource& upload,
-                                         const std::string& object_id) {
+                                         const std::string& object_id, bool bytes_are_useless) {
   const catalog::Scope scope = namespace_scope(context);
   catalog::Resource stored;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
@@ -87,6 +87,7 @@ Result<catalog::Resource> mark_confirmed(const RequestContext& context, const De
     current.body["verified_at"] = now;
     current.body["completed_at"] = now;
     if (!object_id.empty()) current.body["object_id"] = object_id;
+    if (bytes_are_useless) current.body[pipeline::kInternalMember].as_object().erase("key");
     current.updated_at = context.clock->now_us();
     QUARRY_RETURN_IF_ERROR(session.replace(current));
     catalog::Resource row = make_resource(context, kObjectIndexKind, upload_index_id(bucket.id(), hash), "", {{"upload_id", upload.id}});
@@ -106,8 +107,9 @@ Result<Confirmed> confirm(const RequestContext& context, const Dependencies& dep
   if (upload.body.contains("completed_at") || bool_member(upload.body, "is_duplicate")) return Confirmed{std::move(upload), object_id};
   QUARRY_RETURN_IF_ERROR(check_announced(upload, given));
   bool wants_object = bool_member(upload.body, "create_object_on_confirm", true) && object_id.empty();
+  bool same_exists = false;
+  std::string key = uploaded_key(upload.body);
   if (wants_object) {
-    std::string key = uploaded_key(upload.body);
     QUARRY_ASSIGN_OR_RETURN(std::string head, deps.store->get_range(key, 0, 64 << 10));
     std::string detected = extract::detect_mime_type(head, string_member(upload.body, "filename"));
     QUARRY_RETURN_IF_ERROR(check_content_type(upload, detected));
@@ -121,8 +123,10 @@ Result<Confirmed> confirm(const RequestContext& context, const Dependencies& dep
     QUARRY_ASSIGN_OR_RETURN(auto results, write_objects(context, deps, bucket, std::move(one)));
     QUARRY_ASSIGN_OR_RETURN(WrittenObject written, std::move(results.front()));
     object_id = written.object.id;
+    same_exists = !written.replayed_by.empty();
   }
-  QUARRY_ASSIGN_OR_RETURN(auto stored, mark_confirmed(context, deps, bucket, upload, object_id));
+  QUARRY_ASSIGN_OR_RETURN(auto stored, mark_confirmed(context, deps, bucket, upload, object_id, same_exists));
+  if (same_exists) (void)deps.store->remove(key);  // an object with the same content is there; what stays behind costs space only
   return Confirmed{std::move(stored), object_id};
 }
 

@@ -206,6 +206,7 @@ float Scorer::finish_wide(const float* row) const {
   if (metric_ == Metric::kEuclidean) score = 1.0 / (1.0 + std::sqrt(dd));
   if (metric_ == Metric::kCosine) score = qq > 0 && xx > 0 ? qx / (std::sqrt(qq) * std::sqrt(xx)) : 0.0;
   constexpr double kMax = std::numeric_limits<float>::max();
+  if (std::isnan(score)) return -float(kMax);  // only a file of another writer holds such a vector
   return float(std::min(std::max(score, -kMax), kMax));
 }
 

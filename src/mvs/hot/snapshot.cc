@@ -22,15 +22,27 @@ bool Snapshot::is_live(RowRef ref) const {
   return v != nullptr && v->is_live(ref.row);
 }
 
+bool Snapshot::holds(RowRef ref, std::string_view document_id) const {
+  const SegmentView* v = view(ref.segment);
+  return v != nullptr && v->is_live(ref.row) && v->segment->block().document_id(ref.row) == document_id;
+}
+
 std::optional<RowRef> Snapshot::find(std::string_view document_id) const {
-  RowRef found;
-  const bool there = ids.find(hash64(document_id), [&](RowRef ref) {
-    const SegmentView* v = view(ref.segment);
-    if (v == nullptr || !v->is_live(ref.row) || v->segment->block().document_id(ref.row) != document_id) return false;
-    found = ref;
-    return true;
+  std::optional<RowRef> found;
+  ids.find(hash64(document_id), [&](RowRef ref) {
+    if (holds(ref, document_id)) found = ref;
+    return found.has_value();
   });
-  return there ? std::optional(found) : std::nullopt;
+  return found;
+}
+
+std::vector<RowRef> Snapshot::find_all(std::string_view document_id) const {
+  std::vector<RowRef> found;
+  ids.find(hash64(document_id), [&](RowRef ref) {
+    if (holds(ref, document_id)) found.push_back(ref);
+    return false;
+  });
+  return found;
 }
 
 uint64_t Snapshot::memory_bytes() const {

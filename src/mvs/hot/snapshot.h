@@ -24,7 +24,8 @@ struct SegmentView {
 };
 
 // Immutable once published; readers share it and never lock.
-struct Snapshot {
+class Snapshot {
+ public:
   int64_t version = -1;
   std::shared_ptr<const TableSchema> schema;
   std::vector<SegmentView> views;  // ascending by segment uid
@@ -33,12 +34,16 @@ struct Snapshot {
 
   // nullptr: the segment is not part of this version.
   const SegmentView* view(uint32_t segment_uid) const;
-  // The live row of a document.
+  // The live row of a document; the newest if another writer has appended a second.
   std::optional<RowRef> find(std::string_view document_id) const;
+  std::vector<RowRef> find_all(std::string_view document_id) const;
   bool is_live(RowRef ref) const;
   uint64_t memory_bytes() const;
   // Recomputes live_rows, drops views without live rows.
   void settle();
+
+ private:
+  bool holds(RowRef ref, std::string_view document_id) const;
 };
 
 }  // namespace quarry::mvs

@@ -1,0 +1,167 @@
+#include "mvs/warm/delta_log.h"
+
+#include <gtest/gtest.h>
+
+#include <arrow/buffer.h>
+
+#include "mvs/warm/checkpoint.h"
+
+namespace quarry::mvs {
+namespace {
+
+AddFile add(std::string path, int64_t size = 10) {
+  AddFile f;
+  f.path = std::move(path);
+  f.size = size;
+  f.modified_ms = 5;
+  f.stats = R"({"numRecords":3})";
+  return f;
+}
+
+RemoveFile remove(const AddFile& f) { return {f.path, 7, true, f.size, f.deletion_vector}; }
+
+std::string commit_text(std::vector<Action> actions, const std::string& unique) {
+  actions.insert(actions.begin(), CommitInfo{{{"txnId", unique}}});
+  return encode_commit(actions);
+}
+
+Metadata metadata() { return {"0b0c", R"({"type":"struct","fields":[]})", {}, {{"k", "v"}}, 1}; }
+
+TEST(DeltaActions, SurviveTheirJson) {
+  AddFile file = add("a b/ä%.parquet");
+  file.deletion_vector = DeletionVectorRef{"u", "ab^-aqEH.-t@S}K{vb[*k^", 4, 40, 6};
+  file.tags = {{"x", "y"}};
+  const std::vector<Action> actions{Protocol{}, metadata(), SetTransaction{"app", 9, 8}, remove(file), file};
+  const std::string text = encode_commit(actions);
+  EXPECT_NE(text.find(R"("path":"a%20b/%C3%A4%25.parquet")"), std::string::npos);
+  const auto back = decode_commit(text, "f");
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(encode_commit(*back), text);
+  EXPECT_EQ(std::get<AddFile>(back->back()).deletion_vector, file.deletion_vector);
+}
+
+TEST(DeltaActions, ReadsAnExampleOfTheProtocol) {
+  // The example of a deletion vector on storage in the protocol's text.
+  const auto back = decode_commit(
+      "{\"commitInfo\":{\"x\":1}}\n\n{\"add\":{\"path\":\"p\",\"partitionValues\":{},\"size\":1,\"modificationTime\":2,\"dataChange\":true,"
+      "\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":\"ab^-aqEH.-t@S}K{vb[*k^\",\"offset\":4,\"sizeInBytes\":40,\"cardinality\":6}}}\r\n"
+      "{\"cdc\":{\"path\":\"z\"}}\n{\"domainMetadata\":{\"domain\":\"d\"}}",
+      "f");
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back->size(), 2u);
+}
+
+TEST(DeltaActions, NamesTheLineThatIsBad) {
+  for (const char* text : {"{}\nnot json", "{}\n{\"add\":{\"size\":1}}", "{}\n[]", "{}\n{\"add\":{\"path\":7,\"size\":1}}"}) {
+    const auto back = decode_commit(text, "some/file.json");
+    ASSERT_FALSE(back.ok()) << text;
+    EXPECT_EQ(back.error().kind, ErrorKind::kCorruption);
+    EXPECT_NE(back.error().message.find("some/file.json: line 2"), std::string::npos);
+  }
+}
+
+TEST(DeltaActions, RefusesFeaturesItDoesNotKnow) {
+  EXPECT_TRUE(check_protocol({}).ok());
+  EXPECT_FALSE(check_protocol({3, 7, {"deletionVectors", "columnMapping"}, {"deletionVectors"}}).ok());
+  EXPECT_FALSE(check_protocol({3, 7, {"deletionVectors"}, {"deletionVectors", "identityColumns"}}).ok());
+  EXPECT_FALSE(check_protocol({4, 7, {}, {}}).ok());
+  EXPECT_TRUE(check_protocol({1, 2, {}, {}}).ok());
+}
+
+class DeltaLogTest : public ::testing::Test {
+ protected:
+  void commit(int64_t version, std::vector<Action> actions) {
+    const auto put = log_.put(version, commit_text(std::move(actions), std::to_string(version)));
+    ASSERT_TRUE(put.ok());
+    ASSERT_EQ(*put, PutOutcome::kCommitted);
+  }
+
+  std::unique_ptr<objects::ObjectStore> store_ = objects::make_memory_store();
+  DeltaLog log_{*store_, "t"};
+};
+
+TEST_F(DeltaLogTest, ReplaysAndCheckpoints) {
+  EXPECT_EQ(log_.load().error().kind, ErrorKind::kNotFound);
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a"), add("b"), SetTransaction{"app", 1, 2}});
+  AddFile deleted = add("a");
+  deleted.deletion_vector = DeletionVectorRef{"u", "ab^-aqEH.-t@S}K{vb[*k^", 1, 40, 2};
+  commit(2, {deleted, remove(add("a")), remove(add("b")), add("c")});
+  auto state = log_.load();
+  ASSERT_TRUE(state.ok());
+  ASSERT_TRUE(log_.write_checkpoint(*state).ok());
+  EXPECT_EQ(*log_.last_checkpoint(), 2);
+  commit(3, {add("d")});
+  state = log_.load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->version, 3);
+  ASSERT_EQ(state->files.size(), 3u);
+  EXPECT_EQ(state->files.at("a")->deletion_vector, deleted.deletion_vector);
+  EXPECT_EQ(state->files.at("c")->stats, R"({"numRecords":3})");
+  EXPECT_EQ(state->tombstones.size(), 2u);
+  EXPECT_EQ(state->transactions.at("app").version, 1);
+  EXPECT_EQ(state->metadata.configuration.at("k"), "v");
+  EXPECT_EQ(state->protocol.reader_features, (std::vector<std::string>{"deletionVectors"}));
+}
+
+TEST_F(DeltaLogTest, CleansWhatACheckpointCovers) {
+  commit(0, {Protocol{}, metadata()});
+  for (int v = 1; v < 5; ++v) commit(v, {add(std::to_string(v))});
+  ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+  commit(5, {add("5")});
+  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  EXPECT_EQ(log_.read(3).error().kind, ErrorKind::kNotFound);
+  EXPECT_TRUE(log_.read(4).ok());
+  const auto state = log_.load();
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ(state->version, 5);
+  EXPECT_EQ(state->files.size(), 5u);
+}
+
+TEST_F(DeltaLogTest, FallsBackWhenTheCheckpointIsTorn) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a")});
+  ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+  commit(2, {add("b")});
+  ASSERT_TRUE(store_->put(log_.checkpoint_key(1), "PAR1 torn").ok());
+  const auto state = log_.load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->files.size(), 2u);
+  ASSERT_TRUE(store_->remove(log_.commit_key(0)).ok());  // now nothing else can tell
+  const auto lost = log_.load();
+  ASSERT_FALSE(lost.ok());
+  EXPECT_EQ(lost.error().kind, ErrorKind::kCorruption);
+  EXPECT_NE(lost.error().message.find("00000000000000000001.checkpoint.parquet"), std::string::npos);
+}
+
+TEST_F(DeltaLogTest, NamesAGap) {
+  commit(0, {Protocol{}, metadata()});
+  commit(2, {add("a")});
+  const auto state = log_.load();
+  ASSERT_FALSE(state.ok());
+  EXPECT_NE(state.error().message.find("00000000000000000001.json is missing"), std::string::npos);
+}
+
+TEST_F(DeltaLogTest, OneOfTwoCommitsWins) {
+  commit(0, {Protocol{}, metadata()});
+  EXPECT_EQ(*log_.put(1, commit_text({add("a")}, "first")), PutOutcome::kCommitted);
+  EXPECT_EQ(*log_.put(1, commit_text({add("b")}, "second")), PutOutcome::kLost);
+  EXPECT_EQ(*log_.put(1, commit_text({add("a")}, "first")), PutOutcome::kCommitted);  // its own, seen again after an unclear failure
+}
+
+TEST(Checkpoint, RoundTrips) {
+  AddFile file = add("p");
+  file.data_change = false;
+  file.tags = {{"a", "b"}};
+  file.deletion_vector = DeletionVectorRef{"u", "ab^-aqEH.-t@S}K{vb[*k^", std::nullopt, 40, 6};
+  RemoveFile gone{"q", 3, false, 9, file.deletion_vector};
+  const std::vector<Action> actions{Protocol{}, metadata(), SetTransaction{"a", 1, 2}, gone, file};
+  const auto bytes = encode_checkpoint(actions);
+  ASSERT_TRUE(bytes.ok());
+  const auto back = decode_checkpoint(*bytes, "k");
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(encode_commit(*back), encode_commit(actions));
+}
+
+}  // namespace
+}  // namespace quarry::mvs

@@ -1,0 +1,162 @@
+#include "mvs/warm/parquet_file.h"
+
+#include <arrow/api.h>
+#include <arrow/io/memory.h>
+#include <gtest/gtest.h>
+#include <parquet/arrow/writer.h>
+
+#include "mvs/test_table.h"
+#include "mvs/warm/json_text.h"
+#include "mvs/warm/row_block.h"
+#include "mvs/warm/row_encoder.h"
+
+namespace quarry::mvs {
+namespace {
+
+using test::as_json;
+using test::DocumentSource;
+
+std::shared_ptr<const TableSchema> full_schema() { return std::make_shared<const TableSchema>(*TableSchema::from_spec(test::full_spec())); }
+
+TEST(ParquetFile, GivesBackDocumentsAsTheyWere) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    DocumentSource source(seed);
+    const auto schema = full_schema();
+    RowEncoder encoder(schema, 0);
+    std::vector<Document> documents;
+    for (int i = 0; i < 300; ++i) {
+      documents.push_back(source.document(1000));
+      ASSERT_QUARRY_OK(encoder.append(documents.back()));
+    }
+    const auto batch = *encoder.finish();
+    const auto bytes = encode_parquet(*schema, *batch);
+    ASSERT_QUARRY_OK(bytes);
+    const auto back = decode_parquet(*bytes, "k", *schema);
+    ASSERT_QUARRY_OK(back);
+    const auto block = RowBlock::make(schema, *back);
+    ASSERT_QUARRY_OK(block);
+    for (size_t row = 0; row < documents.size(); ++row) {
+      const auto document = (*block)->document(row, {.payload = true, .vectors = true});
+      ASSERT_QUARRY_OK(document);
+      ASSERT_TRUE(test::identical(as_json(*document), as_json(documents[row])))
+          << "seed " << seed << "\n" << json::serialize(as_json(*document)) << "\n" << json::serialize(as_json(documents[row]));
+    }
+  }
+}
+
+TEST(ParquetFile, NoDamagedByteGivesWrongRows) {
+  DocumentSource source(3);
+  const auto schema = full_schema();
+  RowEncoder encoder(schema, 0);
+  std::vector<json::value> expected;
+  for (int i = 0; i < 40; ++i) {
+    const Document d = source.document(1000);
+    expected.push_back(as_json(d));
+    ASSERT_QUARRY_OK(encoder.append(d));
+  }
+  const auto bytes = *encode_parquet(*schema, **encoder.finish());
+  size_t noticed = 0, tried = 0;
+  for (size_t at = 4; at + 8 < size_t(bytes->size()); at += 11) {
+    std::string damaged(view(*bytes));
+    damaged[at] = char(damaged[at] ^ 0x11);
+    ++tried;
+    const auto back = decode_parquet(arrow::Buffer::FromString(damaged), "the/key", *schema);
+    if (!back.ok()) {
+      EXPECT_EQ(back.error().kind, ErrorKind::kCorruption);
+      EXPECT_NE(back.error().message.find("the/key"), std::string::npos);
+      ++noticed;
+      continue;
+    }
+    // What is not under a page's CRC (page headers, footer, indexes) must at least not change what the rows say.
+    const auto block = RowBlock::make(schema, *back);
+    if (!block.ok() || (*block)->rows() != expected.size()) {
+      ++noticed;
+      continue;
+    }
+    for (size_t row = 0; row < expected.size(); ++row) {
+      const auto document = (*block)->document(row, {.payload = true, .vectors = true});
+      if (document.ok()) EXPECT_TRUE(test::identical(as_json(*document), expected[row])) << "byte " << at;
+    }
+  }
+  EXPECT_GT(noticed * 2, tried);
+}
+
+std::shared_ptr<arrow::Buffer> foreign_file(const arrow::Table& table) {
+  auto out = *arrow::io::BufferOutputStream::Create();
+  const auto keep_types = parquet::ArrowWriterProperties::Builder().store_schema()->build();
+  EXPECT_TRUE(parquet::arrow::WriteTable(table, arrow::default_memory_pool(), out, 100, parquet::default_writer_properties(), keep_types).ok());
+  return *out->Finish();
+}
+
+template <class Builder, class... Values>
+std::shared_ptr<arrow::Array> array_of(Builder&& builder, Values... values) {
+  (void)(builder.Append(values).ok() && ...);
+  return *builder.Finish();
+}
+
+// As delta-rs or Spark write: large strings, narrower numbers, nanoseconds, no columns they were not given.
+TEST(ParquetFile, ReadsTheTypesOfOtherWriters) {
+  arrow::LargeListBuilder vectors(arrow::default_memory_pool(), std::make_shared<arrow::FloatBuilder>());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(vectors.Append().ok());
+    for (float v : {1.0f, 2.0f, 3.0f, float(i)}) ASSERT_TRUE(static_cast<arrow::FloatBuilder&>(*vectors.value_builder()).Append(v).ok());
+  }
+  const auto table = arrow::Table::Make(
+      arrow::schema({arrow::field("document_id", arrow::large_utf8()), arrow::field("pages", arrow::int32()), arrow::field("price", arrow::float32()),
+                     arrow::field("when", arrow::timestamp(arrow::TimeUnit::NANO, "UTC")), arrow::field("vector_text", vectors.type()),
+                     arrow::field("unknown", arrow::utf8())}),
+      {array_of(arrow::LargeStringBuilder(), "a", "b"), array_of(arrow::Int32Builder(), 1, 2), array_of(arrow::FloatBuilder(), 0.5f, 2.0f),
+       array_of(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::NANO, "UTC"), arrow::default_memory_pool()), 1'000'000'000, 2'000'000'500),
+       *vectors.Finish(), array_of(arrow::StringBuilder(), "x", "y")});
+  const auto schema = full_schema();
+  const auto batch = decode_parquet(foreign_file(*table), "k", *schema);
+  ASSERT_QUARRY_OK(batch);
+  const auto block = RowBlock::make(schema, *batch);
+  ASSERT_QUARRY_OK(block);
+  const auto d = *(*block)->document(1, {.payload = true, .vectors = true});
+  EXPECT_EQ(d.document_id, "b");
+  EXPECT_EQ(json::value(d.payload), json::parse(R"({"pages":2,"price":2,"when":"1970-01-01T00:00:02.000000Z"})"));
+  ASSERT_EQ(d.vectors.size(), 1u);
+  EXPECT_EQ(d.vectors[0].values, (std::vector<float>{1, 2, 3, 1}));
+}
+
+TEST(ParquetFile, RefusesColumnsOfAnImpossibleType) {
+  const auto table = arrow::Table::Make(arrow::schema({arrow::field("document_id", arrow::utf8()), arrow::field("pages", arrow::utf8())}),
+                                        {array_of(arrow::StringBuilder(), "a"), array_of(arrow::StringBuilder(), "x")});
+  const auto batch = decode_parquet(foreign_file(*table), "the/key", *full_schema());
+  ASSERT_FALSE(batch.ok());
+  EXPECT_EQ(batch.error().kind, ErrorKind::kCorruption);
+  EXPECT_NE(batch.error().message.find("the/key: column 'pages'"), std::string::npos) << batch.error().message;
+}
+
+TEST(FileStats, BoundsEveryScalarColumn) {
+  const auto schema = full_schema();
+  RowEncoder encoder(schema, 0);
+  Document d;
+  d.document_id = "b";
+  d.created_at = d.updated_at = 1'500'001;
+  d.payload = {{"title", std::string(40, 'x')}, {"pages", 7}, {"price", 0.1}};
+  ASSERT_QUARRY_OK(encoder.append(d));
+  d.document_id = "a";
+  d.payload = {{"title", "\xc3\xa4"}, {"pages", "many"}};
+  ASSERT_QUARRY_OK(encoder.append(d));
+  const std::string text = file_stats(*schema, **encoder.finish(), true);
+  const json::object stats = *parse_object(text);
+  EXPECT_EQ(stats.at("numRecords").as_int64(), 2);
+  EXPECT_EQ(stats.at("minValues").at("document_id").as_string(), "a");
+  EXPECT_EQ(stats.at("maxValues").at("document_id").as_string(), "b");
+  EXPECT_EQ(stats.at("minValues").at("title").as_string(), std::string(32, 'x') );
+  EXPECT_EQ(stats.at("maxValues").at("title").as_string(), "\xc3\xa4");
+  EXPECT_EQ(stats.at("minValues").at("price").as_double(), 0.1);
+  EXPECT_EQ(stats.at("minValues").at("created_at").as_string(), "1970-01-01T00:00:01.500Z");
+  EXPECT_EQ(stats.at("maxValues").at("created_at").as_string(), "1970-01-01T00:00:01.501Z");
+  EXPECT_EQ(stats.at("nullCount").at("pages").as_int64(), 1);
+  EXPECT_FALSE(stats.at("minValues").as_object().contains("ratio"));
+  EXPECT_FALSE(stats.at("nullCount").as_object().contains("vector_text"));
+  const json::object loose = *parse_object(loosen_stats(text));
+  EXPECT_FALSE(loose.at("tightBounds").as_bool());
+  EXPECT_EQ(loose.at("minValues"), stats.at("minValues"));
+}
+
+}  // namespace
+}  // namespace quarry::mvs
