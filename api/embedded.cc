@@ -1,19 +1,19 @@
 #include "api/embedded.h"
 
 // The assembler copies the files in: a compiler would take seconds to read them as an array.
-#define QUARRY_EMBED(symbol, path)                 \
-  __asm__(                                         \
-      ".section .rodata\n"                         \
-      ".balign 16\n"                               \
-      ".global " #symbol "_begin\n" #symbol        \
-      "_begin:\n"                                  \
-      ".incbin \"" path                            \
-      "\"\n"                                       \
-      ".global " #symbol "_end\n" #symbol          \
-      "_end:\n"                                    \
-      ".byte 0\n"                                  \
-      ".previous\n");                              \
-  extern "C" const char symbol##_begin[];          \
+#define QUARRY_EMBED(symbol, path)          \
+  __asm__(                                  \
+      ".section .rodata\n"                  \
+      ".balign 16\n"                        \
+      ".global " #symbol "_begin\n" #symbol \
+      "_begin:\n"                           \
+      ".incbin \"" path                     \
+      "\"\n"                                \
+      ".global " #symbol "_end\n" #symbol   \
+      "_end:\n"                             \
+      ".byte 0\n"                           \
+      ".previous\n");                       \
+  extern "C" const char symbol##_begin[];   \
   extern "C" const char symbol##_end[];
 
 QUARRY_EMBED(quarry_openapi, QUARRY_OPENAPI_PATH)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from support.contract import Contract, Operation
 from support.flow import add_texts, new_bucket, new_namespace, new_text_collection, process, search_body
-from support.server import Client, Server
+from support.server import BIN, Client, Server
 
 CONTRACT = Contract()
 
@@ -33,15 +35,17 @@ def own_resources(client: Client, label: str) -> dict[str, str]:
 
 
 def second_organization(server: Server) -> str:
-    """A second organization, made the way an operator does: in the same data folder, by the program itself."""
-    made = server.client().ok("POST", "/v1/organizations", {"organization_name": "Second"})
-    return made["api_key"]
+    """Made as an operator does: by the program, in the data folder, while no server uses it."""
+    server.stop()
+    made = subprocess.run([BIN / "quarry", "organizations", "add", "second", "--data", server.data], capture_output=True, text=True, check=True)
+    server.start()
+    return made.stdout.strip()
 
 
 def build_world(server: Server) -> dict:
-    first = server.client()
+    second_key = second_organization(server)
     world = {"callers": {}, "resources": {}}
-    for org, root in (("a", first), ("b", Client(server.url, second_organization(server)))):
+    for org, root in (("a", server.client()), ("b", server.client(key=second_key))):
         for number in (1, 2):
             client = new_namespace(root, f"space-{number}")
             label = f"{org}{number}"

@@ -32,7 +32,8 @@ Result<service::Admission> read_admission(const json::object& quarry) {
   using Scope = service::Admission::Scope;
   constexpr std::pair<std::string_view, Scope> scopes[] = {
       {"public", Scope::kPublic}, {"organization", Scope::kOrganization}, {"namespace", Scope::kNamespace}};
-  constexpr std::pair<std::string_view, Permission> permissions[] = {{"read", kRead}, {"write", kWrite}, {"delete", kDelete}, {"admin", kAdmin}};
+  constexpr std::pair<std::string_view, Permission> permissions[] = {
+      {"read", kRead}, {"write", kWrite}, {"delete", kDelete}, {"admin", kAdmin}};
   service::Admission admission;
   bool scope_known = false, permission_known = false;
   for (auto& [name, scope] : scopes)
@@ -172,7 +173,8 @@ std::string ContractDocument::coverage(const service::Api& api) const {
     bool has_handler = api.find(operation.id) != nullptr;
     built += has_handler;
     group.built += has_handler;
-    group.rows += fmt::format("  {:<5}  {:<6} {} {}\n", has_handler ? "built" : "501", to_string(operation.method), operation.path, operation.id);
+    group.rows +=
+        fmt::format("  {:<5}  {:<6} {} {}\n", has_handler ? "built" : "501", to_string(operation.method), operation.path, operation.id);
   }
   std::string out;
   for (auto& [name, group] : groups) {

@@ -20,9 +20,9 @@ enum class BodyKind : uint8_t { kNone, kJson, kRaw };
 
 // What checks a request of one operation; made at its first request.
 struct OperationSchemas {
-  std::vector<Parameter> path;   // in the order of the path template
+  std::vector<Parameter> path;  // in the order of the path template
   std::vector<Parameter> query;
-  const Schema* body = nullptr;  // JSON bodies
+  const Schema* body = nullptr;    // JSON bodies
   bool body_takes_object = false;  // an absent body is then {}
 };
 

@@ -51,11 +51,19 @@ void answer_file(Exchange& exchange, std::string_view content_type, std::string_
   answer(exchange, known ? 304 : 200, content_type, known ? std::string_view() : bytes);
 }
 
+// What a browser would run if a document of this type were opened from here.
+bool is_active_content(std::string_view content_type) {
+  for (std::string_view active : {"text/html", "image/svg", "xml"})
+    if (content_type.find(active) != content_type.npos) return true;
+  return false;
+}
+
 void answer_reply(Exchange& exchange, service::Reply reply) {
   Response& response = exchange.response;
   response.status = reply.status;
   for (auto& [name, value] : reply.headers) response.add_header(name, value);
   if (!reply.content_type.empty()) {
+    if (is_active_content(reply.content_type)) response.add_header("Content-Security-Policy", "sandbox; default-src 'none'");
     response.content_type = std::move(reply.content_type);
     response.body = std::move(reply.raw);
   } else if (reply.status != 204 && reply.status != 304) {
@@ -69,10 +77,13 @@ Error no_body_expected(const json::value& body) {
   if (const json::object* object = body.if_object()) {
     for (const auto& member : *object) {
       if (errors.size() == kMaxReportedErrors) break;
-      errors.push_back(json::object{{"type", "extra_forbidden"}, {"location", json::array{"body", member.key()}}, {"message", "unknown field: this operation takes no body"}});
+      errors.push_back(json::object{{"type", "extra_forbidden"},
+                                    {"location", json::array{"body", member.key()}},
+                                    {"message", "unknown field: this operation takes no body"}});
     }
   } else {
-    errors.push_back(json::object{{"type", "extra_forbidden"}, {"location", json::array{"body"}}, {"message", "this operation takes no body"}});
+    errors.push_back(
+        json::object{{"type", "extra_forbidden"}, {"location", json::array{"body"}}, {"message", "this operation takes no body"}});
   }
   return make_validation_error(std::move(errors));
 }
@@ -164,7 +175,8 @@ void Dispatcher::route(Exchange& exchange) const {
 void Dispatcher::route_options(Exchange& exchange, std::string_view path) const {
   std::vector<std::string_view> allowed = contract_->router().allowed(path);
   if (allowed.empty() && path != "*") return answer_error(exchange, not_found("there is no such path here"));
-  exchange.response.add_header("Allow", allowed.empty() ? "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" : fmt::format("{}", fmt::join(allowed, ", ")));
+  exchange.response.add_header(
+      "Allow", allowed.empty() ? "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" : fmt::format("{}", fmt::join(allowed, ", ")));
   answer(exchange, 204, {}, {});
 }
 
@@ -179,7 +191,9 @@ bool Dispatcher::answer_built_in(Exchange& exchange, std::string_view path) cons
   if (path == "/openapi.json") {
     answer_file(exchange, "application/json", contract_->document(), contract_tag_);
   } else if (path == "/docs") {
-    exchange.response.add_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:");
+    exchange.response.add_header(
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:");
     answer_file(exchange, "text/html; charset=utf-8", api::docs_html(), docs_tag_);
   } else if (path == "/metrics") {
     exchange.response.body = metrics::render();
@@ -258,6 +272,7 @@ Result<service::Request> Dispatcher::decode(Exchange& exchange) const {
     request.raw_body = std::move(exchange.body);
   } else {
     QUARRY_ASSIGN_OR_RETURN(json::value body, decode_body(exchange, *schemas));
+    std::string().swap(exchange.body);  // the text is not needed any more, and may be large
     // Not an assignment: that would copy a value out of its block of memory.
     std::destroy_at(&request.body);
     std::construct_at(&request.body, std::move(body));

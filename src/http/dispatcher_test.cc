@@ -13,20 +13,23 @@ service::Handler echo() {
   return [](const RequestContext& context, const service::Request& request) -> Result<service::Reply> {
     json::object path;
     for (auto& [name, value] : request.path) path[name] = value;
-    return service::Reply(json::object{{"path", path}, {"query", request.query}, {"body", request.body}, {"raw", request.raw_body}, {"namespace", context.namespace_id}});
+    return service::Reply(json::object{
+        {"path", path}, {"query", request.query}, {"body", request.body}, {"raw", request.raw_body}, {"namespace", context.namespace_id}});
   };
 }
 
 class DispatcherTest : public testing::Test {
  protected:
   DispatcherTest() : contract_(*ContractDocument::parse(api::openapi_json())) {
-    for (const char* id : {"create_bucket", "list_buckets_get", "list_buckets", "get_bucket", "delete_bucket", "put_presigned", "cancel_batch_buckets_batches",
-                           "retry_tier_buckets_batches_batch_id_num", "batch_delete", "patch_document_ns", "create_namespace"})
+    for (const char* id : {"create_bucket", "list_buckets_get", "list_buckets", "get_bucket", "delete_bucket", "put_presigned",
+                           "cancel_batch_buckets_batches", "retry_tier_buckets_batches_batch_id_num", "batch_delete", "patch_document_ns",
+                           "create_namespace"})
       api_.bind(id, echo());
     dispatcher_.emplace(options_, api_, contract_);
   }
 
-  Exchange& send(Method method, std::string_view target, std::string_view body = {}, std::vector<std::pair<std::string, std::string>> headers = {}) {
+  Exchange& send(Method method, std::string_view target, std::string_view body = {},
+                 std::vector<std::pair<std::string, std::string>> headers = {}) {
     exchange_.clear();
     exchange_.head.method = method;
     exchange_.head.set_target(target);
@@ -116,7 +119,8 @@ TEST_F(DispatcherTest, PatchKeepsNullsOfFreeFields) {
 
 TEST_F(DispatcherTest, ContentTypes) {
   const char* body = R"({"bucket_name":"b","bucket_schema":{"properties":{}}})";
-  for (const char* type : {"application/json", "application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json", "text/json", ""}) {
+  for (const char* type :
+       {"application/json", "application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json", "text/json", ""}) {
     send(Method::kPost, "/v1/buckets", body, {{"Content-Type", type}});
     EXPECT_EQ(status(), 200) << type;
   }
@@ -125,7 +129,8 @@ TEST_F(DispatcherTest, ContentTypes) {
     EXPECT_EQ(status(), 400) << type;
     EXPECT_EQ(error_type(), "BadRequestError");
   }
-  send(Method::kPut, "/v1/presigned?key=k&expires=1&signature=s", std::string("\0\xff raw", 6), {{"Content-Type", "image/png"}, {"Authorization", ""}});
+  send(Method::kPut, "/v1/presigned?key=k&expires=1&signature=s", std::string("\0\xff raw", 6),
+       {{"Content-Type", "image/png"}, {"Authorization", ""}});
   EXPECT_EQ(status(), 200) << exchange_.response.body;
   EXPECT_EQ(contract_->operations()[exchange_.operation->index].body, BodyKind::kRaw);
 }
@@ -145,7 +150,8 @@ TEST_F(DispatcherTest, DeepNestingIsAnAnswer) {
 }
 
 TEST_F(DispatcherTest, AHandlerThatThrows) {
-  api_.bind("get_bucket", [](const RequestContext&, const service::Request&) -> Result<service::Reply> { throw std::runtime_error("secret detail"); });
+  api_.bind("get_bucket",
+            [](const RequestContext&, const service::Request&) -> Result<service::Reply> { throw std::runtime_error("secret detail"); });
   send(Method::kGet, "/v1/buckets/b");
   EXPECT_EQ(status(), 500);
   EXPECT_EQ(exchange_.response.body.find("secret"), std::string::npos);
@@ -173,8 +179,18 @@ TEST_F(DispatcherTest, RepliesInEveryForm) {
   });
   send(Method::kGet, "/v1/buckets/b");
   EXPECT_EQ(exchange_.response.content_type, "text/csv");
+  EXPECT_EQ(exchange_.response.headers, "");
   EXPECT_EQ(exchange_.response.body, "a,b\n");
-  api_.bind("get_bucket", [](const RequestContext&, const service::Request&) -> Result<service::Reply> { return service::Reply(204, nullptr); });
+  api_.bind("get_bucket", [](const RequestContext&, const service::Request&) -> Result<service::Reply> {
+    service::Reply reply;
+    reply.raw = "<script>";
+    reply.content_type = "text/html";
+    return reply;
+  });
+  send(Method::kGet, "/v1/buckets/b");
+  EXPECT_EQ(exchange_.response.headers, "Content-Security-Policy: sandbox; default-src 'none'\r\n") << "what users stored must not run";
+  api_.bind("get_bucket",
+            [](const RequestContext&, const service::Request&) -> Result<service::Reply> { return service::Reply(204, nullptr); });
   send(Method::kGet, "/v1/buckets/b");
   EXPECT_EQ(exchange_.response.body, "");
   api_.bind("get_bucket", [](const RequestContext&, const service::Request&) -> Result<service::Reply> {

@@ -9,8 +9,8 @@ namespace quarry::http {
 
 struct ErrorShape {
   int status;
-  std::string_view type;   // the contract's name
-  bool final;              // details.retryable is false unless the error says otherwise: clients that wait and repeat should not
+  std::string_view type;    // the contract's name
+  bool final;               // details.retryable is false unless the error says otherwise: clients that wait and repeat should not
   int retry_after_seconds;  // 0: no Retry-After header
 };
 

@@ -52,7 +52,8 @@ TEST(Envelope, WaitingClientsAreToldWhetherToRepeat) {
 
 TEST(Envelope, ServerFaultsNameTheRequest) {
   EXPECT_EQ(json::parse(encode_error({ErrorKind::kInternal, "x"}, "req_9")).at("error").at("details").at("request_id"), "req_9");
-  EXPECT_FALSE(json::parse(encode_error({ErrorKind::kNotFound, "x"}, "req_9")).at("error").at("details").as_object().contains("request_id"));
+  EXPECT_FALSE(
+      json::parse(encode_error({ErrorKind::kNotFound, "x"}, "req_9")).at("error").at("details").as_object().contains("request_id"));
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ struct Exchange {
   RequestHead head;
   std::string body;
   std::string request_id;
-  const Operation* operation = nullptr;   // null: not an operation of the contract
+  const Operation* operation = nullptr;  // null: not an operation of the contract
   std::vector<std::string> path_values;
   std::string_view query;                 // into head
   std::optional<RequestContext> context;  // once admitted

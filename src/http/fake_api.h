@@ -42,6 +42,7 @@ class FakeApi final : public service::Api {
   }
   Result<std::optional<std::string>> bootstrap(std::string_view) override { return std::optional<std::string>(); }
   Result<std::string> reset_admin_key() override { return std::string("key"); }
+  Result<std::string> add_organization(std::string_view) override { return std::string("key"); }
 
  private:
   std::map<std::string, service::Handler, std::less<>> handlers_;

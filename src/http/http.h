@@ -11,16 +11,16 @@ namespace quarry::http {
 
 struct Options {
   std::string host = "127.0.0.1";
-  uint16_t port = 0;                       // 0: any free port
+  uint16_t port = 0;  // 0: any free port
   size_t io_threads = 2;
-  size_t handler_threads = 16;             // blocking handlers
+  size_t handler_threads = 16;  // blocking handlers
   size_t max_connections = 4096;
-  uint64_t max_body_bytes = 64ull << 20;   // JSON bodies; 413 past it
+  uint64_t max_body_bytes = 64ull << 20;  // JSON bodies; 413 past it
   uint64_t max_upload_bytes = 512ull << 20;
   uint64_t max_bodies_in_flight_bytes = 1ull << 30;  // 503 with Retry-After past it
   int64_t idle_timeout_ms = 75'000;
   int64_t header_timeout_ms = 15'000;
-  int64_t request_timeout_ms = 300'000;    // RequestContext.deadline
+  int64_t request_timeout_ms = 300'000;  // RequestContext.deadline
   size_t max_json_depth = 64;
 };
 

@@ -30,8 +30,8 @@ prometheus::Counter& HttpMetrics::counter_of(Series& series, int status) {
 prometheus::Histogram& HttpMetrics::histogram_of(Series& series) {
   prometheus::Histogram* histogram = series.latency.load(std::memory_order_acquire);
   if (histogram == nullptr) {
-    histogram = &metrics::latency_histogram("quarry_http_request_seconds", "From the last byte of a request's head to its reply, by operation.",
-                                            {{"operation", series.name}});
+    histogram = &metrics::latency_histogram(
+        "quarry_http_request_seconds", "From the last byte of a request's head to its reply, by operation.", {{"operation", series.name}});
     series.latency.store(histogram, std::memory_order_release);
   }
   return *histogram;

@@ -73,7 +73,8 @@ Error decode_error(json::error_code ec, size_t offset, size_t max_depth) {
   if (ec == json::error::too_deep)
     return validation_error("json_too_deep", {"body", offset}, fmt::format("the JSON body is nested deeper than {} levels", max_depth));
   if (ec == json::error::exponent_overflow)
-    return validation_error("finite_number", {"body", offset}, fmt::format("the JSON body holds a number too large for a double at byte {}", offset));
+    return validation_error("finite_number", {"body", offset},
+                            fmt::format("the JSON body holds a number too large for a double at byte {}", offset));
   std::string reason = ec == json::error::incomplete ? "it ends too early" : ec.message();
   return validation_error("json_invalid", {"body", offset}, fmt::format("the body is not JSON: {} at byte {}", reason, offset));
 }

@@ -25,8 +25,29 @@ TEST(JsonDecoder, Accepts) {
 }
 
 TEST(JsonDecoder, Refuses) {
-  for (const char* text : {"", "{", "[1,", "{\"a\"}", "nul", "NaN", "[Infinity]", "-", "01", "1.", "'x'", "\"\\x\"", "\"\x01\"", "[1]]", "{} {}", "// c\n1",
-                           "\"\xff\"", "\"\xed\xa0\x80\"", "\"\\ud800\"", "1e999", "[1,[-1e400]]", "{\"a\":1e309}", "\xef\xbb\xbf{}"}) {
+  for (const char* text : {"",
+                           "{",
+                           "[1,",
+                           "{\"a\"}",
+                           "nul",
+                           "NaN",
+                           "[Infinity]",
+                           "-",
+                           "01",
+                           "1.",
+                           "'x'",
+                           "\"\\x\"",
+                           "\"\x01\"",
+                           "[1]]",
+                           "{} {}",
+                           "// c\n1",
+                           "\"\xff\"",
+                           "\"\xed\xa0\x80\"",
+                           "\"\\ud800\"",
+                           "1e999",
+                           "[1,[-1e400]]",
+                           "{\"a\":1e309}",
+                           "\xef\xbb\xbf{}"}) {
     auto value = decode_json(text, kDepth);
     ASSERT_FALSE(value.ok()) << text;
     EXPECT_EQ(value.error().kind, ErrorKind::kValidation);
@@ -87,7 +108,8 @@ TEST(JsonDecoder, ShortNumbersAreExactToo) {
       EXPECT_EQ(decode_json("-" + text, kDepth)->get_double(), -std::strtod(text.c_str(), nullptr)) << text;
     }
   }
-  for (const char* text : {"1e22", "1e23", "1.5e-7", "9007199254740993.0", "123456789012345678901234567890", "4.9e-324", "2.2250738585072011e-308"})
+  for (const char* text :
+       {"1e22", "1e23", "1.5e-7", "9007199254740993.0", "123456789012345678901234567890", "4.9e-324", "2.2250738585072011e-308"})
     EXPECT_EQ(decode_json(text, kDepth)->get_double(), std::strtod(text, nullptr)) << text;
 }
 

@@ -112,8 +112,8 @@ Result<json::object> parse_query(std::string_view query, const std::vector<Param
     size_t equals = std::min(pair.find('='), pair.size());
     name.clear();
     value.clear();
-    bool decoded = percent_decode(pair.substr(0, equals), true, name) &&
-                   percent_decode(pair.substr(std::min(equals + 1, pair.size())), true, value);
+    bool decoded =
+        percent_decode(pair.substr(0, equals), true, name) && percent_decode(pair.substr(std::min(equals + 1, pair.size())), true, value);
     if (!decoded) return bad_request("the query string is not percent-encoded UTF-8");
     if (const Parameter* parameter = find_parameter(parameters, name))
       put(out, *parameter, value);

@@ -108,7 +108,8 @@ Result<RouteMatch> Router::match(Method method, std::string_view path) const {
   if (state.methods_met == 0) return not_found("there is no " + std::string(path.substr(0, 200)) + " here; /docs lists the operations");
   json::array allow;
   for (std::string_view name : method_names(state.methods_met)) allow.emplace_back(name);
-  return Error{ErrorKind::kMethodNotAllowed, std::string(to_string(method)) + " is not an operation of this path", {{"allow", std::move(allow)}}};
+  return Error{
+      ErrorKind::kMethodNotAllowed, std::string(to_string(method)) + " is not an operation of this path", {{"allow", std::move(allow)}}};
 }
 
 std::vector<std::string_view> Router::allowed(std::string_view path) const {

@@ -1,4 +1,5 @@
-// Paths to operations: a trie of segments. A literal segment wins over a parameter; where the literal leads nowhere, the parameter is tried.
+// Paths to operations: a trie of segments. A literal segment wins over a parameter; where the literal leads nowhere, the parameter is
+// tried.
 #pragma once
 
 #include <array>

@@ -58,7 +58,8 @@ TEST(Router, Table) {
 }
 
 TEST(Router, UnknownPathsAndMethods) {
-  for (const char* path : {"/", "", "/v1", "/v1/nothing", "/v1/retrievers//clone", "/v1/buckets//objects/y", "/v1/buckets/x/objects", "/v1/retrievers/a/b/c"}) {
+  for (const char* path : {"/", "", "/v1", "/v1/nothing", "/v1/retrievers//clone", "/v1/buckets//objects/y", "/v1/buckets/x/objects",
+                           "/v1/retrievers/a/b/c"}) {
     auto match = router().match(Method::kGet, path);
     ASSERT_FALSE(match.ok()) << path;
     EXPECT_EQ(match.error().kind, ErrorKind::kNotFound) << path;
@@ -73,8 +74,8 @@ TEST(Router, UnknownPathsAndMethods) {
 }
 
 TEST(Router, BrokenEscapes) {
-  for (const char* path : {"/v1/retrievers/%", "/v1/retrievers/%2", "/v1/retrievers/%zz", "/v1/retrievers/%00", "/v1/retrievers/%ff", "/v1/retrievers/%c0%af",
-                           "/v1/retrievers/%ed%a0%80"}) {
+  for (const char* path : {"/v1/retrievers/%", "/v1/retrievers/%2", "/v1/retrievers/%zz", "/v1/retrievers/%00", "/v1/retrievers/%ff",
+                           "/v1/retrievers/%c0%af", "/v1/retrievers/%ed%a0%80"}) {
     auto match = router().match(Method::kGet, path);
     ASSERT_FALSE(match.ok()) << path;
     EXPECT_EQ(match.error().kind, ErrorKind::kBadRequest) << path;
@@ -92,7 +93,8 @@ TEST(Router, TwoRoutesForOneMethodAndPathAreABug) {
 
 TEST(Percent, Utf8) {
   for (const char* good : {"", "a", "ä", "€", "\xf0\x9f\x98\x80"}) EXPECT_TRUE(is_valid_utf8(good));
-  for (const char* bad : {"\xff", "\xc3", "\xc0\x80", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\x80"}) EXPECT_FALSE(is_valid_utf8(bad));
+  for (const char* bad : {"\xff", "\xc3", "\xc0\x80", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "a\x80"})
+    EXPECT_FALSE(is_valid_utf8(bad));
 }
 
 TEST(Suggest, Nearest) {

@@ -16,7 +16,15 @@
 
 namespace quarry::http {
 
-enum TypeBit : uint8_t { kNullType = 1, kBoolType = 2, kIntegerType = 4, kNumberType = 8, kStringType = 16, kArrayType = 32, kObjectType = 64 };
+enum TypeBit : uint8_t {
+  kNullType = 1,
+  kBoolType = 2,
+  kIntegerType = 4,
+  kNumberType = 8,
+  kStringType = 16,
+  kArrayType = 32,
+  kObjectType = 64
+};
 inline constexpr uint8_t kAnyType = 0;
 
 struct Schema;
@@ -36,10 +44,10 @@ struct Alias {
 struct Schema {
   uint8_t types = kAnyType;
   bool date_time = false;
-  bool open = true;                  // objects: members outside `properties` are allowed
+  bool open = true;                    // objects: members outside `properties` are allowed
   const Schema* additional = nullptr;  // ... and must be this
-  std::vector<Property> properties;  // sorted by name
-  std::vector<Alias> aliases;        // sorted by name
+  std::vector<Property> properties;    // sorted by name
+  std::vector<Alias> aliases;          // sorted by name
   const Schema* items = nullptr;
   std::vector<const Schema*> any_of;
   const json::array* enum_values = nullptr;
@@ -71,7 +79,7 @@ class SchemaSet {
 
   const json::value& document_;
   mutable std::mutex mutex_;
-  std::deque<Schema> arena_;                                    // stable addresses
+  std::deque<Schema> arena_;                                 // stable addresses
   std::unordered_map<const json::value*, Schema*> by_node_;  // recursion ends here
 };
 

@@ -27,8 +27,12 @@ class ServerTest : public testing::Test {
     options_.handler_threads = 4;
     options_.max_body_bytes = 1 << 20;
     options_.max_upload_bytes = 4 << 20;
-    api_.bind("healthcheck_health", [](const RequestContext&, const service::Request&) -> Result<service::Reply> { return service::Reply(json::object{{"status", "ok"}}); });
-    api_.bind("create_bucket", [](const RequestContext&, const service::Request& request) -> Result<service::Reply> { return service::Reply(json::object{{"got", request.body}}); });
+    api_.bind("healthcheck_health", [](const RequestContext&, const service::Request&) -> Result<service::Reply> {
+      return service::Reply(json::object{{"status", "ok"}});
+    });
+    api_.bind("create_bucket", [](const RequestContext&, const service::Request& request) -> Result<service::Reply> {
+      return service::Reply(json::object{{"got", request.body}});
+    });
     api_.bind("put_presigned", [](const RequestContext&, const service::Request& request) -> Result<service::Reply> {
       return service::Reply(json::object{{"bytes", request.raw_body.size()}});
     });
@@ -147,7 +151,8 @@ TEST_F(ServerTest, AChunkedBodyIsCutAtTheLimit) {
   TestClient client(start());
   ASSERT_TRUE(client.send(std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "Transfer-Encoding: chunked\r\n\r\n"));
   std::string chunk = "10000\r\n" + std::string(65536, 'a') + "\r\n";
-  for (int i = 0; i < 20 && client.send(chunk); ++i) {}
+  for (int i = 0; i < 20 && client.send(chunk); ++i) {
+  }
   EXPECT_EQ(client.receive().status, 413);
 }
 
@@ -163,11 +168,16 @@ TEST_F(ServerTest, UploadsHaveTheirOwnLimit) {
 TEST_F(ServerTest, ExpectContinue) {
   uint16_t port = start();
   TestClient client(port);
-  ASSERT_TRUE(client.send(std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "Expect: 100-continue\r\nContent-Length: " + std::to_string(kBucket.size()) + "\r\n\r\n"));
+  ASSERT_TRUE(client.send(std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey +
+                          "Expect: 100-continue\r\nContent-Length: " + std::to_string(kBucket.size()) + "\r\n\r\n"));
   EXPECT_EQ(client.receive().status, 100);
   EXPECT_EQ(client.ask(kBucket).status, 200);
   TestClient refused(port);
-  EXPECT_EQ(refused.ask(std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n").status, 413);
+  EXPECT_EQ(
+      refused
+          .ask(std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+          .status,
+      413);
 }
 
 TEST_F(ServerTest, StrangersMayNotSendLargeBodies) {
@@ -179,7 +189,8 @@ TEST_F(ServerTest, StrangersMayNotSendLargeBodies) {
 TEST_F(ServerTest, BodiesInFlightAreBounded) {
   options_.max_bodies_in_flight_bytes = 1'000'000;
   uint16_t port = start();
-  std::string head = std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "Content-Length: 900000\r\nExpect: 100-continue\r\n\r\n";
+  std::string head =
+      std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "Content-Length: 900000\r\nExpect: 100-continue\r\n\r\n";
   TestClient first(port);
   EXPECT_EQ(first.ask(head).status, 100);
   TestClient second(port);

@@ -21,13 +21,13 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 constexpr size_t kReadBytes = 16 << 10;
 constexpr size_t kReadBodyBytes = 256 << 10;
-constexpr size_t kMaxBuffered = 512 << 10;        // also bounds chunk headers and trailers
-constexpr size_t kMaxJoinedBody = 32 << 10;       // smaller replies go out with their head in one write
+constexpr size_t kMaxBuffered = 512 << 10;   // also bounds chunk headers and trailers
+constexpr size_t kMaxJoinedBody = 32 << 10;  // smaller replies go out with their head in one write
 constexpr size_t kWriteBytes = 256 << 10;
-constexpr uint64_t kAdmitFirstBytes = 64 << 10;   // larger bodies are read only for callers who may send them
+constexpr uint64_t kAdmitFirstBytes = 64 << 10;  // larger bodies are read only for callers who may send them
 constexpr uint64_t kLeaseStep = 1 << 20;
-constexpr int64_t kProgressMs = 20'000;           // a transfer that stands still this long is ended
-constexpr int64_t kLeastBytesPerMs = 1;           // ... and so is one slower than 1 kB/s, after a grace
+constexpr int64_t kProgressMs = 20'000;  // a transfer that stands still this long is ended
+constexpr int64_t kLeastBytesPerMs = 1;  // ... and so is one slower than 1 kB/s, after a grace
 constexpr int64_t kTransferGraceMs = 30'000;
 constexpr int64_t kLingerMs = 2'000;
 constexpr size_t kLingerBytes = 16 << 20;
@@ -219,7 +219,9 @@ bool Session::accept_body() {
   uint64_t limit = server_.dispatcher.body_limit(exchange_);
   uint64_t stated = exchange_.head.content_length.value_or(0);
   if (stated > limit) {
-    fail({ErrorKind::kPayloadTooLarge, fmt::format("the body has {} bytes; this operation takes at most {}", stated, limit), {{"limit_bytes", limit}}});
+    fail({ErrorKind::kPayloadTooLarge,
+          fmt::format("the body has {} bytes; this operation takes at most {}", stated, limit),
+          {{"limit_bytes", limit}}});
     return false;
   }
   if (!lease_.grow(server_.bodies, std::max(stated, exchange_.head.chunked ? kLeaseStep : 0))) {
@@ -289,14 +291,19 @@ asio::awaitable<void> Session::on_handler_thread(void (Dispatcher::*step)(Exchan
     auto resume = std::make_shared<decltype(handler)>(std::move(handler));
     auto executor = socket_.get_executor();
     bool taken = server_.handlers.try_submit([this, step, resume, executor] {
-      (server_.dispatcher.*step)(exchange_);
+      try {
+        (server_.dispatcher.*step)(exchange_);
+      } catch (...) {
+        exchange_.response.close = true;  // not even an error could be written; write_reply() sees that there is no answer
+      }
       asio::post(executor, [resume] { std::move (*resume)(true); });
     });
     if (!taken) asio::post(executor, [resume] { std::move (*resume)(false); });
   };
   bool taken = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(start, asio::use_awaitable);
   server_.metrics.in_flight.Decrement();
-  if (!taken) Dispatcher::answer_error(exchange_, {ErrorKind::kUnavailable, "the server has more requests than it can handle; try again shortly"});
+  if (!taken)
+    Dispatcher::answer_error(exchange_, {ErrorKind::kUnavailable, "the server has more requests than it can handle; try again shortly"});
 }
 
 void Session::format_head() {
@@ -329,6 +336,7 @@ void Session::format_head() {
 
 asio::awaitable<bool> Session::write_reply() {
   Response& response = exchange_.response;
+  if (!exchange_.answered) fail(internal_error("the request could not be answered"));
   bool unread = response.close;  // set so far only where a body may still be on its way
   response.close |= !exchange_.head.keep_alive || server_.stopping.load(std::memory_order_relaxed);
   format_head();

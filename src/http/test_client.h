@@ -16,7 +16,7 @@
 namespace quarry::http {
 
 struct ClientReply {
-  int status = 0;     // 0: the connection ended before a reply
+  int status = 0;  // 0: the connection ended before a reply
   std::string head;
   std::string body;
   bool has(std::string_view text) const { return head.find(text) != std::string::npos; }
@@ -62,7 +62,8 @@ class TestClient {
     buffer_.erase(0, end + 4);
     reply.status = std::atoi(reply.head.c_str() + 9);
     size_t length = 0;
-    if (size_t at = reply.head.find("Content-Length: "); at != std::string::npos && !head_request) length = std::strtoul(reply.head.c_str() + at + 16, nullptr, 10);
+    if (size_t at = reply.head.find("Content-Length: "); at != std::string::npos && !head_request)
+      length = std::strtoul(reply.head.c_str() + at + 16, nullptr, 10);
     while (buffer_.size() < length)
       if (!fill()) return reply;
     reply.body = buffer_.substr(0, length);

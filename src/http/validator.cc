@@ -58,9 +58,9 @@ bool type_matches(const Schema& schema, const json::value& value) {
 
 std::string type_names(uint8_t types) {
   if ((types & kNumberType) != 0) types &= static_cast<uint8_t>(~kIntegerType);
-  constexpr std::pair<uint8_t, std::string_view> names[] = {{kStringType, "a string"}, {kIntegerType, "an integer"}, {kNumberType, "a number"},
-                                                            {kBoolType, "a boolean"},  {kArrayType, "an array"},     {kObjectType, "an object"},
-                                                            {kNullType, "null"}};
+  constexpr std::pair<uint8_t, std::string_view> names[] = {
+      {kStringType, "a string"}, {kIntegerType, "an integer"}, {kNumberType, "a number"}, {kBoolType, "a boolean"},
+      {kArrayType, "an array"},  {kObjectType, "an object"},   {kNullType, "null"}};
   std::string out;
   for (auto& [bit, name] : names)
     if ((types & bit) != 0) out += (out.empty() ? "" : " or ") + std::string(name);
@@ -158,7 +158,8 @@ class Checker {
   bool check_string(const Schema& schema, std::string_view text, const Place* place) {
     if (schema.min_length > 0 || schema.max_length < text.size()) {
       size_t length = count_characters(text);
-      if (length < schema.min_length) return fail(place, "string_too_short", fmt::format("must have at least {} characters", schema.min_length));
+      if (length < schema.min_length)
+        return fail(place, "string_too_short", fmt::format("must have at least {} characters", schema.min_length));
       if (length > schema.max_length)
         return fail(place, "string_too_long", fmt::format("must have at most {} characters, has {}", schema.max_length, length));
     }
@@ -202,7 +203,8 @@ class Checker {
   }
 
   bool check_object(const Schema& schema, const json::object& object, const Place* place) {
-    if (schema.properties.empty() && schema.additional == nullptr) return schema.open || object.empty() || check_unknown(schema, object, place);
+    if (schema.properties.empty() && schema.additional == nullptr)
+      return schema.open || object.empty() || check_unknown(schema, object, place);
     std::vector<const json::key_value_pair*> given(schema.properties.size(), nullptr);
     bool ok = true;
     for (const auto& member : object) {
@@ -234,13 +236,15 @@ class Checker {
     return fail(place, "extra_forbidden", std::move(message));
   }
 
-  bool check_property(const Schema& schema, size_t index, std::vector<const json::key_value_pair*>& given, const json::key_value_pair& member,
-                      const Place* place) {
+  bool check_property(const Schema& schema, size_t index, std::vector<const json::key_value_pair*>& given,
+                      const json::key_value_pair& member, const Place* place) {
     const Property& property = schema.properties[index];
     // Null means absent; a required member is then reported as missing.
     if (member.value().is_null() && !property.schema->unconstrained() && !allows_null(*property.schema)) return true;
     if (given[index] != nullptr && given[index]->value() != member.value())
-      return fail(place, "alias_conflict", fmt::format("'{}' and '{}' mean the same field and differ", std::string_view(given[index]->key()), std::string_view(member.key())));
+      return fail(place, "alias_conflict",
+                  fmt::format("'{}' and '{}' mean the same field and differ", std::string_view(given[index]->key()),
+                              std::string_view(member.key())));
     if (given[index] != nullptr) return true;  // the twin was checked, and is the one kept
     given[index] = &member;
     return check(*property.schema, member.value(), place);

@@ -69,8 +69,7 @@ TEST_P(Accepts, AndNormalises) {
 INSTANTIATE_TEST_SUITE_P(
     Tables, Accepts,
     testing::Values(
-        Good{"Pet", R"({"name":"Kit"})", R"({"name":"Kit"})"},
-        Good{"Pet", R"({"name":"Kit","age":null,"kind":null})", R"({"name":"Kit"})"},
+        Good{"Pet", R"({"name":"Kit"})", R"({"name":"Kit"})"}, Good{"Pet", R"({"name":"Kit","age":null,"kind":null})", R"({"name":"Kit"})"},
         Good{"Pet", R"({"name":"Kit","free":null,"maybe":null})", R"({"name":"Kit","free":null,"maybe":null})"},
         Good{"Pet", R"({"label":"Kit"})", R"({"name":"Kit"})"},
         Good{"Pet", R"({"label":"Kit","name":"Kit","age":3})", R"({"name":"Kit","age":3})"},
@@ -80,7 +79,8 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"Pet", R"({"name":"Kit","born":"2026-01-31T12:00:00Z"})", R"({"name":"Kit","born":"2026-01-31T12:00:00Z"})"},
         Good{"Pet", R"({"name":"Kit","notes":{"a":null,"b":[1,{"c":null}]}})", R"({"name":"Kit","notes":{"a":null,"b":[1,{"c":null}]}})"},
         Good{"Filter", R"({"field":"a","value":null})", R"({"field":"a","value":null})"},
-        Good{"Filter", R"({"AND":[{"field":"a","value":1},{"AND":[{"status":"x"}]}]})", R"({"AND":[{"field":"a","value":1},{"AND":[{"status":"x"}]}]})"},
+        Good{"Filter", R"({"AND":[{"field":"a","value":1},{"AND":[{"status":"x"}]}]})",
+             R"({"AND":[{"field":"a","value":1},{"AND":[{"status":"x"}]}]})"},
         Good{"Shape", R"({"kind":"square","side":2.0})", R"({"kind":"square","side":2})"},
         Good{"Open", R"({"n":1,"whatever":{"x":null}})", R"({"n":1,"whatever":{"x":null}})"},
         Good{"Map", R"({"a":1,"b":2})", R"({"a":1,"b":2})"}, Good{"Bare", R"({"a":[1]})", R"({"a":[1]})"}, Good{"Closed", "{}", "{}"}));
@@ -106,35 +106,35 @@ TEST_P(Rejects, WithTypePlaceAndReason) {
 
 INSTANTIATE_TEST_SUITE_P(
     Tables, Rejects,
-    testing::Values(
-        Bad{"Pet", R"({})", "missing", R"(["body","name"])", "required"},
-        Bad{"Pet", R"({"name":null})", "missing", R"(["body","name"])", "required"},
-        Bad{"Pet", R"({"name":7})", "string_type", R"(["body","name"])", "must be a string, not 7"},
-        Bad{"Pet", R"({"name":"K"})", "string_too_short", R"(["body","name"])", "at least 2"},
-        Bad{"Pet", R"({"name":"Kittens"})", "string_too_long", R"(["body","name"])", "has 7"},
-        Bad{"Pet", R"({"nmae":"Kit"})", "extra_forbidden", R"(["body","nmae"])", "did you mean 'name'?"},
-        Bad{"Pet", R"({"name":"Kit","sibling":[]})", "extra_forbidden", R"(["body","sibling"])", "'siblings'"},
-        Bad{"Pet", R"({"name":"Kit","zzzzzzzz":1})", "extra_forbidden", R"(["body","zzzzzzzz"])", "unknown field"},
-        Bad{"Pet", R"({"name":"Kit","label":"Tom"})", "alias_conflict", R"(["body","label"])", "differ"},
-        Bad{"Pet", R"({"name":"Kit","age":-1})", "greater_than_equal", R"(["body","age"])", "at least 0"},
-        Bad{"Pet", R"({"name":"Kit","age":31})", "less_than_equal", R"(["body","age"])", "at most 30"},
-        Bad{"Pet", R"({"name":"Kit","age":1.5})", "int_type", R"(["body","age"])", "an integer"},
-        Bad{"Pet", R"({"name":"Kit","age":18446744073709551615})", "int_type", R"(["body","age"])", "an integer"},
-        Bad{"Pet", R"({"name":"Kit","age":"3"})", "int_type", R"(["body","age"])", "\"3\""},
-        Bad{"Pet", R"({"name":"Kit","weight":true})", "float_type", R"(["body","weight"])", "a number"},
-        Bad{"Pet", R"({"name":"Kit","born":"yesterday"})", "datetime_parsing", R"(["body","born"])", "ISO 8601"},
-        Bad{"Pet", R"({"name":"Kit","kind":"cow"})", "enum", R"(["body","kind"])", "\"cat\", \"dog\""},
-        Bad{"Pet", R"({"name":"Kit","chip":"12a"})", "string_pattern_mismatch", R"(["body","chip"])", "^[0-9]+$"},
-        Bad{"Pet", R"({"name":"Kit","vector":[1,2,"x",4]})", "float_type", R"(["body","vector",2])", "\"x\""},
-        Bad{"Pet", R"({"name":"Kit","siblings":[{"name":"Tom"},{"age":1}]})", "missing", R"(["body","siblings",1,"name"])", "required"},
-        Bad{"Pet", R"({"name":"Kit","siblings":[{},{},{}]})", "too_long", R"(["body","siblings"])", "at most 2"},
-        Bad{"Pet", R"([])", "dict_type", R"(["body"])", "an object, not an array"},
-        Bad{"Filter", R"({"AND":[{"AND":[{"AND":3}]}]})", "list_type", R"(["body","AND",0,"AND",0,"AND"])", "an array"},
-        Bad{"Shape", R"({"kind":"circle","radius":"wide"})", "float_type", R"(["body","radius"])", "a number"},
-        Bad{"Shape", R"({"kind":"square"})", "missing", R"(["body","side"])", "required"},
-        Bad{"Shape", R"("round")", "type_error", R"(["body"])", "an array or an object"},
-        Bad{"Map", R"({"a":1,"b":"2"})", "int_type", R"(["body","b"])", "an integer"},
-        Bad{"Closed", R"({"a":1})", "extra_forbidden", R"(["body","a"])", "unknown field"}));
+    testing::Values(Bad{"Pet", R"({})", "missing", R"(["body","name"])", "required"},
+                    Bad{"Pet", R"({"name":null})", "missing", R"(["body","name"])", "required"},
+                    Bad{"Pet", R"({"name":7})", "string_type", R"(["body","name"])", "must be a string, not 7"},
+                    Bad{"Pet", R"({"name":"K"})", "string_too_short", R"(["body","name"])", "at least 2"},
+                    Bad{"Pet", R"({"name":"Kittens"})", "string_too_long", R"(["body","name"])", "has 7"},
+                    Bad{"Pet", R"({"nmae":"Kit"})", "extra_forbidden", R"(["body","nmae"])", "did you mean 'name'?"},
+                    Bad{"Pet", R"({"name":"Kit","sibling":[]})", "extra_forbidden", R"(["body","sibling"])", "'siblings'"},
+                    Bad{"Pet", R"({"name":"Kit","zzzzzzzz":1})", "extra_forbidden", R"(["body","zzzzzzzz"])", "unknown field"},
+                    Bad{"Pet", R"({"name":"Kit","label":"Tom"})", "alias_conflict", R"(["body","label"])", "differ"},
+                    Bad{"Pet", R"({"name":"Kit","age":-1})", "greater_than_equal", R"(["body","age"])", "at least 0"},
+                    Bad{"Pet", R"({"name":"Kit","age":31})", "less_than_equal", R"(["body","age"])", "at most 30"},
+                    Bad{"Pet", R"({"name":"Kit","age":1.5})", "int_type", R"(["body","age"])", "an integer"},
+                    Bad{"Pet", R"({"name":"Kit","age":18446744073709551615})", "int_type", R"(["body","age"])", "an integer"},
+                    Bad{"Pet", R"({"name":"Kit","age":"3"})", "int_type", R"(["body","age"])", "\"3\""},
+                    Bad{"Pet", R"({"name":"Kit","weight":true})", "float_type", R"(["body","weight"])", "a number"},
+                    Bad{"Pet", R"({"name":"Kit","born":"yesterday"})", "datetime_parsing", R"(["body","born"])", "ISO 8601"},
+                    Bad{"Pet", R"({"name":"Kit","kind":"cow"})", "enum", R"(["body","kind"])", "\"cat\", \"dog\""},
+                    Bad{"Pet", R"({"name":"Kit","chip":"12a"})", "string_pattern_mismatch", R"(["body","chip"])", "^[0-9]+$"},
+                    Bad{"Pet", R"({"name":"Kit","vector":[1,2,"x",4]})", "float_type", R"(["body","vector",2])", "\"x\""},
+                    Bad{"Pet", R"({"name":"Kit","siblings":[{"name":"Tom"},{"age":1}]})", "missing", R"(["body","siblings",1,"name"])",
+                        "required"},
+                    Bad{"Pet", R"({"name":"Kit","siblings":[{},{},{}]})", "too_long", R"(["body","siblings"])", "at most 2"},
+                    Bad{"Pet", R"([])", "dict_type", R"(["body"])", "an object, not an array"},
+                    Bad{"Filter", R"({"AND":[{"AND":[{"AND":3}]}]})", "list_type", R"(["body","AND",0,"AND",0,"AND"])", "an array"},
+                    Bad{"Shape", R"({"kind":"circle","radius":"wide"})", "float_type", R"(["body","radius"])", "a number"},
+                    Bad{"Shape", R"({"kind":"square"})", "missing", R"(["body","side"])", "required"},
+                    Bad{"Shape", R"("round")", "type_error", R"(["body"])", "an array or an object"},
+                    Bad{"Map", R"({"a":1,"b":"2"})", "int_type", R"(["body","b"])", "an integer"},
+                    Bad{"Closed", R"({"a":1})", "extra_forbidden", R"(["body","a"])", "unknown field"}));
 
 TEST(Validator, NumbersBecomeDoublesAndIntegersInt64) {
   json::value value = json::parse(R"({"name":"Kit","age":3.0,"weight":4,"vector":[1,2.5,18446744073709551615]})");
@@ -183,7 +183,8 @@ TEST(Validator, ALongVectorKeepsItsBlockOfMemory) {
 }
 
 TEST(Schema, RefusesWhatItDoesNotUnderstand) {
-  for (const char* text : {R"({"type":"vector"})", R"({"$ref":"#/components/schemas/Nobody"})", R"({"$ref":"other.json"})", R"({"$ref":"#/components/schemas/Loop"})", R"({"type":"string","pattern":"("})",
+  for (const char* text : {R"({"type":"vector"})", R"({"$ref":"#/components/schemas/Nobody"})", R"({"$ref":"other.json"})",
+                           R"({"$ref":"#/components/schemas/Loop"})", R"({"type":"string","pattern":"("})",
                            R"({"type":"object","properties":{"a":{}},"x-aliases":{"b":"c"}})", "3"}) {
     SchemaSet set(document());
     json::value node = json::parse(text);

@@ -43,7 +43,7 @@ class Worker {
   void tick();
   void refresh_clock();
 
-  Sessions sessions_;                     // before the context: its end destroys sessions, and they leave this list
+  Sessions sessions_;  // before the context: its end destroys sessions, and they leave this list
   boost::asio::io_context context_{1};
   boost::asio::steady_timer timer_{context_};
   int64_t now_ms_ = 0;

@@ -78,6 +78,13 @@ int main(int argc, char** argv) {
   keys->require_subcommand(1);
   reset->callback([&] { status = run_with(flags, verbs::keys_reset); });
 
+  std::string organization;
+  auto* organizations = app.add_subcommand("organizations", "organizations of a data folder (no server needed)");
+  auto* add = organizations->add_subcommand("add", "add an organization; prints its admin key");
+  organizations->require_subcommand(1);
+  add->add_option("name", organization, "name")->required();
+  add->callback([&] { status = run_with(flags, [&](const Config& c) { return verbs::organizations_add(c, organization); }); });
+
   CLI11_PARSE(app, argc, argv);
   return status;
 }

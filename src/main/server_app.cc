@@ -139,7 +139,7 @@ class App final : public ServerApp {
     deps.executor = &compute_;
     deps.limits.max_upload_bytes = config_.bytes("http.max_upload_bytes");
     deps.limits.allow_private_urls = config_.boolean("urls.allow_private");
-    deps.public_url = config_.text("public_url").empty() ? "http://" + config_.text("listen") : config_.text("public_url");
+    deps.public_url = [this] { return config_.text("public_url").empty() ? url() : config_.text("public_url"); };
     deps.signing_secret = folder_.signing_secret();
     deps.version = QUARRY_VERSION;
     api_ = service::Api::make(deps);
@@ -206,12 +206,25 @@ fs::path find_decoder(const Config& config) {
   return first_existing({program_folder() / "quarry-decode"});
 }
 
-Result<std::string> reset_admin_key(const Config& config) {
+namespace {
+
+// Runs `use` with the folder's catalog alone.
+Result<std::string> with_catalog(const Config& config, const std::function<Result<std::string>(service::Api&)>& use) {
   QUARRY_ASSIGN_OR_RETURN(DataFolder folder, DataFolder::open(config.path("data")));
   QUARRY_ASSIGN_OR_RETURN(auto catalog, catalog::open_sqlite_catalog(folder.catalog_file(), system_clock()));
   service::Dependencies deps;
   deps.catalog = catalog.get();
-  return service::Api::make(deps)->reset_admin_key();
+  return use(*service::Api::make(deps));
+}
+
+}  // namespace
+
+Result<std::string> reset_admin_key(const Config& config) {
+  return with_catalog(config, [](service::Api& api) { return api.reset_admin_key(); });
+}
+
+Result<std::string> add_organization(const Config& config, const std::string& name) {
+  return with_catalog(config, [&](service::Api& api) { return api.add_organization(name); });
 }
 
 Result<std::unique_ptr<ServerApp>> ServerApp::open(const Config& config) {

@@ -21,6 +21,8 @@ class ServerApp {
 
 // Makes a new admin key in the data folder, which no server may be using: `quarry keys reset`.
 Result<std::string> reset_admin_key(const Config& config);
+// Adds an organization and returns its admin key: `quarry organizations add`. No server may be using the folder.
+Result<std::string> add_organization(const Config& config, const std::string& name);
 
 // Where the program finds its files: beside itself in the build tree (../../..), or ../share/quarry when installed. Empty if absent.
 std::filesystem::path find_models_folder(const Config& config);

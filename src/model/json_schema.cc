@@ -133,15 +133,21 @@ class SchemaChecker {
   void check_bounds(const json::object& schema, const json::value& value, const json::array& at) {
     auto bound = [&](std::string_view name, auto wrong, std::string_view words) {
       const json::value* limit = keyword(schema, name);
-      if (limit != nullptr && wrong(compare_json(value, *limit))) report("value_error", at, fmt::format("must be {} {}", words, shown(*limit)));
+      if (limit != nullptr && wrong(compare_json(value, *limit)))
+        report("value_error", at, fmt::format("must be {} {}", words, shown(*limit)));
     };
-    bound("minimum", [](int c) { return c < 0; }, "at least");
-    bound("maximum", [](int c) { return c > 0; }, "at most");
-    bound("exclusiveMinimum", [](int c) { return c <= 0; }, "greater than");
-    bound("exclusiveMaximum", [](int c) { return c >= 0; }, "less than");
+    bound(
+        "minimum", [](int c) { return c < 0; }, "at least");
+    bound(
+        "maximum", [](int c) { return c > 0; }, "at most");
+    bound(
+        "exclusiveMinimum", [](int c) { return c <= 0; }, "greater than");
+    bound(
+        "exclusiveMaximum", [](int c) { return c >= 0; }, "less than");
   }
 
-  void check_length(const json::object& schema, size_t length, std::string_view least, std::string_view most, std::string_view unit, const json::array& at) {
+  void check_length(const json::object& schema, size_t length, std::string_view least, std::string_view most, std::string_view unit,
+                    const json::array& at) {
     if (const json::value* limit = keyword(schema, least); limit != nullptr && length < limit->to_number<uint64_t>())
       report("value_error", at, fmt::format("must have at least {} {}", shown(*limit), unit));
     if (const json::value* limit = keyword(schema, most); limit != nullptr && length > limit->to_number<uint64_t>())
@@ -192,14 +198,16 @@ class SchemaChecker {
     return std::any_of(type->as_array().begin(), type->as_array().end(), [](const json::value& t) { return t.as_string() == "null"; });
   }
 
-  void check_unlisted(const json::object& schema, const json::object& properties, json::key_value_pair& member, json::array& at, int depth) {
+  void check_unlisted(const json::object& schema, const json::object& properties, json::key_value_pair& member, json::array& at,
+                      int depth) {
     const json::value* extra = keyword(schema, "additionalProperties");
     if (extra != nullptr && extra->is_object()) return check(extra->get_object(), member.value(), at, depth + 1);
     if (extra != nullptr && extra->is_bool() && extra->get_bool()) return;
     std::vector<std::string> known;
     for (const auto& property : properties) known.emplace_back(property.key());
     std::string_view nearest = nearest_name(member.key(), known);
-    report("unknown_field", at, nearest.empty() ? std::string("is not known here") : fmt::format("is not known here; did you mean '{}'?", nearest));
+    report("unknown_field", at,
+           nearest.empty() ? std::string("is not known here") : fmt::format("is not known here; did you mean '{}'?", nearest));
   }
 
   void fill_absent(const json::object& schema, const json::object& properties, json::object& members, json::array& at) {

@@ -7,8 +7,8 @@
 
 namespace quarry {
 
-// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment), without regard to ASCII case.
-// Names longer than 64 bytes are compared by their first 64.
+// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment), without regard to ASCII
+// case. Names longer than 64 bytes are compared by their first 64.
 size_t edit_distance(std::string_view a, std::string_view b);
 
 // Empty if `known` is. Ties go to the earlier one.

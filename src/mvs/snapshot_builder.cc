@@ -26,7 +26,7 @@ Result<std::shared_ptr<const Bitmap>> load_deleted(const TableFiles& files, cons
 
 Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const AddFile> file, const std::shared_ptr<const TableSchema>& schema, uint32_t uid) {
   const std::string key = files.key(file->path);
-  auto batch = read_parquet(files.store, key, *schema);
+  auto batch = read_parquet(files.store, key, *schema, parse_crc_tag(file->tags));
   if (!batch.ok() && batch.error().kind == ErrorKind::kNotFound) return corruption(fmt::format("{}: the log names this file and it is missing", key));
   if (!batch.ok()) return std::move(batch).error();
   auto block = RowBlock::make(schema, std::move(batch).value());

@@ -136,6 +136,7 @@ Result<SegmentView> Table::write_rows(std::shared_ptr<const RowBlock> block) {
   file.path = fmt::format("part-{}.parquet", to_string(random_uuid()));
   file.size = bytes->size();
   file.modified_ms = now_ms();
+  file.tags[kCrcTag] = crc_tag_value(view(*bytes));
   file.stats = file_stats(block->schema(), *block->batch(), true);
   QUARRY_RETURN_IF_ERROR(files_.store.put(files_.key(file.path), view(*bytes)));
   SegmentView out;

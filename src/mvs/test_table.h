@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
 
 #include "mvs/mvs.h"
@@ -107,6 +108,22 @@ class DocumentSource {
  private:
   std::mt19937_64 rng_;
 };
+
+inline uint64_t seeds_from_environment(uint64_t fallback) {
+  const char* text = std::getenv("QUARRY_MODEL_SEEDS");
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : fallback;
+}
+
+// Every document of a table, by id.
+inline std::map<std::string, json::value> read_all(VectorStore& store, const std::string& table_id) {
+  std::map<std::string, json::value> out;
+  const auto status = store.for_each(table_id, {}, {.payload = true, .vectors = true}, [&](const Document& d) {
+    EXPECT_TRUE(out.emplace(d.document_id, json::object{{"payload", d.payload}}).second) << d.document_id << " is there twice";
+    return true;
+  });
+  EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+  return out;
+}
 
 inline json::value as_json(const Document& d) {
   json::object vectors;

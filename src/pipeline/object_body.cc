@@ -85,6 +85,7 @@ Status check_blob_content(std::string_view property, FieldType type, std::string
   FieldType found = extract::field_type_of_mime(detected);
   bool is_text_type = type == FieldType::kText || type == FieldType::kString;
   if (found == type || (!is_media(type) && !is_text_type) || (is_text_type && found == FieldType::kText)) return Ok{};
+  if (is_text_type && detected == "application/octet-stream") return Ok{};  // perhaps text in another encoding: the extractor tells
   if (type == FieldType::kImage && detected.starts_with("image/")) return Ok{};  // SVG is text, too
   if (type == FieldType::kExcel && detected == "application/x-ole-storage") return Ok{};  // the older form of workbooks
   return Error{ErrorKind::kExtraction, fmt::format("blob '{}' is declared as {} but its content is {}", property, to_string(type), detected)};

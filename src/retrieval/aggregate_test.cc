@@ -63,14 +63,17 @@ TEST(Aggregate, TotalsCountBeforeTheLimit) {
 
 TEST(Aggregate, DateParts) {
   json::value t = "2024-03-10T14:05:06.789Z";  // a Sunday
-  const std::pair<const char*, int> parts[] = {{"year", 2024}, {"month", 3}, {"day", 10}, {"week", 10}, {"dayOfWeek", 1}, {"dayOfYear", 70}, {"hour", 14}, {"minute", 5}, {"second", 6}};
+  const std::pair<const char*, int> parts[] = {{"year", 2024},    {"month", 3}, {"day", 10},   {"week", 10}, {"dayOfWeek", 1},
+                                               {"dayOfYear", 70}, {"hour", 14}, {"minute", 5}, {"second", 6}};
   for (const auto& [part, expected] : parts) EXPECT_EQ(date_part(t, part), expected) << part;
   EXPECT_EQ(date_part("2024-01-01", "week"), 0);
   EXPECT_EQ(date_part("2024-01-07", "week"), 1);
   EXPECT_EQ(date_part("2023-01-01", "week"), 1);  // began on a Sunday
   EXPECT_EQ(date_part("2024-12-31", "dayOfYear"), 366);
-  const std::pair<const char*, const char*> units[] = {{"year", "2024-01-01T00:00:00.000000Z"}, {"month", "2024-03-01T00:00:00.000000Z"}, {"week", "2024-03-10T00:00:00.000000Z"}, {"day", "2024-03-10T00:00:00.000000Z"},
-                                                        {"hour", "2024-03-10T14:00:00.000000Z"}, {"minute", "2024-03-10T14:05:00.000000Z"}, {"second", "2024-03-10T14:05:06.000000Z"}};
+  const std::pair<const char*, const char*> units[] = {{"year", "2024-01-01T00:00:00.000000Z"},  {"month", "2024-03-01T00:00:00.000000Z"},
+                                                       {"week", "2024-03-10T00:00:00.000000Z"},  {"day", "2024-03-10T00:00:00.000000Z"},
+                                                       {"hour", "2024-03-10T14:00:00.000000Z"},  {"minute", "2024-03-10T14:05:00.000000Z"},
+                                                       {"second", "2024-03-10T14:05:06.000000Z"}};
   for (const auto& [unit, expected] : units) EXPECT_EQ(truncate_date(t, unit), expected) << unit;
   EXPECT_EQ(truncate_date("1969-12-31T23:59:59Z", "day"), "1969-12-31T00:00:00.000000Z");
   EXPECT_TRUE(truncate_date("soon", "day").is_null());
@@ -96,7 +99,8 @@ TEST(Aggregate, Refusals) {
       {R"({"aggregations":[{"function":"median","alias":"m"}]})", "must be one of"},
       {R"({"aggregations":[{"function":"sum","alias":"m"}]})", "needs 'field'"},
       {R"({"aggregations":[{"function":"count","alias":"m"},{"function":"count","alias":"m"}]})", "given twice"},
-      {R"({"group_by":[{"field":"a","date_trunc":"day","date_part":"day"}],"aggregations":[{"function":"count","alias":"m"}]})", "not both"},
+      {R"({"group_by":[{"field":"a","date_trunc":"day","date_part":"day"}],"aggregations":[{"function":"count","alias":"m"}]})",
+       "not both"},
       {R"({"aggregations":[{"function":"count","alias":"total"}],"sort_by":"totl"})", "did you mean 'total'"},
       {R"({"aggregations":[{"function":"count","alias":"n"}],"having":[{"field":"m","operator":"gt","value":1}]})", "did you mean 'n'"},
       {R"({"aggregations":[{"function":"count","alias":"n"}],"having":[{"field":"n","operator":"over","value":1}]})", "unknown operator"},
@@ -113,7 +117,8 @@ TEST(Aggregate, Refusals) {
 }
 
 TEST(Aggregate, MemoryIsBounded) {
-  Result<json::object> groups = aggregate(R"({"group_by":[{"field":"in.n"}],"aggregations":[{"function":"count","alias":"n"}]})", {.max_groups = 2});
+  Result<json::object> groups =
+      aggregate(R"({"group_by":[{"field":"in.n"}],"aggregations":[{"function":"count","alias":"n"}]})", {.max_groups = 2});
   ASSERT_FALSE(groups.ok());
   EXPECT_EQ(groups.error().kind, ErrorKind::kBadRequest);
   Result<json::object> bytes = aggregate(R"({"aggregations":[{"function":"push","field":"kind","alias":"n"}]})", {.max_bytes = 300});

@@ -53,7 +53,9 @@ json::object to_json(ExecutionResult result, std::string_view retriever_id, bool
   for (json::object& document : result.results) documents.push_back(std::move(document));
   out["results"] = documents;
   out["documents"] = std::move(documents);
-  out["stage_statistics"] = json::object{{"stages", as_map ? stage_map(result.stages) : stage_list(result.stages)}, {"total_time_ms", result.total_time_ms}, {"credits_used", 0.0}};
+  out["stage_statistics"] = json::object{{"stages", as_map ? stage_map(result.stages) : stage_list(result.stages)},
+                                         {"total_time_ms", result.total_time_ms},
+                                         {"credits_used", 0.0}};
   if (!result.facets.empty()) out["facets"] = std::move(result.facets);
   out["budget"] = std::move(result.budget);
   out["warnings"] = json::array(result.warnings.begin(), result.warnings.end());

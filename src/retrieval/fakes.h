@@ -1,4 +1,5 @@
-// What retrieval's tests stand on: a brute-force store that can fail and be slow, and a model whose vectors a reader can compute. Tests only.
+// What retrieval's tests stand on: a brute-force store that can fail and be slow, and a model whose vectors a reader can compute. Tests
+// only.
 #pragma once
 
 #include <atomic>
@@ -41,13 +42,16 @@ class FakeStore final : public mvs::VectorStore {
     std::sort(out.hits.begin(), out.hits.end(), [](const mvs::Hit& a, const mvs::Hit& b) {
       return a.score != b.score ? a.score > b.score : a.document.document_id < b.document.document_id;
     });
-    if (request.group) keep_groups(*request.group, out.hits);
-    else if (out.hits.size() > request.k) out.hits.resize(request.k);
+    if (request.group)
+      keep_groups(*request.group, out.hits);
+    else if (out.hits.size() > request.k)
+      out.hits.resize(request.k);
     for (mvs::Hit& hit : out.hits) project(hit.document, request.projection);
     return out;
   }
 
-  Result<std::vector<Document>> get(std::string_view table, const std::vector<std::string>& ids, const mvs::Projection& projection) override {
+  Result<std::vector<Document>> get(std::string_view table, const std::vector<std::string>& ids,
+                                    const mvs::Projection& projection) override {
     ++gets;
     QUARRY_RETURN_IF_ERROR(touch(std::string(table), INT64_MAX));
     std::vector<Document> out;
@@ -76,7 +80,8 @@ class FakeStore final : public mvs::VectorStore {
     return out;
   }
 
-  Status for_each(std::string_view table, const Filter& filter, const mvs::Projection&, const std::function<bool(const Document&)>& visit) override {
+  Status for_each(std::string_view table, const Filter& filter, const mvs::Projection&,
+                  const std::function<bool(const Document&)>& visit) override {
     QUARRY_RETURN_IF_ERROR(touch(std::string(table), INT64_MAX));
     for (const Document& document : tables.at(std::string(table)))
       if (matches(filter, whole(document)) && !visit(document)) break;
@@ -90,7 +95,8 @@ class FakeStore final : public mvs::VectorStore {
     return n;
   }
 
-  Result<std::vector<mvs::FacetValue>> facet(std::string_view table, const Filter& filter, const std::string& field, size_t limit) override {
+  Result<std::vector<mvs::FacetValue>> facet(std::string_view table, const Filter& filter, const std::string& field,
+                                             size_t limit) override {
     QUARRY_RETURN_IF_ERROR(touch(std::string(table), INT64_MAX));
     std::map<std::string, mvs::FacetValue> counts;
     for (const Document& document : tables.at(std::string(table))) {
@@ -158,7 +164,9 @@ class FakeStore final : public mvs::VectorStore {
     }
     if (!projection.vectors) document.vectors.clear();
     if (!projection.vector_names.empty())
-      std::erase_if(document.vectors, [&](const DenseVector& v) { return std::find(projection.vector_names.begin(), projection.vector_names.end(), v.name) == projection.vector_names.end(); });
+      std::erase_if(document.vectors, [&](const DenseVector& v) {
+        return std::find(projection.vector_names.begin(), projection.vector_names.end(), v.name) == projection.vector_names.end();
+      });
   }
 
   float score_of(const mvs::SearchRequest& request, const std::vector<float>& x) const {

@@ -71,9 +71,11 @@ Result<Fusion> parse_fusion(std::string_view name) {
   for (Fusion fusion : {Fusion::kRrf, Fusion::kDbsf, Fusion::kWeighted, Fusion::kMax})
     if (name == to_string(fusion)) return fusion;
   if (name == "learned") {
-    return Error{ErrorKind::kNotImplemented, "fusion 'learned' is not available yet; use rrf, dbsf, weighted or max", json::object{{"retryable", false}}};
+    return Error{ErrorKind::kNotImplemented, "fusion 'learned' is not available yet; use rrf, dbsf, weighted or max",
+                 json::object{{"retryable", false}}};
   }
-  return validation_error("enum", {"fusion"}, fmt::format("unknown fusion '{}'; known: rrf, dbsf, weighted, max, learned", name.substr(0, 100)));
+  return validation_error("enum", {"fusion"},
+                          fmt::format("unknown fusion '{}'; known: rrf, dbsf, weighted, max, learned", name.substr(0, 100)));
 }
 
 std::string_view to_string(Fusion fusion) {

@@ -66,7 +66,8 @@ class RetrieverPlanner {
                                    {"cache_likely", false},
                                    {"optimization_notes", json::array(estimate.notes.begin(), estimate.notes.end())},
                                    {"warnings", warnings()}});
-    details_.push_back(json::object{{"stage_id", parsed.stage_id}, {"stage_name", parsed.stage_name}, {"parameters", std::move(parameters)}});
+    details_.push_back(
+        json::object{{"stage_id", parsed.stage_id}, {"stage_name", parsed.stage_name}, {"parameters", std::move(parameters)}});
     durations_.emplace_back(parsed.stage_name, estimate.duration_ms);
     state_.started = true;
     state_.rows = estimate.output;
@@ -82,14 +83,17 @@ class RetrieverPlanner {
       if (collection.lifecycle == LifecycleState::kArchived) archived += (archived.empty() ? "" : ", ") + collection.collection_id;
     if (!archived.empty()) out.emplace_back("Skipped archived collections: " + archived);
     for (const Collection* collection : state_.collections)
-      if (tier_of(*collection) == "cold") out.emplace_back(fmt::format("Collection {} is cold: its search takes longer", collection->collection_id));
+      if (tier_of(*collection) == "cold")
+        out.emplace_back(fmt::format("Collection {} is cold: its search takes longer", collection->collection_id));
     return out;
   }
 
   void suggest(const ParsedStage& parsed) {
     if (parsed.stage_id == "attribute_filter" && previous_ == "feature_search") {
-      suggestions_.push_back(json::object{{"stage_name", parsed.stage_name},
-                                          {"suggestion", "Put these conditions into the search's 'filters', or this stage before it: the search then ranks matching documents only."}});
+      suggestions_.push_back(json::object{
+          {"stage_name", parsed.stage_name},
+          {"suggestion",
+           "Put these conditions into the search's 'filters', or this stage before it: the search then ranks matching documents only."}});
     }
     if (parsed.stage_id == "feature_search" && previous_ == "attribute_filter") is_optimized_ = true;
     if (parsed.stage_id == "sort_attribute" && previous_ == "attribute_filter") is_optimized_ = true;
@@ -139,7 +143,8 @@ class RetrieverPlanner {
 
 }  // namespace
 
-Result<json::object> explain(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever, const ExecuteOptions& options) {
+Result<json::object> explain(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
+                             const ExecuteOptions& options) {
   return RetrieverPlanner(context, env, retriever, options).plan();
 }
 

@@ -1,5 +1,5 @@
-// The same pipelines over the real store and over the brute-force one answer the same. Vectors are small integers under the dot product, so that
-// scores are exact whatever the order of additions.
+// The same pipelines over the real store and over the brute-force one answer the same. Vectors are small integers under the dot product, so
+// that scores are exact whatever the order of additions.
 #include <map>
 
 #include "base/rng.h"
@@ -30,7 +30,10 @@ class RealStoreTest : public RetrievalTest {
     std::vector<Vector> vectors{{.metric = "dot"}};
     if (id == "col_c") vectors.push_back({.name = "other", .uri = kOther, .metric = "dot"});
     add_collection(id, vectors);
-    mvs::TableSpec spec{id, "org/ns_1/" + id, {{"letters", std::string(kLetters), 3, mvs::Metric::kDot}}, {{"kind", FieldType::kString}, {"price", FieldType::kNumber}, {"n", FieldType::kInteger}}};
+    mvs::TableSpec spec{id,
+                        "org/ns_1/" + id,
+                        {{"letters", std::string(kLetters), 3, mvs::Metric::kDot}},
+                        {{"kind", FieldType::kString}, {"price", FieldType::kNumber}, {"n", FieldType::kInteger}}};
     if (id == "col_c") spec.vectors.push_back({"other", std::string(kOther), 3, mvs::Metric::kDot});
     Status made = real_->create_table(spec);
     ASSERT_TRUE(made.ok()) << made.error().message;
@@ -40,7 +43,9 @@ class RealStoreTest : public RetrievalTest {
     Document document;
     document.document_id = fmt::format("doc_{}_{:03}", collection, number);
     document.lineage.root_object_id = fmt::format("obj_{}", rng.below(8));
-    auto vector = [&] { return std::vector<float>{static_cast<float>(rng.below(4)), static_cast<float>(rng.below(4)), static_cast<float>(rng.below(4))}; };
+    auto vector = [&] {
+      return std::vector<float>{static_cast<float>(rng.below(4)), static_cast<float>(rng.below(4)), static_cast<float>(rng.below(4))};
+    };
     document.vectors.push_back({"letters", vector()});
     if (collection == "col_c" && rng.below(3) > 0) document.vectors.push_back({"other", vector()});
     document.payload["n"] = number;
@@ -77,7 +82,8 @@ class RealStoreTest : public RetrievalTest {
     Result<ExecutionResult> expected = execute(context_, env_, parsed, options);
     ASSERT_EQ(real.ok(), expected.ok()) << (real.ok() ? expected.error().message : real.error().message);
     if (!real.ok()) return;
-    EXPECT_EQ(comparable(*real), comparable(*expected)) << json::serialize(comparable(*real)) << "\nexpected\n" << json::serialize(comparable(*expected));
+    EXPECT_EQ(comparable(*real), comparable(*expected)) << json::serialize(comparable(*real)) << "\nexpected\n"
+                                                        << json::serialize(comparable(*expected));
     EXPECT_EQ(real->facets, expected->facets);
     EXPECT_EQ(real->total, expected->total);
     EXPECT_EQ(real->warnings, expected->warnings);
@@ -92,20 +98,28 @@ class RealStoreTest : public RetrievalTest {
 TEST_F(RealStoreTest, PipelinesAgreeWithTheOracle) {
   const std::string letters(kLetters), other(kOther);
   auto one = [&](std::string_view query, std::string_view more, std::string_view stage_more) {
-    return fmt::format(R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":{}{}}}]{}}}}})", letters, query, more, stage_more);
+    return fmt::format(R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":{}{}}}]{}}}}})", letters,
+                       query, more, stage_more);
   };
   auto two = [&](std::string_view stage_more) {
-    return fmt::format(R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":[1,2,0],"top_k":20}},{{"feature_uri":"{1}","query":[0,1,1],"top_k":20,"weight":0.5}}]{2}}}}})", letters, other, stage_more);
+    return fmt::format(
+        R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":[1,2,0],"top_k":20}},{{"feature_uri":"{1}","query":[0,1,1],"top_k":20,"weight":0.5}}]{2}}}}})",
+        letters, other, stage_more);
   };
   const std::vector<std::string> pipelines{
       one("[1,2,0]", "", ""),
       one("[1,0,0]", R"(,"min_score":1,"filters":{"kind":"a"})", R"(,"final_top_k":200)"),
-      one("[1,2,1]", R"(,"filters":{"OR":[{"field":"price","operator":"gt","value":10},{"field":"more.tags","operator":"eq","value":"t1"}]})", R"(,"facets":["kind","n"])"),
+      one("[1,2,1]",
+          R"(,"filters":{"OR":[{"field":"price","operator":"gt","value":10},{"field":"more.tags","operator":"eq","value":"t1"}]})",
+          R"(,"facets":["kind","n"])"),
       one("[1,2,1]", R"(,"filters":{"NOT":[{"field":"kind","operator":"in","value":["a","b"]}]})", R"(,"facets":["kind"],"final_top_k":7)"),
       one("[2,1,0]", "", R"(,"group_by":{"field":"root_object_id","max_per_group":3,"limit":4})"),
       one("[2,1,3]", "", R"(,"group_by":{"field":"kind","max_per_group":2})"),
       one("[2,1,3]", R"(,"collection_identifiers":["col_b"])", R"(,"group_by":{"field":"more.tags","max_per_group":2,"limit":2})"),
-      two(""), two(R"(,"fusion":"weighted")"), two(R"(,"fusion":"max","final_top_k":5)"), two(R"(,"fusion":"dbsf","group_by":"kind")"),
+      two(""),
+      two(R"(,"fusion":"weighted")"),
+      two(R"(,"fusion":"max","final_top_k":5)"),
+      two(R"(,"fusion":"dbsf","group_by":"kind")"),
       one("[1,2,0]", "", R"(,"final_top_k":40)") + "," + one("[0,0,1]", "", ""),
       R"({"stage_id":"attribute_filter","parameters":{"field":"price","operator":"gte","value":5}},)" + one("[1,1,1]", "", ""),
       R"({"stage_id":"attribute_filter","parameters":{"field":"kind","operator":"exists","value":false}})",
@@ -139,7 +153,9 @@ TEST_F(RealStoreTest, RandomDocumentsForAnEmptyQuery) {
   fill(9);
   ExecuteOptions options;
   options.random_seed = 5;
-  std::string stages = fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":"","on_empty":"random","top_k":10}}]}}}}])", kLetters);
+  std::string stages = fmt::format(
+      R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":"","on_empty":"random","top_k":10}}]}}}}])",
+      kLetters);
   ExecuteOptions other = options;
   expect_same(retriever(stages, {"col_a", "col_b"}), options);
   other.random_seed = 6;
@@ -149,7 +165,11 @@ TEST_F(RealStoreTest, RandomDocumentsForAnEmptyQuery) {
 
 TEST_F(RealStoreTest, ReadersSeeWritesWhileTheySearch) {
   fill(11);
-  ParsedRetriever parsed = retriever(fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":[1,1,1]}}],"final_top_k":200}}}}])", kLetters), {"col_a", "col_b"});
+  ParsedRetriever parsed = retriever(
+      fmt::format(
+          R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":[1,1,1]}}],"final_top_k":200}}}}])",
+          kLetters),
+      {"col_a", "col_b"});
   std::atomic<bool> done = false;
   std::thread writer([&] {
     for (int i = 0; i < 60; ++i) {

@@ -22,7 +22,8 @@ json::object present_blob(const json::object& blob, const Execution& execution) 
   std::string key = text_of(blob, "key"), url = text_of(blob, "url"), content_type = text_of(blob, "content_type");
   json::object out{{"field", text_of(blob, "property")}, {"role", "source"}, {"type", blob_type(content_type)}};
   std::string presigned;
-  if (execution.options.return_presigned_urls && !key.empty() && execution.env.presign) presigned = execution.env.presign(execution.request, key);
+  if (execution.options.return_presigned_urls && !key.empty() && execution.env.presign)
+    presigned = execution.env.presign(execution.request, key);
   out["url"] = url.empty() ? presigned : url;
   for (std::string_view name : {"filename", "content_type", "size_bytes", "checksum", "created_at"})
     if (const json::value* v = blob.if_contains(name); v != nullptr && !v->is_null()) out[name] = *v;
@@ -34,7 +35,8 @@ json::object present_blob(const json::object& blob, const Execution& execution) 
 const json::array* source_blobs(const json::object& payload) {
   const json::value* list = payload.if_contains(kSourceBlobs);
   if (list == nullptr)
-    if (const json::value* internal = payload.if_contains(kInternal); internal != nullptr && internal->is_object()) list = internal->get_object().if_contains(kSourceBlobs);
+    if (const json::value* internal = payload.if_contains(kInternal); internal != nullptr && internal->is_object())
+      list = internal->get_object().if_contains(kSourceBlobs);
   return list == nullptr ? nullptr : list->if_array();
 }
 
@@ -70,7 +72,8 @@ json::object present_row(Row& row, const Execution& execution) {
   return out;
 }
 
-void add_vectors(const std::vector<Row>& rows, const Execution& execution, std::vector<json::object>& out, std::vector<std::string>& warnings) {
+void add_vectors(const std::vector<Row>& rows, const Execution& execution, std::vector<json::object>& out,
+                 std::vector<std::string>& warnings) {
   std::map<const Collection*, std::map<std::string_view, size_t>> places;
   for (size_t i = 0; i < rows.size(); ++i) places[rows[i].collection][rows[i].document.document_id] = i;
   mvs::Projection projection{.payload = false, .vectors = true, .vector_names = {}, .fields = {}};

@@ -67,8 +67,8 @@ struct ExecuteOptions {
   bool return_vectors = false;
   bool return_presigned_urls = false;
   bool exact = false;
-  std::string target_collection_id;  // narrows to one of the retriever's collections
-  bool explain = false;            // adds explain_plan to the result
+  std::string target_collection_id;     // narrows to one of the retriever's collections
+  bool explain = false;                 // adds explain_plan to the result
   std::optional<uint64_t> random_seed;  // of stages that draw without a seed of their own; absent: from the operating system
 };
 
@@ -84,36 +84,40 @@ struct StageReport {
 
 struct ExecutionResult {
   std::string execution_id;
-  std::string status;  // COMPLETED, COMPLETED_WITH_ERRORS
+  std::string status;                 // COMPLETED, COMPLETED_WITH_ERRORS
   std::vector<json::object> results;  // document fields at top level, with document_id, collection_id, score, _source_tier, lineage
   bool has_more = false;
-  uint64_t total = 0;        // rows after the last stage, before paging
+  uint64_t total = 0;  // rows after the last stage, before paging
   size_t limit = 0, offset = 0;
   std::vector<StageReport> stages;
   std::vector<std::string> warnings;
-  json::array facets;        // [{key, values: [{value, count}]}]
-  json::array degraded;      // the contract's DegradedEntry: what failed while the rest answered
-  json::array limits;        // the contract's LimitEntry: what was asked for and cut
-  json::object budget;  // {max_time_ms, time_used_ms, exceeded}
+  json::array facets;         // [{key, values: [{value, count}]}]
+  json::array degraded;       // the contract's DegradedEntry: what failed while the rest answered
+  json::array limits;         // the contract's LimitEntry: what was asked for and cut
+  json::object budget;        // {max_time_ms, time_used_ms, exceeded}
   json::object explain_plan;  // empty unless asked for
   double total_time_ms = 0;
 };
 
-// Errors: 422 for inputs and bound parameters, 400 for collections (archived_collection_ids), features and dimensions, 404 for absent collections,
-// kTimeout when the request's own deadline passes, else the first stage's error unless its on_error is "skip".
+// Errors: 422 for inputs and bound parameters, 400 for collections (archived_collection_ids), features and dimensions, 404 for absent
+// collections, kTimeout when the request's own deadline passes, else the first stage's error unless its on_error is "skip".
 //
-// The retriever's max_time_ms is a budget, not an error: when it runs out, no further stage reads collections or models, filters, sorts and cuts over
-// the documents at hand still run, and the result says budget.exceeded and COMPLETED_WITH_ERRORS. Order: score descending, then document_id ascending.
-Result<ExecutionResult> execute(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever, const ExecuteOptions& options);
+// The retriever's max_time_ms is a budget, not an error: when it runs out, no further stage reads collections or models, filters, sorts and
+// cuts over the documents at hand still run, and the result says budget.exceeded and COMPLETED_WITH_ERRORS. Order: score descending, then
+// document_id ascending.
+Result<ExecutionResult> execute(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
+                                const ExecuteOptions& options);
 
 // The plan that `execute` would follow, without running it: stages with bound parameters, collections, tiers, estimated candidates.
-Result<json::object> explain(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever, const ExecuteOptions& options);
+Result<json::object> explain(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
+                             const ExecuteOptions& options);
 
-// The contract's reply: stage_statistics.stages as a list (seeds) or a map by name (`as_map`). Results stand under `documents` and, as in the seeds,
-// under `results`.
+// The contract's reply: stage_statistics.stages as a list (seeds) or a map by name (`as_map`). Results stand under `documents` and, as in
+// the seeds, under `results`.
 json::object to_json(ExecutionResult result, std::string_view retriever_id, bool as_map);
 
 // Collections named by id or name; kNotFound names the first that is absent.
-Result<std::vector<Collection>> load_collections(const RequestContext& context, catalog::Catalog& catalog, const std::vector<std::string>& identifiers);
+Result<std::vector<Collection>> load_collections(const RequestContext& context, catalog::Catalog& catalog,
+                                                 const std::vector<std::string>& identifiers);
 
 }  // namespace quarry::retrieval

@@ -35,14 +35,10 @@ Result<std::vector<BoundStage>> bind_stages(const ParsedRetriever& retriever, co
 }
 
 json::object context_members(const RequestContext& request, const ParsedRetriever& retriever, std::string_view execution_id) {
-  return {{"namespace_id", request.namespace_id},
-          {"organization_id", request.organization_id},
-          {"retriever_id", retriever.retriever_id},
-          {"retriever_name", retriever.retriever_name},
-          {"execution_id", execution_id},
-          {"request_id", request.request_id},
-          {"user_email", request.user_email},
-          {"now", format_timestamp(request.clock->now_us())}};
+  return {{"namespace_id", request.namespace_id},   {"organization_id", request.organization_id},
+          {"retriever_id", retriever.retriever_id}, {"retriever_name", retriever.retriever_name},
+          {"execution_id", execution_id},           {"request_id", request.request_id},
+          {"user_email", request.user_email},       {"now", format_timestamp(request.clock->now_us())}};
 }
 
 }  // namespace quarry::retrieval

@@ -17,7 +17,8 @@ uint64_t fresh_seed() {
   return seed >> 11;  // 53 bits: what a JSON number carries, as the sample stage tells it
 }
 
-Result<std::vector<Collection>> targeted_collections(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever, const ExecuteOptions& options) {
+Result<std::vector<Collection>> targeted_collections(const RequestContext& context, const Environment& env,
+                                                     const ParsedRetriever& retriever, const ExecuteOptions& options) {
   QUARRY_ASSIGN_OR_RETURN(std::vector<Collection> all, load_collections(context, *env.catalog, retriever.collection_ids));
   const std::string& target = options.target_collection_id;
   if (target.empty()) return all;
@@ -52,7 +53,8 @@ class RetrieverExecutor {
     json::object context = context_members(execution_.request, execution_.retriever, execution_.execution_id);
     QUARRY_ASSIGN_OR_RETURN(stages_, bind_stages(execution_.retriever, inputs, context));
     QUARRY_ASSIGN_OR_RETURN(execution_.filter, bound_filter(execution_.options.filters, inputs, context));
-    QUARRY_ASSIGN_OR_RETURN(execution_.collections, targeted_collections(execution_.request, execution_.env, execution_.retriever, execution_.options));
+    QUARRY_ASSIGN_OR_RETURN(execution_.collections,
+                            targeted_collections(execution_.request, execution_.env, execution_.retriever, execution_.options));
     return Ok{};
   }
 
@@ -142,7 +144,8 @@ class RetrieverExecutor {
     if (list == nullptr || !list->is_array()) return;
     for (const json::value& warning : list->get_array()) {
       std::string text(warning.as_string());
-      if (std::find(result_.warnings.begin(), result_.warnings.end(), text) == result_.warnings.end()) result_.warnings.push_back(std::move(text));
+      if (std::find(result_.warnings.begin(), result_.warnings.end(), text) == result_.warnings.end())
+        result_.warnings.push_back(std::move(text));
     }
   }
 
@@ -163,7 +166,8 @@ class RetrieverExecutor {
 
 }  // namespace
 
-Result<ExecutionResult> execute(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever, const ExecuteOptions& options) {
+Result<ExecutionResult> execute(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
+                                const ExecuteOptions& options) {
   Execution execution{.request = context, .env = env, .retriever = retriever, .options = options};
   execution.execution_id = new_id("exec");
   execution.seed = options.random_seed ? *options.random_seed : fresh_seed();

@@ -8,12 +8,14 @@ class ExecutorTest : public RetrievalTest {
   void SetUp() override {
     RetrievalTest::SetUp();
     add_collection("col_a");
-    for (int i = 0; i < 8; ++i) add("col_a", fmt::format("doc_{}", i), {1, static_cast<float>(i), 0}, fmt::format(R"({{"n":{},"even":{}}})", i, i % 2 == 0));
+    for (int i = 0; i < 8; ++i)
+      add("col_a", fmt::format("doc_{}", i), {1, static_cast<float>(i), 0}, fmt::format(R"({{"n":{},"even":{}}})", i, i % 2 == 0));
   }
 };
 
 TEST_F(ExecutorTest, InputsAreCheckedAndFilled) {
-  std::string more = R"({"input_schema":{"properties":{"q":{"type":"text","required":true},"n":{"type":"integer","default":2},"mode":{"type":"string","enum":["a","b"]}}}})";
+  std::string more =
+      R"({"input_schema":{"properties":{"q":{"type":"text","required":true},"n":{"type":"integer","default":2},"mode":{"type":"string","enum":["a","b"]}}}})";
   ParsedRetriever parsed = retriever("[" + search("", R"(,"final_top_k":"{{INPUT.n}}")", R"("{{INPUT.q}}")") + "]", {"col_a"}, more);
   ExecuteOptions options;
   options.inputs = {{"q", "x"}};
@@ -21,8 +23,11 @@ TEST_F(ExecutorTest, InputsAreCheckedAndFilled) {
   options.inputs = {{"q", "x"}, {"n", 3}, {"unknown", "is kept"}};
   EXPECT_EQ(run(parsed, options).results.size(), 3u);
 
-  const std::pair<const char*, const char*> refused[] = {
-      {R"({})", R"(["inputs","q"])"}, {R"({"q":null})", R"(["inputs","q"])"}, {R"({"q":5})", R"(["inputs","q"])"}, {R"({"q":"x","n":"3"})", R"(["inputs","n"])"}, {R"({"q":"x","mode":"c"})", R"(["inputs","mode"])"}};
+  const std::pair<const char*, const char*> refused[] = {{R"({})", R"(["inputs","q"])"},
+                                                         {R"({"q":null})", R"(["inputs","q"])"},
+                                                         {R"({"q":5})", R"(["inputs","q"])"},
+                                                         {R"({"q":"x","n":"3"})", R"(["inputs","n"])"},
+                                                         {R"({"q":"x","mode":"c"})", R"(["inputs","mode"])"}};
   for (const auto& [inputs, location] : refused) {
     SCOPED_TRACE(inputs);
     options.inputs = json::parse(inputs).as_object();
@@ -66,14 +71,18 @@ TEST_F(ExecutorTest, AnOpenSearchFitsThePageButAWrittenSizeHolds) {
 
 TEST_F(ExecutorTest, VectorsAndPresignedUrlsWhenAsked) {
   store_.tables["col_a"][0].payload = json::parse(R"({"text":"t","_internal":{"x":1},"source_blobs":[
-    {"property":"content","key":"i/ns/blobs/1","url":"s3://b/cat.png","content_type":"image/png","filename":"cat.png"},{"property":"note","key":"i/ns/blobs/2"}]})").as_object();
+    {"property":"content","key":"i/ns/blobs/1","url":"s3://b/cat.png","content_type":"image/png","filename":"cat.png"},{"property":"note","key":"i/ns/blobs/2"}]})")
+                                          .as_object();
   ParsedRetriever parsed = retriever("[" + search("", R"(,"final_top_k":1)") + "]");
   json::object plain = run(parsed).results.at(0);
   EXPECT_FALSE(plain.contains("source_blobs"));
   EXPECT_FALSE(plain.contains("_internal"));
   EXPECT_FALSE(plain.contains("vectors"));
   EXPECT_EQ(json::serialize(plain).find("i/ns/blobs"), std::string::npos) << "storage keys stay inside";
-  EXPECT_EQ(plain.at("document_blobs").at(0), json::parse(R"({"field":"content","role":"source","type":"image","url":"s3://b/cat.png","filename":"cat.png","content_type":"image/png"})"));
+  EXPECT_EQ(
+      plain.at("document_blobs").at(0),
+      json::parse(
+          R"({"field":"content","role":"source","type":"image","url":"s3://b/cat.png","filename":"cat.png","content_type":"image/png"})"));
   ExecuteOptions options;
   options.return_vectors = options.return_presigned_urls = true;
   json::object full = run(parsed, options).results.at(0);
@@ -110,7 +119,9 @@ TEST_F(ExecutorTest, WhatWasFoundWithinTheBudgetIsShown) {
   add("col_slow", "doc_slow", {1, 0, 0});
   env_.executor = nullptr;  // one after the other: col_a answers before col_slow
   store_.slow_us["col_slow"] = 300'000;
-  std::string stages = "[" + search() + R"(,{"stage_id":"attribute_filter","parameters":{"field":"even","value":true}},{"stage_id":"limit","parameters":{"limit":2}}])";
+  std::string stages =
+      "[" + search() +
+      R"(,{"stage_id":"attribute_filter","parameters":{"field":"even","value":true}},{"stage_id":"limit","parameters":{"limit":2}}])";
   ExecutionResult result = run(retriever(stages, {"col_a", "col_slow"}, R"({"budget_limits":{"max_time_ms":200}})"));
   EXPECT_EQ(ids(result), (Ids{"doc_0", "doc_2"})) << "filters and cuts still hold";
   EXPECT_TRUE(result.budget.at("exceeded").as_bool());
@@ -142,7 +153,8 @@ TEST_F(ExecutorTest, TheRequestsDeadlineIsAnError) {
 }
 
 TEST_F(ExecutorTest, OnErrorSkipLeavesTheStageOut) {
-  std::string bad = R"({"stage_id":"feature_search","stage_name":"second","parameters":{"searches":[{"feature_uri":"mixpeek://image_extractor@v1/clip","query":"x"}]})";
+  std::string bad =
+      R"({"stage_id":"feature_search","stage_name":"second","parameters":{"searches":[{"feature_uri":"mixpeek://image_extractor@v1/clip","query":"x"}]})";
   ExecutionResult result = run(retriever("[" + search("", R"(,"final_top_k":2)") + "," + bad + R"(,"on_error":"skip"}])"));
   EXPECT_EQ(ids(result), (Ids{"doc_0", "doc_1"}));
   EXPECT_EQ(result.status, "COMPLETED_WITH_ERRORS");
@@ -178,8 +190,9 @@ TEST_F(ExecutorTest, TheReplyHasBothShapes) {
 
 TEST_F(ExecutorTest, ExplainRunsNothing) {
   add_collection("col_cold", {{}}, "cold");
-  ParsedRetriever parsed = retriever("[" + search("", R"(,"final_top_k":5)", R"("{{INPUT.q}}")") + R"(,{"stage_id":"attribute_filter","parameters":{"field":"n","value":"{{INPUT.n}}"}}])", {"col_a", "col_cold"},
-                                     R"({"input_schema":{"q":{"type":"text","required":true}}})");
+  ParsedRetriever parsed = retriever("[" + search("", R"(,"final_top_k":5)", R"("{{INPUT.q}}")") +
+                                         R"(,{"stage_id":"attribute_filter","parameters":{"field":"n","value":"{{INPUT.n}}"}}])",
+                                     {"col_a", "col_cold"}, R"({"input_schema":{"q":{"type":"text","required":true}}})");
   ExecuteOptions options;
   options.inputs = {{"n", 3}};
   Result<json::object> plan = explain(context_, env_, parsed, options);

@@ -25,8 +25,9 @@ bool contains(const std::array<std::string_view, N>& names, std::string_view nam
 }
 
 Error unknown_member(std::string_view name, std::vector<std::string> known, const json::array& at) {
-  return validation_error("unknown_field", extended(at, json::string(name)),
-                          fmt::format("field '{}' of a stage is not known; did you mean '{}'?", name.substr(0, 100), nearest_name(name, known)));
+  return validation_error(
+      "unknown_field", extended(at, json::string(name)),
+      fmt::format("field '{}' of a stage is not known; did you mean '{}'?", name.substr(0, 100), nearest_name(name, known)));
 }
 
 // A stage taken apart, before its parameters are looked at.
@@ -43,7 +44,8 @@ class FormReader {
 
   Result<StageForm> read() const {
     if (member(source_, "config") != nullptr) return configured();
-    bool is_typed = member(source_, "type") != nullptr && member(source_, "stage_id") == nullptr && member(source_, "stage_type") == nullptr;
+    bool is_typed =
+        member(source_, "type") != nullptr && member(source_, "stage_id") == nullptr && member(source_, "stage_type") == nullptr;
     return is_typed ? typed() : flat();
   }
 
@@ -56,7 +58,8 @@ class FormReader {
   Result<std::string> text(const json::object& o, std::string_view name, const json::array& at) const {
     const json::value* v = member(o, name);
     if (v == nullptr) return std::string();
-    if (!v->is_string()) return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be a string", name));
+    if (!v->is_string())
+      return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be a string", name));
     return std::string(v->get_string());
   }
 
@@ -64,7 +67,8 @@ class FormReader {
     for (std::string_view name : {"parameters", "params"}) {
       const json::value* v = member(o, name);
       if (v == nullptr || !form.parameters_at.empty()) continue;
-      if (!v->is_object()) return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be an object", name));
+      if (!v->is_object())
+        return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be an object", name));
       form.parameters = v->get_object();
       form.parameters_at = extended(at, json::string(name));
     }
@@ -78,7 +82,8 @@ class FormReader {
     StageForm form;
     QUARRY_ASSIGN_OR_RETURN(form.stage_id, text(*config, "stage_id", at));
     for (const auto& m : *config)
-      if (m.key() != "stage_id" && m.key() != "parameters" && m.key() != "params") return unknown_member(m.key(), {"stage_id", "parameters"}, at);
+      if (m.key() != "stage_id" && m.key() != "parameters" && m.key() != "params")
+        return unknown_member(m.key(), {"stage_id", "parameters"}, at);
     QUARRY_RETURN_IF_ERROR(take_parameters(*config, at, form));
     QUARRY_RETURN_IF_ERROR(outer(form, true));
     if (form.parameters_at.empty()) form.parameters_at = extended(at, "parameters");
@@ -95,9 +100,12 @@ class FormReader {
   // stage_type, stage_id and parameters beside the common members.
   Status outer(StageForm& form, bool has_config) const {
     for (const auto& m : source_) {
-      bool known = contains(kCommonMembers, m.key()) || m.key() == "stage_type" || m.key() == "stage_id" || m.key() == "parameters" || m.key() == "params" ||
-                   (has_config && m.key() == "config");
-      if (!known) return unknown_member(m.key(), {"stage_name", "stage_type", "stage_id", "config", "parameters", "description", "batch_size", "on_error", "output_alias"}, at_);
+      bool known = contains(kCommonMembers, m.key()) || m.key() == "stage_type" || m.key() == "stage_id" || m.key() == "parameters" ||
+                   m.key() == "params" || (has_config && m.key() == "config");
+      if (!known)
+        return unknown_member(
+            m.key(),
+            {"stage_name", "stage_type", "stage_id", "config", "parameters", "description", "batch_size", "on_error", "output_alias"}, at_);
     }
     QUARRY_RETURN_IF_ERROR(take_parameters(source_, at_, form));
     QUARRY_ASSIGN_OR_RETURN(form.stage_type, text(source_, "stage_type", at_));
@@ -123,15 +131,17 @@ class FormReader {
 Status check_stage_type(const Stage& stage, const StageForm& form, const json::array& at) {
   std::string_view category = to_string(stage.definition().category);
   if (form.stage_type.empty() || form.stage_type == category) return Ok{};
-  return validation_error("value_error", extended(at, "stage_type"),
-                          fmt::format("stage '{}' is of stage_type '{}', not '{}'", form.stage_id, category, form.stage_type.substr(0, 100)));
+  return validation_error(
+      "value_error", extended(at, "stage_type"),
+      fmt::format("stage '{}' is of stage_type '{}', not '{}'", form.stage_id, category, form.stage_type.substr(0, 100)));
 }
 
 Status copy_common(const json::object& source, const json::array& at, json::object& out) {
   for (std::string_view name : kCommonMembers) {
     const json::value* v = source.if_contains(name);
     if (v == nullptr || v->is_null() || name == "stage_name") continue;
-    if (!v->is_string()) return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be a string", name));
+    if (!v->is_string())
+      return validation_error("type_error", extended(at, json::string(name)), fmt::format("'{}' of a stage must be a string", name));
     out[name] = *v;
   }
   std::string on_error = text_of(out, "on_error");
@@ -156,7 +166,8 @@ Result<json::object> normalize_stage(const json::value& source, const json::arra
   QUARRY_RETURN_IF_ERROR(check_stage_type(*stage, form, at));
   QUARRY_RETURN_IF_ERROR(stage->normalize(form.parameters, form.parameters_at));
   QUARRY_RETURN_IF_ERROR(check_templates(json::value(form.parameters), form.parameters_at));
-  QUARRY_RETURN_IF_ERROR(check_json(stage->definition().parameter_schema, form.parameters, form.parameters_at, {.allow_templates = true, .fill_defaults = false}));
+  QUARRY_RETURN_IF_ERROR(check_json(stage->definition().parameter_schema, form.parameters, form.parameters_at,
+                                    {.allow_templates = true, .fill_defaults = false}));
   QUARRY_RETURN_IF_ERROR(stage->check(form.parameters, form.parameters_at));
   QUARRY_ASSIGN_OR_RETURN(std::string name, stage_name_of(*o, form, at));
   json::object out{{"stage_name", name},
@@ -196,9 +207,11 @@ Status parse_collections(const json::object& body, ParsedRetriever& out) {
   if (list->get_array().size() > kMaxCollections)
     return validation_error("value_error", at, fmt::format("a retriever reads at most {} collections", kMaxCollections));
   for (const json::value& item : list->get_array()) {
-    if (!item.is_string() || item.get_string().empty()) return validation_error("type_error", extended(at, out.collection_ids.size()), "a collection's id or name must be a string");
+    if (!item.is_string() || item.get_string().empty())
+      return validation_error("type_error", extended(at, out.collection_ids.size()), "a collection's id or name must be a string");
     std::string identifier(item.get_string());
-    if (std::find(out.collection_ids.begin(), out.collection_ids.end(), identifier) == out.collection_ids.end()) out.collection_ids.push_back(std::move(identifier));
+    if (std::find(out.collection_ids.begin(), out.collection_ids.end(), identifier) == out.collection_ids.end())
+      out.collection_ids.push_back(std::move(identifier));
   }
   return Ok{};
 }

@@ -44,9 +44,12 @@ TEST(NormalizeStages, QueriesAndSmallerForms) {
        R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"text":"hi","input_mode":"text"}}],"final_top_k":9})"},
       {R"({"feature_uri":"mixpeek://a@v1/b","input":{"text":"{{INPUT.q}}"},"limit":9})",
        R"({"final_top_k":9,"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"text":"{{INPUT.q}}","input_mode":"text"},"top_k":9}]})"},
-      {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":[1,2,3]}]})", R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"input_mode":"vector","value":[1,2,3]}}]})"},
-      {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"vector":[1,2]}}]})", R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"value":[1,2],"input_mode":"vector"}}]})"},
-      {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"input":{"text":"t"}}}]})", R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"text":"t","input_mode":"text"}}]})"},
+      {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":[1,2,3]}]})",
+       R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"input_mode":"vector","value":[1,2,3]}}]})"},
+      {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"vector":[1,2]}}]})",
+       R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"value":[1,2],"input_mode":"vector"}}]})"},
+      {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"input":{"text":"t"}}}]})",
+       R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"text":"t","input_mode":"text"}}]})"},
       {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"document_id":"doc_1","collection_id":"col_1"}}]})",
        R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"input_mode":"document","document_ref":{"document_id":"doc_1","collection_id":"col_1"}}}]})"},
       {R"({"searches":[{"feature_uri":"mixpeek://a@v1/b","query":{"input_mode":"document","value":"doc_1"}}]})",
@@ -91,35 +94,54 @@ struct Refusal {
 TEST(NormalizeStages, Refusals) {
   const Refusal cases[] = {
       {R"({"stage_id":"rerank","parameters":{}})", ErrorKind::kNotImplemented, "", "'rerank' is not available yet"},
-      {R"({"stage_id":"featur_search","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0])", "did you mean 'feature_search'"},
+      {R"({"stage_id":"featur_search","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0])",
+       "did you mean 'feature_search'"},
       {R"({"stage_name":"x"})", ErrorKind::kValidation, R"(["body","stages",0,"config"])", "stage_id"},
       {R"(7)", ErrorKind::kValidation, R"(["body","stages",0])", "must be an object"},
-      {R"({"stage_type":"sort","stage_id":"limit"})", ErrorKind::kValidation, R"(["body","stages",0,"stage_type"])", "'reduce', not 'sort'"},
-      {R"({"stage_id":"limit","parameters":{"limt":5}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","limt"])", "did you mean 'limit'"},
-      {R"({"stage_id":"limit","paramters":{"limit":5}})", ErrorKind::kValidation, R"(["body","stages",0,"paramters"])", "did you mean 'parameters'"},
+      {R"({"stage_type":"sort","stage_id":"limit"})", ErrorKind::kValidation, R"(["body","stages",0,"stage_type"])",
+       "'reduce', not 'sort'"},
+      {R"({"stage_id":"limit","parameters":{"limt":5}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","limt"])",
+       "did you mean 'limit'"},
+      {R"({"stage_id":"limit","paramters":{"limit":5}})", ErrorKind::kValidation, R"(["body","stages",0,"paramters"])",
+       "did you mean 'parameters'"},
       {R"({"config":{"stage_id":"limit","limit":5}})", ErrorKind::kValidation, R"(["body","stages",0,"config","limit"])", "did you mean"},
-      {R"({"config":{"stage_id":"limit","parameters":{"limit":0}}})", ErrorKind::kValidation, R"(["body","stages",0,"config","parameters","limit"])", "at least 1"},
-      {R"({"config":{"stage_id":"limit","parameters":[1]}})", ErrorKind::kValidation, R"(["body","stages",0,"config","parameters"])", "must be an object"},
+      {R"({"config":{"stage_id":"limit","parameters":{"limit":0}}})", ErrorKind::kValidation,
+       R"(["body","stages",0,"config","parameters","limit"])", "at least 1"},
+      {R"({"config":{"stage_id":"limit","parameters":[1]}})", ErrorKind::kValidation, R"(["body","stages",0,"config","parameters"])",
+       "must be an object"},
       {R"({"stage_id":"limit","on_error":"maybe"})", ErrorKind::kValidation, R"(["body","stages",0,"on_error"])", "'skip' or 'fail'"},
       {R"({"stage_id":"limit","stage_name":""})", ErrorKind::kValidation, R"(["body","stages",0,"stage_name"])", "1 to 255"},
-      {R"({"stage_id":"limit","parameters":{"limit":"{{INPUT.n"}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","limit"])", "'}}' is missing"},
+      {R"({"stage_id":"limit","parameters":{"limit":"{{INPUT.n"}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","limit"])",
+       "'}}' is missing"},
       {R"({"stage_id":"limit","parameters":{"limit":"{{secrets.n}}"}})", ErrorKind::kNotImplemented, "", "secrets"},
-      {R"({"stage_id":"feature_search","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","searches"])", "is required"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[]}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","searches"])", "at least 1"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[{"query":"x"}]}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","searches",0,"feature_uri"])", "is required"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"nonsense","query":"x"}]}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","searches",0,"feature_uri"])", "mixpeek://"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x","lexical":true}]}})", ErrorKind::kNotImplemented, "", "lexical"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x"}],"fusion":"learned"}})", ErrorKind::kNotImplemented, "", "learned"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x"}],"query_preprocessing":{}}})", ErrorKind::kNotImplemented, "", "preprocessing"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x","filters":{"field":"a","operator":"equals","value":1}}]}})", ErrorKind::kValidation,
-       R"(["body","stages",0,"parameters","searches",0,"filters","operator"])", "unknown operator"},
-      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x","weight":0},{"feature_uri":"mixpeek://a@v1/b","query":"y","weight":0}]}})", ErrorKind::kValidation,
-       R"(["body","stages",0,"parameters","searches"])", "weights"},
-      {R"({"stage_id":"attribute_filter","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","conditions"])", "give 'conditions'"},
-      {R"({"stage_id":"attribute_filter","parameters":{"field":"a","value":1,"conditions":{}}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","conditions"])", "not both"},
-      {R"({"stage_id":"attribute_filter","parameters":{"natural_language":"cheap ones"}})", ErrorKind::kNotImplemented, "", "natural language"},
-      {R"({"stage_id":"sample","parameters":{"strategy":"stratified"}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","stratify_by"])", "stratify_by"},
-      {R"({"stage_id":"deduplicate","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","fields"])", "needs 'fields'"},
+      {R"({"stage_id":"feature_search","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","searches"])",
+       "is required"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[]}})", ErrorKind::kValidation,
+       R"(["body","stages",0,"parameters","searches"])", "at least 1"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[{"query":"x"}]}})", ErrorKind::kValidation,
+       R"(["body","stages",0,"parameters","searches",0,"feature_uri"])", "is required"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"nonsense","query":"x"}]}})", ErrorKind::kValidation,
+       R"(["body","stages",0,"parameters","searches",0,"feature_uri"])", "mixpeek://"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x","lexical":true}]}})",
+       ErrorKind::kNotImplemented, "", "lexical"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x"}],"fusion":"learned"}})",
+       ErrorKind::kNotImplemented, "", "learned"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x"}],"query_preprocessing":{}}})",
+       ErrorKind::kNotImplemented, "", "preprocessing"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x","filters":{"field":"a","operator":"equals","value":1}}]}})",
+       ErrorKind::kValidation, R"(["body","stages",0,"parameters","searches",0,"filters","operator"])", "unknown operator"},
+      {R"({"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://a@v1/b","query":"x","weight":0},{"feature_uri":"mixpeek://a@v1/b","query":"y","weight":0}]}})",
+       ErrorKind::kValidation, R"(["body","stages",0,"parameters","searches"])", "weights"},
+      {R"({"stage_id":"attribute_filter","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","conditions"])",
+       "give 'conditions'"},
+      {R"({"stage_id":"attribute_filter","parameters":{"field":"a","value":1,"conditions":{}}})", ErrorKind::kValidation,
+       R"(["body","stages",0,"parameters","conditions"])", "not both"},
+      {R"({"stage_id":"attribute_filter","parameters":{"natural_language":"cheap ones"}})", ErrorKind::kNotImplemented, "",
+       "natural language"},
+      {R"({"stage_id":"sample","parameters":{"strategy":"stratified"}})", ErrorKind::kValidation,
+       R"(["body","stages",0,"parameters","stratify_by"])", "stratify_by"},
+      {R"({"stage_id":"deduplicate","parameters":{}})", ErrorKind::kValidation, R"(["body","stages",0,"parameters","fields"])",
+       "needs 'fields'"},
   };
   for (const Refusal& c : cases) {
     SCOPED_TRACE(c.stage);
@@ -144,7 +166,8 @@ TEST(ParseRetriever, ReadsEveryPart) {
     "retriever_id":"ret_1","retriever_name":"r","collection_ids":["col_a","col_b","col_a"],
     "input_schema":{"properties":{"q":{"type":"text","required":true},"n":{"type":"integer","default":5}}},
     "budget_limits":{"max_time_ms":1500,"max_credits":2.5},
-    "stages":[{"stage_id":"limit","stage_name":"top","parameters":{"limit":"{{INPUT.n}}"},"on_error":"raise"}]})").as_object());
+    "stages":[{"stage_id":"limit","stage_name":"top","parameters":{"limit":"{{INPUT.n}}"},"on_error":"raise"}]})")
+                                                       .as_object());
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
   EXPECT_EQ(parsed->retriever_id, "ret_1");
   EXPECT_EQ(parsed->collection_ids, (std::vector<std::string>{"col_a", "col_b"}));
@@ -156,7 +179,9 @@ TEST(ParseRetriever, ReadsEveryPart) {
   EXPECT_EQ(parsed->stages[0].category, StageCategory::kReduce);
   EXPECT_EQ(parsed->stages[0].on_error, "fail");
 
-  Result<ParsedRetriever> bare = parse_retriever(json::parse(R"({"input_schema":{"q":{"type":"string"}},"budget_limits":{"max_time_ms":0},"stages":[{"stage_id":"limit"}]})").as_object());
+  Result<ParsedRetriever> bare = parse_retriever(
+      json::parse(R"({"input_schema":{"q":{"type":"string"}},"budget_limits":{"max_time_ms":0},"stages":[{"stage_id":"limit"}]})")
+          .as_object());
   ASSERT_TRUE(bare.ok()) << bare.error().message;
   EXPECT_TRUE(bare->input_schema.properties.contains("q"));
   EXPECT_FALSE(bare->max_time_ms.has_value());

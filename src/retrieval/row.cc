@@ -23,7 +23,8 @@ constexpr std::array<TextMember, 7> kLineage{{
     {"lineage_path", &Lineage::lineage_path},
 }};
 
-constexpr std::array<std::string_view, 7> kOthers{"document_id", "collection_id", "score", "_source_tier", "created_at", "updated_at", "processing_tier"};
+constexpr std::array<std::string_view, 7> kOthers{"document_id", "collection_id", "score",          "_source_tier",
+                                                  "created_at",  "updated_at",    "processing_tier"};
 
 const json::value* text_field(const std::string& text, json::value& scratch) {
   if (text.empty()) return nullptr;

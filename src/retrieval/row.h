@@ -24,8 +24,9 @@ struct Row {
   bool is_fused = false;                     // `score` is a fusion of them
 };
 
-// What sorts, filters and groups see of a row under a dotted path: the result's own members (document_id, collection_id, score, _source_tier,
-// created_at, updated_at and the lineage fields) before the payload's. Null pointer: missing. The value lives in the row or in `scratch`.
+// What sorts, filters and groups see of a row under a dotted path: the result's own members (document_id, collection_id, score,
+// _source_tier, created_at, updated_at and the lineage fields) before the payload's. Null pointer: missing. The value lives in the row or
+// in `scratch`.
 const json::value* row_field(const Row& row, std::string_view path, json::value& scratch);
 
 // As matches() of model/filter.h, over row_field().

@@ -30,7 +30,8 @@ std::optional<RowOrder> following_order(const StageRun& run) {
 
 struct Scanned {
   std::vector<Document> documents;
-  uint64_t total = 0;
+  uint64_t total = 0;       // that match
+  uint64_t considered = 0;  // that there are
 };
 
 std::vector<Row> merge(std::vector<Scanned> scanned, const std::vector<const Collection*>& targets, const std::optional<RowOrder>& order) {
@@ -51,13 +52,18 @@ std::vector<Row> merge(std::vector<Scanned> scanned, const std::vector<const Col
 
 void note_limit(StageRun& run, uint64_t total) {
   run.warn(fmt::format("Only {} of {} documents were read; narrow the filter, or search or limit earlier", kMaxScannedRows, total));
-  run.execution.limits.push_back(json::object{{"name", "scanned_documents"}, {"requested", total}, {"applied", kMaxScannedRows}, {"ceiling", kMaxScannedRows}, {"stage", run.parsed.stage_name}});
+  run.execution.limits.push_back(json::object{{"name", "scanned_documents"},
+                                              {"requested", total},
+                                              {"applied", kMaxScannedRows},
+                                              {"ceiling", kMaxScannedRows},
+                                              {"stage", run.parsed.stage_name}});
 }
 
 }  // namespace
 
 RowOrder sort_order_of(const json::object& parameters) {
-  return {text_of(parameters, "field", "metadata.created_at"), text_of(parameters, "direction", "desc") != "asc", bool_of(parameters, "nulls_last", true)};
+  return {text_of(parameters, "field", "metadata.created_at"), text_of(parameters, "direction", "desc") != "asc",
+          bool_of(parameters, "nulls_last", true)};
 }
 
 Status scan_rows(StageRun& run, const Filter& filter, std::optional<RowOrder> order) {
@@ -77,22 +83,29 @@ Status scan_rows(StageRun& run, const Filter& filter, std::optional<RowOrder> or
     request.limit = cap;
     request.with_total = true;
     QUARRY_ASSIGN_OR_RETURN(mvs::ScanResult result, execution.env.vectors->scan(request));
-    scanned[i] = {std::move(result.documents), result.total.value_or(0)};
+    scanned[i] = {std::move(result.documents), result.total.value_or(0), documents_in(execution, *targets[i])};
     return Ok{};
   };
   QUARRY_RETURN_IF_ERROR(read_targets(run, targets, read));
   uint64_t total = 0;
-  for (const Scanned& one : scanned) total += one.total;
+  for (const Scanned& one : scanned) {
+    total += one.total;
+    run.report.input_count += one.considered;
+  }
   std::vector<Row> rows = merge(std::move(scanned), targets, order);
   if (rows.size() > cap) rows.resize(cap);
   if (wanted > kMaxScannedRows && total > kMaxScannedRows) note_limit(run, total);
-  run.report.input_count = total;
   run.report.metadata["source_tiers"] = count_tiers(rows);
   run.report.metadata["matched"] = total;
   execution.rows = std::move(rows);
   execution.pushed = Filter{};
   execution.started = true;
   return Ok{};
+}
+
+uint64_t documents_in(const Execution& execution, const Collection& collection) {
+  Result<mvs::TableStats> stats = execution.env.vectors->stats(collection.collection_id);
+  return stats.ok() ? stats->documents : 0;
 }
 
 Status ensure_rows(StageRun& run) { return run.execution.started ? Status(Ok{}) : scan_rows(run, Filter{}, std::nullopt); }

@@ -12,8 +12,26 @@ namespace {
 
 // Stages of the contract that later work brings.
 constexpr std::array<std::string_view, 20> kNotBuilt{
-    "aggregate", "api_call", "cluster", "code_execution", "document_enrich", "external_reverse_image", "external_web_search", "group_by", "json_transform",
-    "llm_enrich", "llm_filter", "maxsim_rerank", "mmr", "query_expand", "rag_prepare", "rerank", "sql_lookup", "summarize", "taxonomy_enrich", "web_scrape",
+    "aggregate",
+    "api_call",
+    "cluster",
+    "code_execution",
+    "document_enrich",
+    "external_reverse_image",
+    "external_web_search",
+    "group_by",
+    "json_transform",
+    "llm_enrich",
+    "llm_filter",
+    "maxsim_rerank",
+    "mmr",
+    "query_expand",
+    "rag_prepare",
+    "rerank",
+    "sql_lookup",
+    "summarize",
+    "taxonomy_enrich",
+    "web_scrape",
 };
 
 std::string known_ids() {
@@ -54,8 +72,9 @@ Status Stage::bind(json::object& parameters, const TemplateScope& scope, const j
 }
 
 const std::vector<const Stage*>& all_stages() {
-  static const std::vector<const Stage*> kStages{&attribute_filter_stage(), &feature_search_stage(), &sort_attribute_stage(), &sort_relevance_stage(),
-                                                 &deduplicate_stage(),      &limit_stage(),          &sample_stage()};
+  static const std::vector<const Stage*> kStages{
+      &attribute_filter_stage(), &feature_search_stage(), &sort_attribute_stage(), &sort_relevance_stage(),
+      &deduplicate_stage(),      &limit_stage(),          &sample_stage()};
   return kStages;
 }
 
@@ -69,7 +88,8 @@ Result<const Stage*> find_stage(std::string_view stage_id, const json::array& at
   std::vector<std::string> names(kNotBuilt.begin(), kNotBuilt.end());
   for (const Stage* stage : all_stages()) names.push_back(stage->definition().stage_id);
   return validation_error("unknown_stage", at,
-                          fmt::format("unknown stage '{}'; did you mean '{}'? Available: {}", stage_id.substr(0, 100), nearest_name(stage_id, names), known_ids()));
+                          fmt::format("unknown stage '{}'; did you mean '{}'? Available: {}", stage_id.substr(0, 100),
+                                      nearest_name(stage_id, names), known_ids()));
 }
 
 std::vector<StageDefinition> list_stages() {
@@ -94,6 +114,10 @@ json::object parse_schema_text(std::string_view text) {
   json::value schema = json::parse(text, failed);
   QUARRY_CHECK(!failed && schema.is_object());
   return std::move(schema.get_object());
+}
+
+Error not_built(std::string_view what, const json::array& at) {
+  return {ErrorKind::kNotImplemented, std::string(what), json::object{{"location", at}, {"retryable", false}}};
 }
 
 void rename_member(json::object& o, std::string_view from, std::string_view to) {

@@ -34,11 +34,11 @@ struct Execution {
   Filter pushed;                        // leading attribute filters that the next feature_search takes over
   bool started = false;                 // a stage has produced rows
   std::vector<Row> rows;
-  uint64_t seed = 0;                    // of whatever is random in this execution
+  uint64_t seed = 0;  // of whatever is random in this execution
 
-  int64_t started_us = 0;               // steady clock
-  int64_t deadline_us = INT64_MAX;      // the earlier of the request's and the retriever's
-  bool exceeded = false;                // the retriever's time budget ran out
+  int64_t started_us = 0;           // steady clock
+  int64_t deadline_us = INT64_MAX;  // the earlier of the request's and the retriever's
+  bool exceeded = false;            // the retriever's time budget ran out
 
   std::map<std::pair<std::string, std::string>, std::vector<float>> embeddings;  // by model and text
 
@@ -82,7 +82,8 @@ class Stage {
 
   // Rewrites older names and forms of parameters into those of the schema. Called when a retriever is stored; repeating it changes nothing.
   virtual Status normalize(json::object& parameters, const json::array& at) const;
-  // What the schema cannot say. Called on stored parameters, where a string may still be a template, and on bound ones. 422, or 501 for what is not built.
+  // What the schema cannot say. Called on stored parameters, where a string may still be a template, and on bound ones. 422, or 501 for
+  // what is not built.
   virtual Status check(const json::object& parameters, const json::array& at) const;
   virtual Status bind(json::object& parameters, const TemplateScope& scope, const json::array& at) const;
   // Whether it asks the store or a model when run now; such a stage is left out once the time budget is used up.
@@ -108,6 +109,9 @@ const Stage& deduplicate_stage();
 
 // A schema written as JSON text in a stage's file; a mistake in it ends the program at the first use.
 json::object parse_schema_text(std::string_view text);
+
+// 501 for a part of the contract that later work brings.
+Error not_built(std::string_view what, const json::array& at);
 
 // Renames `from` to `to` unless `to` is there; an older name of a parameter.
 void rename_member(json::object& o, std::string_view from, std::string_view to);

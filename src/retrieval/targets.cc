@@ -8,7 +8,9 @@
 namespace quarry::retrieval {
 namespace {
 
-bool names(const Collection& collection, std::string_view identifier) { return collection.collection_id == identifier || collection.name == identifier; }
+bool names(const Collection& collection, std::string_view identifier) {
+  return collection.collection_id == identifier || collection.name == identifier;
+}
 
 Result<std::vector<const Collection*>> narrowed(StageRun& run, const std::vector<std::string>& identifiers) {
   std::vector<const Collection*> out;
@@ -25,7 +27,8 @@ Result<std::vector<const Collection*>> narrowed(StageRun& run, const std::vector
     }
     std::string known;
     for (const Collection& c : all) known += (known.empty() ? "" : ", ") + c.collection_id;
-    return bad_request(fmt::format("stage '{}' narrows to collection '{}', which is not among the retriever's: {}", run.parsed.stage_name, identifier.substr(0, 255), known));
+    return bad_request(fmt::format("stage '{}' narrows to collection '{}', which is not among the retriever's: {}", run.parsed.stage_name,
+                                   identifier.substr(0, 255), known));
   }
   return out;
 }
@@ -47,11 +50,12 @@ std::string reason_of(const Error& error) { return error.kind == ErrorKind::kTim
 void report_failure(StageRun& run, const Collection& collection, const Error& error) {
   bool is_cold = tier_of(collection) == "cold";
   run.warn(fmt::format("{} failed for collection {}: {}", is_cold ? "Cold search" : "Search", collection.collection_id, reason_of(error)));
-  run.execution.degraded.push_back(json::object{{"resource", "collection"},
-                                                {"id", collection.collection_id},
-                                                {"reason", reason_of(error)},
-                                                {"next_step", "Results of the other collections are complete. Try again, or check the collection with `quarry doctor`."},
-                                                {"stage", run.parsed.stage_name}});
+  run.execution.degraded.push_back(
+      json::object{{"resource", "collection"},
+                   {"id", collection.collection_id},
+                   {"reason", reason_of(error)},
+                   {"next_step", "Results of the other collections are complete. Try again, or check the collection with `quarry doctor`."},
+                   {"stage", run.parsed.stage_name}});
 }
 
 class FailureSettler {

@@ -53,7 +53,8 @@ Result<Root> parse_root(std::string_view name, std::string_view text, const json
   if (folded == "doc" || folded == "document") return Root::kDocument;
   if (folded == "context") return Root::kContext;
   if (folded == "secrets" || folded == "secret") return Root::kSecrets;
-  return form_error(at, text, fmt::format("'{}' is not known here; a template begins with INPUT, DOC, CONTEXT or secrets", name.substr(0, kMaxQuoted)));
+  return form_error(
+      at, text, fmt::format("'{}' is not known here; a template begins with INPUT, DOC, CONTEXT or secrets", name.substr(0, kMaxQuoted)));
 }
 
 // "a.b[0].c" after the root.
@@ -152,7 +153,8 @@ bool holds_template_within(const json::value& value, int depth) {
     return std::any_of(list->begin(), list->end(), [&](const json::value& item) { return holds_template_within(item, depth + 1); });
   const json::object* o = value.if_object();
   if (o == nullptr) return false;
-  return is_dynamic(*o) || std::any_of(o->begin(), o->end(), [&](const auto& member) { return holds_template_within(member.value(), depth + 1); });
+  return is_dynamic(*o) ||
+         std::any_of(o->begin(), o->end(), [&](const auto& member) { return holds_template_within(member.value(), depth + 1); });
 }
 
 class TemplateBinder {
@@ -216,11 +218,14 @@ class TemplateBinder {
   Status charge(size_t bytes, const json::array& at) {
     bound_bytes_ += bytes;
     if (bound_bytes_ <= kMaxBoundBytes) return Ok{};
-    return Error{ErrorKind::kPayloadTooLarge, fmt::format("templates yield more than {} MiB", kMaxBoundBytes >> 20), json::object{{"location", at}}};
+    return Error{ErrorKind::kPayloadTooLarge, fmt::format("templates yield more than {} MiB", kMaxBoundBytes >> 20),
+                 json::object{{"location", at}}};
   }
 
   Result<const json::value*> look_up(const Reference& reference, const json::array& at) const {
-    const json::object* from = reference.root == Root::kInput ? scope_->inputs : reference.root == Root::kDocument ? scope_->document : scope_->context;
+    const json::object* from = reference.root == Root::kInput      ? scope_->inputs
+                               : reference.root == Root::kDocument ? scope_->document
+                                                                   : scope_->context;
     if (from == nullptr && reference.root == Root::kDocument)
       return form_error(at, reference.text, "DOC is known only to stages that work document by document");
     const json::value* v = from == nullptr ? nullptr : from->if_contains(reference.steps.front());
@@ -237,7 +242,8 @@ class TemplateBinder {
       place.push_back(json::string(step));
       name += (name.empty() ? "" : ".") + step;
     }
-    return validation_error("missing_input", std::move(place), fmt::format("input '{}' is not given and has no default", name.substr(0, kMaxQuoted)));
+    return validation_error("missing_input", std::move(place),
+                            fmt::format("input '{}' is not given and has no default", name.substr(0, kMaxQuoted)));
   }
 
   const TemplateScope* scope_;  // null: only the form is checked

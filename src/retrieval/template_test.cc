@@ -9,7 +9,8 @@ const json::object& inputs() {
   static const json::object kInputs = json::parse(R"({
     "query": "red bus", "k": 7, "rate": 0.5, "flag": true, "vector": [1, 2.5], "nothing": null,
     "nested": {"list": [{"name": "first"}, {"name": "second"}]}, "evil": "{{secrets.key}} {{INPUT.query}}", "a.b": 1
-  })").as_object();
+  })")
+                                          .as_object();
   return kInputs;
 }
 
@@ -59,8 +60,9 @@ TEST(Template, BoundValuesAreNotReadAgain) {
 }
 
 TEST(Template, MissingInputsAreNamed) {
-  for (const char* source : {R"("{{INPUT.absent}}")", R"("x {{INPUT.nothing}}")", R"("{{INPUT.nested.list[9].name}}")", R"("{{INPUT.query.deeper}}")",
-                             R"("{{INPUT.vector[99999999999999999999]}}")", R"({"type":"dynamic","field":"absent"})"}) {
+  for (const char* source :
+       {R"("{{INPUT.absent}}")", R"("x {{INPUT.nothing}}")", R"("{{INPUT.nested.list[9].name}}")", R"("{{INPUT.query.deeper}}")",
+        R"("{{INPUT.vector[99999999999999999999]}}")", R"({"type":"dynamic","field":"absent"})"}) {
     SCOPED_TRACE(source);
     Result<json::value> bound = bound_value(source);
     ASSERT_FALSE(bound.ok());
@@ -73,9 +75,10 @@ TEST(Template, MissingInputsAreNamed) {
 }
 
 TEST(Template, HostileForms) {
-  for (const char* source : {R"("{{")", R"("{{}}")", R"("{{ }}")", R"("{{INPUT}}")", R"("{{INPUT.}}")", R"("{{INPUT..x}}")", R"("{{INPUT[x]}}")", R"("{{INPUT.x[}}")",
-                             R"("{{INPUT.a b}}")", R"("{{INPUT.x | upper}}")", R"("{{__class__.x}}")", R"("{{{INPUT.x}}}")", R"("{{DOC.title}}")",
-                             R"("{{INPUT.x")", R"("{{CONTEXT.password}}")"}) {
+  for (const char* source :
+       {R"("{{")", R"("{{}}")", R"("{{ }}")", R"("{{INPUT}}")", R"("{{INPUT.}}")", R"("{{INPUT..x}}")", R"("{{INPUT[x]}}")",
+        R"("{{INPUT.x[}}")", R"("{{INPUT.a b}}")", R"("{{INPUT.x | upper}}")", R"("{{__class__.x}}")", R"("{{{INPUT.x}}}")",
+        R"("{{DOC.title}}")", R"("{{INPUT.x")", R"("{{CONTEXT.password}}")"}) {
     SCOPED_TRACE(source);
     Result<json::value> bound = bound_value(source);
     ASSERT_FALSE(bound.ok());

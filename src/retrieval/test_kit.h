@@ -17,7 +17,8 @@ inline constexpr std::string_view kOther = "mixpeek://text_extractor@v1/other_v1
 class RetrievalTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::path(::testing::TempDir()) / ("retrieval_" + std::to_string(::getpid()) + "_" + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    folder_ = std::filesystem::path(::testing::TempDir()) /
+              ("retrieval_" + std::to_string(::getpid()) + "_" + ::testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::create_directories(folder_);
     auto opened = catalog::open_sqlite_catalog(folder_ / "catalog.db", clock_);
     ASSERT_TRUE(opened.ok()) << opened.error().message;
@@ -47,14 +48,21 @@ class RetrievalTest : public ::testing::Test {
   void add_collection(const std::string& id, std::vector<Vector> vectors = {{}}, std::string_view state = "active") {
     json::array indexes;
     for (const Vector& v : vectors)
-      indexes.push_back(json::object{{"name", v.name}, {"feature_uri", v.uri}, {"type", "dense"}, {"index", {{"dimensions", 3}, {"distance", v.metric}}}});
+      indexes.push_back(json::object{
+          {"name", v.name}, {"feature_uri", v.uri}, {"type", "dense"}, {"index", {{"dimensions", 3}, {"distance", v.metric}}}});
     json::object body{{"collection_id", id},
                       {"collection_name", id + "_name"},
                       {"lifecycle_state", state},
                       {"source", {{"type", "none"}}},
                       {"feature_extractor", {{"feature_extractor_name", "text_extractor"}, {"version", "v1"}}},
                       {"vector_indexes", std::move(indexes)}};
-    catalog::Resource resource{.kind = std::string(catalog::kind::kCollection), .id = id, .organization_id = "org_1", .namespace_id = "ns_1", .parent_id = "", .name = id + "_name", .body = std::move(body)};
+    catalog::Resource resource{.kind = std::string(catalog::kind::kCollection),
+                               .id = id,
+                               .organization_id = "org_1",
+                               .namespace_id = "ns_1",
+                               .parent_id = "",
+                               .name = id + "_name",
+                               .body = std::move(body)};
     Status inserted = catalog_->insert(resource);
     ASSERT_TRUE(inserted.ok()) << inserted.error().message;
     store_.tables[id];
@@ -63,7 +71,8 @@ class RetrievalTest : public ::testing::Test {
     if (state == "cold") store_.cold.insert(id);
   }
 
-  void add(const std::string& collection, const std::string& id, std::vector<float> vector, std::string_view payload = "{}", std::vector<float> other = {}) {
+  void add(const std::string& collection, const std::string& id, std::vector<float> vector, std::string_view payload = "{}",
+           std::vector<float> other = {}) {
     Document document;
     document.document_id = id;
     document.payload = json::parse(payload).as_object();
@@ -73,7 +82,8 @@ class RetrievalTest : public ::testing::Test {
     store_.tables[collection].push_back(std::move(document));
   }
 
-  static ParsedRetriever retriever(std::string_view stages, std::vector<std::string> collections = {"col_a"}, std::string_view more = "{}") {
+  static ParsedRetriever retriever(std::string_view stages, std::vector<std::string> collections = {"col_a"},
+                                   std::string_view more = "{}") {
     json::object body = json::parse(more).as_object();
     body["retriever_name"] = "test";
     body["stages"] = json::parse(stages);
@@ -85,10 +95,13 @@ class RetrievalTest : public ::testing::Test {
 
   // One search of kLetters by the text given.
   static std::string search(std::string_view more = "", std::string_view stage_more = "", std::string_view query = R"("x")") {
-    return fmt::format(R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":{}{}}}]{}}}}})", kLetters, query, more, stage_more);
+    return fmt::format(R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":{}{}}}]{}}}}})", kLetters,
+                       query, more, stage_more);
   }
 
-  Result<ExecutionResult> try_run(const ParsedRetriever& parsed, ExecuteOptions options = {}) { return execute(context_, env_, parsed, options); }
+  Result<ExecutionResult> try_run(const ParsedRetriever& parsed, ExecuteOptions options = {}) {
+    return execute(context_, env_, parsed, options);
+  }
 
   ExecutionResult run(const ParsedRetriever& parsed, ExecuteOptions options = {}) {
     Result<ExecutionResult> result = try_run(parsed, std::move(options));

@@ -6,6 +6,7 @@
 #include "service/json_access.h"
 #include "service/keys.h"
 #include "service/operations.h"
+#include "service/resources.h"
 
 namespace quarry::service {
 namespace {
@@ -23,7 +24,9 @@ std::string_view permission_name(Permission permission) {
 }
 
 json::object first_key_attributes() {
-  return {{"name", kFirstKeyName}, {"description", "Made on first start"}, {"permissions", permission_names(kRead | kWrite | kDelete | kAdmin)}};
+  return {{"name", kFirstKeyName},
+          {"description", "Made on first start"},
+          {"permissions", permission_names(kRead | kWrite | kDelete | kAdmin)}};
 }
 
 Result<std::optional<catalog::Resource>> oldest(catalog::Session& session, std::string_view kind, const catalog::Scope& scope) {
@@ -38,13 +41,13 @@ Result<std::optional<catalog::Resource>> oldest(catalog::Session& session, std::
 }
 
 // The organization's row stands outside every organization, so that the first one can be found.
-catalog::Resource first_organization(TimestampUs now) {
+catalog::Resource new_organization(std::string_view name, TimestampUs now) {
   catalog::Resource r;
   r.kind = catalog::kind::kOrganization;
   r.id = new_id("org");
-  r.name = "default";
+  r.name = name;
   r.created_at = r.updated_at = now;
-  r.body = {{"organization_id", r.id}, {"internal_id", new_internal_id()}, {"organization_name", "default"}};
+  r.body = {{"organization_id", r.id}, {"internal_id", new_internal_id()}, {"organization_name", name}};
   return r;
 }
 
@@ -55,14 +58,24 @@ catalog::Resource first_user(const std::string& organization_id, TimestampUs now
   r.organization_id = organization_id;
   r.name = "admin@localhost";
   r.created_at = r.updated_at = now;
-  r.body = {{"user_id", r.id}, {"organization_id", organization_id}, {"email", r.name}, {"user_name", "Administrator"}, {"role", "admin"}, {"status", "active"}};
+  r.body = {{"user_id", r.id},   {"organization_id", organization_id}, {"email", r.name}, {"user_name", "Administrator"}, {"role", "admin"},
+            {"status", "active"}};
   return r;
+}
+
+// With its first user and that user's admin key.
+Status insert_organization(catalog::Session& session, const catalog::Resource& organization, const std::string& key) {
+  catalog::Resource user = first_user(organization.id, organization.created_at);
+  QUARRY_RETURN_IF_ERROR(session.insert(organization));
+  QUARRY_RETURN_IF_ERROR(session.insert(user));
+  auto stored = store_key(session, {organization.id, user.id, user.name}, key, first_key_attributes(), organization.created_at);
+  QUARRY_RETURN_IF_ERROR(stored);
+  return Ok{};
 }
 
 class ApiImpl final : public Api {
  public:
   explicit ApiImpl(Dependencies dependencies) : deps_(std::move(dependencies)), internals_(deps_) {
-    QUARRY_CHECK(deps_.catalog && deps_.store && deps_.vectors && deps_.models);
     deps_.internals = &internals_;
     bind_all();
   }
@@ -97,11 +110,13 @@ class ApiImpl final : public Api {
 
   Result<std::optional<std::string>> bootstrap(std::string_view preset) override;
   Result<std::string> reset_admin_key() override;
+  Result<std::string> add_organization(std::string_view name) override;
 
  private:
   void bind_all() {
-    for (auto bind : {bind_health, bind_organizations, bind_namespaces, bind_standalone, bind_buckets, bind_objects, bind_uploads, bind_batches, bind_tasks,
-                      bind_collections, bind_documents, bind_lineage, bind_features, bind_retrievers, bind_resource_search})
+    for (auto bind :
+         {bind_health, bind_organizations, bind_namespaces, bind_standalone, bind_buckets, bind_objects, bind_uploads, bind_batches,
+          bind_tasks, bind_collections, bind_documents, bind_lineage, bind_features, bind_retrievers, bind_resource_search})
       bind(table_, deps_);
   }
 
@@ -125,15 +140,12 @@ Result<std::optional<std::string>> ApiImpl::bootstrap(std::string_view preset) {
   std::optional<std::string> text;
   TimestampUs now = deps_.clock->now_us();
   std::string key = preset.size() >= kMinPresetKeyBytes && preset.size() <= kMaxKeyBytes ? std::string(preset) : new_key_text();
-  catalog::Resource organization = first_organization(now), user = first_user(organization.id, now);
+  catalog::Resource organization = new_organization("default", now);
   QUARRY_RETURN_IF_ERROR(deps_.catalog->write([&](catalog::Session& session) -> Status {
     text.reset();
     QUARRY_ASSIGN_OR_RETURN(auto existing, oldest(session, catalog::kind::kOrganization, {}));
     if (existing) return Ok{};
-    QUARRY_RETURN_IF_ERROR(session.insert(organization));
-    QUARRY_RETURN_IF_ERROR(session.insert(user));
-    auto stored = store_key(session, {organization.id, user.id, user.name}, key, first_key_attributes(), now);
-    QUARRY_RETURN_IF_ERROR(stored);
+    QUARRY_RETURN_IF_ERROR(insert_organization(session, organization, key));
     text = key;
     return Ok{};
   }));
@@ -164,6 +176,14 @@ Result<std::string> ApiImpl::reset_admin_key() {
   internals_.authenticator.forget();
   QUARRY_RETURN_IF_ERROR(written);
   return text;
+}
+
+Result<std::string> ApiImpl::add_organization(std::string_view name) {
+  QUARRY_RETURN_IF_ERROR(check_resource_name(catalog::kind::kOrganization, name, 1, 100));
+  std::string key = new_key_text();
+  catalog::Resource organization = new_organization(name, deps_.clock->now_us());
+  QUARRY_RETURN_IF_ERROR(deps_.catalog->write([&](catalog::Session& session) { return insert_organization(session, organization, key); }));
+  return key;
 }
 
 }  // namespace

@@ -41,12 +41,14 @@ Status check_scope(const RequestContext& context, const Dependencies& deps, json
 
 // Checks and normalises what a create or an update may set.
 Status check_attributes(const RequestContext& context, const Dependencies& deps, const catalog::Resource& user, json::object& attributes) {
-  if (const json::array* origins = array_member(attributes, "allowed_origins"); origins && !origins->empty()) return not_built("allowed_origins");
+  if (const json::array* origins = array_member(attributes, "allowed_origins"); origins && !origins->empty())
+    return not_built("allowed_origins");
   if (const json::array* names = array_member(attributes, "permissions")) {
     QUARRY_ASSIGN_OR_RETURN(uint8_t bits, parse_permissions(*names));
     if (bits == 0) return validation_error("too_short", {"body", "permissions"}, "a key needs at least one permission");
     if (bits & ~role_permissions(string_member(user.body, "role")))
-      return Error{ErrorKind::kForbidden, fmt::format("a key of '{}' cannot have more permissions than the role '{}'", user.name, string_member(user.body, "role"))};
+      return Error{ErrorKind::kForbidden, fmt::format("a key of '{}' cannot have more permissions than the role '{}'", user.name,
+                                                      string_member(user.body, "role"))};
     attributes["permissions"] = permission_names(bits);
   }
   if (auto expires = string_member(attributes, "expires_at"); !expires.empty()) {
@@ -74,8 +76,11 @@ Result<catalog::Resource> find_key(catalog::Session& session, const catalog::Res
 Result<Reply> create_key(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   QUARRY_ASSIGN_OR_RETURN(auto user, find_user(context, deps, request.param("user_email")));
-  json::object attributes{{"description", ""}, {"permissions", permission_names(role_permissions(string_member(user.body, "role")))}, {"scopes", json::array{}}};
-  copy_members(attributes, request.object(), {"name", "description", "permissions", "scopes", "rate_limit_override", "expires_at", "principal_id", "allowed_origins"});
+  json::object attributes{{"description", ""},
+                          {"permissions", permission_names(role_permissions(string_member(user.body, "role")))},
+                          {"scopes", json::array{}}};
+  copy_members(attributes, request.object(),
+               {"name", "description", "permissions", "scopes", "rate_limit_override", "expires_at", "principal_id", "allowed_origins"});
   QUARRY_RETURN_IF_ERROR(check_attributes(context, deps, user, attributes));
   std::string text = new_key_text();
   catalog::Resource key;
@@ -93,7 +98,8 @@ Result<Reply> create_key(const RequestContext& context, const Request& request, 
 
 Result<Reply> list_keys(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto user, find_user(context, deps, request.param("user_email")));
-  if (!context.may(kAdmin) && user.name != context.user_email) return Error{ErrorKind::kForbidden, "only an administrator sees the API keys of others"};
+  if (!context.may(kAdmin) && user.name != context.user_email)
+    return Error{ErrorKind::kForbidden, "only an administrator sees the API keys of others"};
   bool with_revoked = bool_member(request.query, "include_revoked");
   json::array shown;
   QUARRY_RETURN_IF_ERROR(deps.catalog->read([&](catalog::Session& session) -> Status {
@@ -133,14 +139,16 @@ Result<Reply> update_key(const RequestContext& context, const Request& request, 
   json::object changes = request.object();
   QUARRY_RETURN_IF_ERROR(check_attributes(context, deps, user, changes));
   std::string_view status = string_member(changes, "status");
-  if (status == "expired") return validation_error("enum", {"body", "status"}, "a key expires by its expires_at; status can be set to revoked");
+  if (status == "expired")
+    return validation_error("enum", {"body", "status"}, "a key expires by its expires_at; status can be set to revoked");
   catalog::Resource key;
   Status written = deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(key, find_key(session, user, request.param("key_name")));
     QUARRY_RETURN_IF_ERROR(apply_update(key, changes));
     key.updated_at = deps.clock->now_us();
     std::string id = key.id;
-    QUARRY_RETURN_IF_ERROR(status == "revoked" ? revoke_key(session, std::move(key), context.user_email, deps.clock->now_us()) : session.replace(key));
+    QUARRY_RETURN_IF_ERROR(status == "revoked" ? revoke_key(session, std::move(key), context.user_email, deps.clock->now_us())
+                                               : session.replace(key));
     QUARRY_ASSIGN_OR_RETURN(key, session.get(catalog::kind::kApiKey, organization_scope(context), id));
     return Ok{};
   });

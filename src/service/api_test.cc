@@ -10,8 +10,12 @@ using testing::HasSubstr;
 
 class AdmissionTest : public ServiceWorld {
  protected:
-  json::object make_key(json::object body) { return ok(first_, "create_key_organizations_users_email", {.path = {{"user_email", "admin@localhost"}}, .body = std::move(body)}); }
-  Client client_of(const json::object& key, const std::string& ns = "") { return {std::string(string_member(key, "key")), first_.organization_id, ns}; }
+  json::object make_key(json::object body) {
+    return ok(first_, "create_key_organizations_users_email", {.path = {{"user_email", "admin@localhost"}}, .body = std::move(body)});
+  }
+  Client client_of(const json::object& key, const std::string& ns = "") {
+    return {std::string(string_member(key, "key")), first_.organization_id, ns};
+  }
 };
 
 TEST_F(AdmissionTest, BootstrapHappensOnce) {
@@ -50,7 +54,8 @@ TEST_F(AdmissionTest, NamespaceByIdByNameOrTheOnlyOne) {
 TEST_F(AdmissionTest, PermissionsBound) {
   Client reader = client_of(make_key({{"name", "reader"}, {"permissions", {"read"}}}));
   EXPECT_TRUE(context_of(reader, Admission::Scope::kOrganization, kRead).ok());
-  for (Permission p : {kWrite, kDelete, kAdmin}) EXPECT_EQ(context_of(reader, Admission::Scope::kOrganization, p).error().kind, ErrorKind::kForbidden);
+  for (Permission p : {kWrite, kDelete, kAdmin})
+    EXPECT_EQ(context_of(reader, Admission::Scope::kOrganization, p).error().kind, ErrorKind::kForbidden);
 }
 
 TEST_F(AdmissionTest, RevokedKeyStopsAtOnceAndItsNameIsFree) {
@@ -59,13 +64,15 @@ TEST_F(AdmissionTest, RevokedKeyStopsAtOnceAndItsNameIsFree) {
   ok(first_, "delete_key_organizations_users_email_name", {.path = {{"user_email", "admin@localhost"}, {"key_name", "temporary"}}});
   EXPECT_EQ(context_of(gone, Admission::Scope::kOrganization).error().kind, ErrorKind::kUnauthorized);
   make_key({{"name", "temporary"}});
-  auto listed = ok(first_, "list_keys_organizations_users_email", {.path = {{"user_email", "admin@localhost"}}, .query = {{"include_revoked", true}}});
+  auto listed = ok(first_, "list_keys_organizations_users_email",
+                   {.path = {{"user_email", "admin@localhost"}}, .query = {{"include_revoked", true}}});
   EXPECT_EQ(listed["list"].as_array().size(), 3u);
 }
 
 TEST_F(AdmissionTest, RotationReplacesTheText) {
   json::object before = make_key({{"name", "service"}});
-  json::object after = ok(first_, "rotate_key_organizations_users_email_name", {.path = {{"user_email", "admin@localhost"}, {"key_name", "service"}}});
+  json::object after =
+      ok(first_, "rotate_key_organizations_users_email_name", {.path = {{"user_email", "admin@localhost"}, {"key_name", "service"}}});
   EXPECT_EQ(before["key_id"], after["key_id"]);
   EXPECT_EQ(context_of(client_of(before), Admission::Scope::kOrganization).error().kind, ErrorKind::kUnauthorized);
   EXPECT_TRUE(context_of(client_of(after), Admission::Scope::kOrganization).ok());
@@ -100,7 +107,8 @@ TEST_F(AdmissionTest, LimitsThatNothingEnforcesAreRefused) {
   json::object origins{{"name", "a"}, {"allowed_origins", {"https://example.org"}}};
   json::object collection{{"name", "b"}, {"scopes", json::array{json::object{{"resource_type", "collection"}, {"resource_id", "col_x"}}}}};
   for (const auto& body : {origins, collection})
-    EXPECT_EQ(error_of(first_, "create_key_organizations_users_email", {.path = {{"user_email", "admin@localhost"}}, .body = body}), ErrorKind::kNotImplemented);
+    EXPECT_EQ(error_of(first_, "create_key_organizations_users_email", {.path = {{"user_email", "admin@localhost"}}, .body = body}),
+              ErrorKind::kNotImplemented);
 }
 
 TEST_F(AdmissionTest, ResetMakesANewAdminKey) {
@@ -111,7 +119,8 @@ TEST_F(AdmissionTest, ResetMakesANewAdminKey) {
 
 TEST_F(AdmissionTest, SuspendingAUserSuspendsItsKeys) {
   ok(first_, "create_user_organizations", {.body = {{"email", "Ann@Example.org"}, {"user_name", "Ann"}, {"role", "member"}}});
-  json::object key = ok(first_, "create_key_organizations_users_email", {.path = {{"user_email", "ann@example.org"}}, .body = {{"name", "hers"}}});
+  json::object key =
+      ok(first_, "create_key_organizations_users_email", {.path = {{"user_email", "ann@example.org"}}, .body = {{"name", "hers"}}});
   Client ann = client_of(key);
   EXPECT_TRUE(context_of(ann, Admission::Scope::kOrganization, kDelete).ok());
   EXPECT_EQ(context_of(ann, Admission::Scope::kOrganization, kAdmin).error().kind, ErrorKind::kForbidden);
@@ -121,21 +130,55 @@ TEST_F(AdmissionTest, SuspendingAUserSuspendsItsKeys) {
 
 TEST_F(AdmissionTest, AMemberCannotHoldAnAdminKey) {
   ok(first_, "create_user_organizations", {.body = {{"email", "bob@example.org"}, {"user_name", "Bob"}}});
-  EXPECT_EQ(error_of(first_, "create_key_organizations_users_email", {.path = {{"user_email", "bob@example.org"}}, .body = {{"name", "k"}, {"permissions", {"admin"}}}}),
+  EXPECT_EQ(error_of(first_, "create_key_organizations_users_email",
+                     {.path = {{"user_email", "bob@example.org"}}, .body = {{"name", "k"}, {"permissions", {"admin"}}}}),
             ErrorKind::kForbidden);
 }
 
 TEST_F(AdmissionTest, TheLastAdministratorStays) {
   EXPECT_EQ(error_of(first_, "delete_user_organizations_email", {.path = {{"user_email", "admin@localhost"}}}), ErrorKind::kBadRequest);
-  EXPECT_EQ(error_of(first_, "update_user_organizations_email", {.path = {{"user_email", "admin@localhost"}}, .body = {{"role", "viewer"}}}), ErrorKind::kBadRequest);
+  EXPECT_EQ(
+      error_of(first_, "update_user_organizations_email", {.path = {{"user_email", "admin@localhost"}}, .body = {{"role", "viewer"}}}),
+      ErrorKind::kBadRequest);
 }
 
 TEST_F(AdmissionTest, UsersAreUniqueAndChecked) {
   ok(first_, "create_user_organizations", {.body = {{"email", "ann@example.org"}, {"user_name", "Ann"}}});
-  EXPECT_EQ(error_of(first_, "create_user_organizations", {.body = {{"email", "ANN@example.org"}, {"user_name", "Ann"}}}), ErrorKind::kAlreadyExists);
+  EXPECT_EQ(error_of(first_, "create_user_organizations", {.body = {{"email", "ANN@example.org"}, {"user_name", "Ann"}}}),
+            ErrorKind::kAlreadyExists);
   for (std::string email : {"", "ann", "@x", "x@", "a@b@c", "a b@c", "a/b@c"})
-    EXPECT_EQ(error_of(first_, "create_user_organizations", {.body = {{"email", email}, {"user_name", "Ann"}}}), ErrorKind::kValidation) << email;
+    EXPECT_EQ(error_of(first_, "create_user_organizations", {.body = {{"email", email}, {"user_name", "Ann"}}}), ErrorKind::kValidation)
+        << email;
   EXPECT_EQ(ok(first_, "list_users_organizations", {.query = {{"role", "admin"}}})["total"], 1);
+}
+
+TEST_F(AdmissionTest, UsersAndKeysChangeAndGo) {
+  ok(first_, "create_user_organizations", {.body = {{"email", "ann@example.org"}, {"user_name", "Ann"}}});
+  Call ann{.path = {{"user_email", "ann@example.org"}, {"key_name", "hers"}}};
+  Call key = ann;
+  key.body = {{"name", "hers"}};
+  Client client = client_of(ok(first_, "create_key_organizations_users_email", key));
+  key.body = {{"permissions", {"read"}}, {"description", "less"}};
+  EXPECT_EQ(ok(first_, "update_key_organizations_users_email_name", key)["permissions"], (json::array{"read"}));
+  EXPECT_EQ(context_of(client, Admission::Scope::kOrganization, kWrite).error().kind, ErrorKind::kForbidden);
+  EXPECT_EQ(ok(first_, "get_user_organizations_email", ann)["role"], "member");
+  ok(first_, "delete_user_organizations_email", ann);
+  EXPECT_EQ(error_of(first_, "get_user_organizations_email", ann), ErrorKind::kNotFound);
+  EXPECT_EQ(context_of(client, Admission::Scope::kOrganization).error().kind, ErrorKind::kUnauthorized);
+}
+
+TEST_F(AdmissionTest, OnlyAdministratorsSeeTheKeysOfOthers) {
+  Client reader = client_of(make_key({{"name", "reader"}, {"permissions", {"read"}}}));
+  ok(first_, "create_user_organizations", {.body = {{"email", "ann@example.org"}, {"user_name", "Ann"}}});
+  EXPECT_EQ(error_of(reader, "list_keys_organizations_users_email", {.path = {{"user_email", "ann@example.org"}}}), ErrorKind::kForbidden);
+  ok(reader, "list_keys_organizations_users_email", {.path = {{"user_email", "admin@localhost"}}});
+}
+
+TEST_F(AdmissionTest, OrganizationKeepsWhatIsSet) {
+  EXPECT_EQ(ok(first_, "update_organization", {.body = {{"organization_name", "Library"}, {"metadata", {{"a", 1}}}}})["organization_name"],
+            "Library");
+  EXPECT_EQ(string_member(ok(first_, "get_organization"), "organization_id"), first_.organization_id);
+  EXPECT_EQ(error_of(first_, "update_organization", {.body = {{"default_llm_credentials", {{"x", "y"}}}}}), ErrorKind::kNotImplemented);
 }
 
 TEST_F(AdmissionTest, InternalIdShowsOnlyInKeys) {
@@ -146,7 +189,8 @@ TEST_F(AdmissionTest, InternalIdShowsOnlyInKeys) {
 }
 
 TEST_F(AdmissionTest, HealthNeedsNoKey) {
-  EXPECT_EQ(ok(first_, "healthcheck_health")["status"], "OK");
+  for (std::string operation : {"healthcheck_health", "liveness_health", "celery_beat_health"})
+    EXPECT_EQ(ok(first_, operation)["status"], "OK");
   json::object deep = ok(first_, "healthcheck_deep_health");
   EXPECT_EQ(deep["data"].as_object()["metadata"], true);
   EXPECT_EQ(deep["status"], "OK") << json::serialize(deep);

@@ -19,7 +19,8 @@ struct Caller {
   TimestampUs expires_at = INT64_MAX;
 };
 
-// Thread-safe. forget() makes changes of keys, users and namespaces felt at once in this process; others feel them when their entries age out.
+// Thread-safe. forget() makes changes of keys, users and namespaces felt at once in this process; others feel them when their entries age
+// out.
 class Authenticator {
  public:
   explicit Authenticator(const Dependencies& deps) : deps_(deps) {}

@@ -37,7 +37,8 @@ std::vector<std::string> unique(std::vector<std::string> names) {
   return out;
 }
 
-Status add_bucket(const RequestContext& context, const Dependencies& deps, const std::string& identifier, ResolvedSource& out, json::array& ids) {
+Status add_bucket(const RequestContext& context, const Dependencies& deps, const std::string& identifier, ResolvedSource& out,
+                  json::array& ids) {
   QUARRY_ASSIGN_OR_RETURN(auto bucket, find_resource(context, deps, catalog::kind::kBucket, identifier));
   ids.emplace_back(bucket.id);
   const json::value* source = bucket.body.if_contains("bucket_schema");
@@ -50,8 +51,8 @@ Status add_bucket(const RequestContext& context, const Dependencies& deps, const
   return Ok{};
 }
 
-Status add_collection(const RequestContext& context, const Dependencies& deps, const std::string& identifier, ResolvedSource& out, std::set<std::string>& buckets,
-                      json::array& ids) {
+Status add_collection(const RequestContext& context, const Dependencies& deps, const std::string& identifier, ResolvedSource& out,
+                      std::set<std::string>& buckets, json::array& ids) {
   QUARRY_ASSIGN_OR_RETURN(auto upstream, find_resource(context, deps, catalog::kind::kCollection, identifier));
   ids.emplace_back(upstream.id);
   QUARRY_ASSIGN_OR_RETURN(auto parsed, parse_collection(upstream.body, context.organization_id, context.namespace_id));
@@ -74,18 +75,22 @@ Status check_namespace_of(const RequestContext& context, const Dependencies& dep
 
 Status resolve_buckets(const RequestContext& context, const Dependencies& deps, const json::object& source, ResolvedSource& out) {
   auto identifiers = unique(strings_member(source, "bucket_ids"));
-  if (identifiers.empty()) return validation_error("missing", {"body", "source", "bucket_ids"}, "a source of type 'bucket' needs bucket_ids");
+  if (identifiers.empty())
+    return validation_error("missing", {"body", "source", "bucket_ids"}, "a source of type 'bucket' needs bucket_ids");
   json::array ids;
   for (const auto& identifier : identifiers) QUARRY_RETURN_IF_ERROR(add_bucket(context, deps, identifier, out, ids));
   out.config["bucket_ids"] = std::move(ids);
   return Ok{};
 }
 
-Status resolve_collections(const RequestContext& context, const Dependencies& deps, const json::object& source, std::string_view own_name, ResolvedSource& out) {
+Status resolve_collections(const RequestContext& context, const Dependencies& deps, const json::object& source, std::string_view own_name,
+                           ResolvedSource& out) {
   auto identifiers = strings_member(source, "collection_ids");
   if (auto single = string_member(source, "collection_id"); !single.empty()) identifiers.insert(identifiers.begin(), std::string(single));
   identifiers = unique(std::move(identifiers));
-  if (identifiers.empty()) return validation_error("missing", {"body", "source", "collection_ids"}, "a source of type 'collection' needs collection_id or collection_ids");
+  if (identifiers.empty())
+    return validation_error("missing", {"body", "source", "collection_ids"},
+                            "a source of type 'collection' needs collection_id or collection_ids");
   json::array ids;
   std::set<std::string> buckets;
   for (const auto& identifier : identifiers) {
@@ -98,15 +103,20 @@ Status resolve_collections(const RequestContext& context, const Dependencies& de
   return Ok{};
 }
 
-Result<ResolvedSource> resolve_source(const RequestContext& context, const Dependencies& deps, const json::object& source, std::string_view own_name) {
+Result<ResolvedSource> resolve_source(const RequestContext& context, const Dependencies& deps, const json::object& source,
+                                      std::string_view own_name) {
   ResolvedSource out;
   std::string_view type = string_member(source, "type", "bucket");
   out.config["type"] = type;
   QUARRY_RETURN_IF_ERROR(check_namespace_of(context, deps, source));
-  if (is_given(source, "field_map")) return Error{ErrorKind::kNotImplemented, "'source.field_map' is not built yet; use feature_extractor.field_passthrough"};
-  if (type == "bucket") QUARRY_RETURN_IF_ERROR(resolve_buckets(context, deps, source, out));
-  else if (type == "collection") QUARRY_RETURN_IF_ERROR(resolve_collections(context, deps, source, own_name, out));
-  else if (type != "none" && type != "direct_upsert") return Error{ErrorKind::kNotImplemented, fmt::format("a source of type '{}' is not built yet", type)};
+  if (is_given(source, "field_map"))
+    return Error{ErrorKind::kNotImplemented, "'source.field_map' is not built yet; use feature_extractor.field_passthrough"};
+  if (type == "bucket")
+    QUARRY_RETURN_IF_ERROR(resolve_buckets(context, deps, source, out));
+  else if (type == "collection")
+    QUARRY_RETURN_IF_ERROR(resolve_collections(context, deps, source, own_name, out));
+  else if (type != "none" && type != "direct_upsert")
+    return Error{ErrorKind::kNotImplemented, fmt::format("a source of type '{}' is not built yet", type)};
   if (const json::object* filters = object_member(source, "source_filters")) {
     const json::value* inner = filters->if_contains("filters");
     QUARRY_RETURN_IF_ERROR(parse_filter(inner ? *inner : json::value(*filters)));
@@ -131,7 +141,9 @@ Result<json::object> extractor_from_features(const std::vector<std::string>& fea
   for (const auto& feature : features) {
     QUARRY_ASSIGN_OR_RETURN(const extract::Extractor* found, extractor_of_feature(feature));
     if (chosen && chosen != found)
-      return bad_request(fmt::format("the features come from two extractors, '{}' and '{}'; a collection runs one: make a collection for each", chosen->name(), found->name()));
+      return bad_request(
+          fmt::format("the features come from two extractors, '{}' and '{}'; a collection runs one: make a collection for each",
+                      chosen->name(), found->name()));
     chosen = found;
   }
   return json::object{{"feature_extractor_name", chosen->name()}, {"version", chosen->version()}};
@@ -178,8 +190,10 @@ ObjectSchema output_schema(const ExtractorConfig& config, const ObjectSchema& in
   for (const auto& field : config.field_passthrough) {
     const std::string& target = field.target_path.empty() ? field.source_path : field.target_path;
     const FieldSchema* source = field_at(input, field.source_path);
-    if (target.find('.') != std::string::npos) out.properties.emplace(target.substr(0, target.find('.')), FieldSchema{FieldType::kObject});
-    else if (source) out.properties.emplace(target, *source);
+    if (target.find('.') != std::string::npos)
+      out.properties.emplace(target.substr(0, target.find('.')), FieldSchema{FieldType::kObject});
+    else if (source)
+      out.properties.emplace(target, *source);
   }
   for (auto& [name, field] : out.properties) field.required = false;  // a source may lack it
   return out;
@@ -216,19 +230,22 @@ void add_defaults(json::object& body) {
 }
 
 void add_lineage(json::object& body, json::array lineage) {
-  lineage.push_back(json::object{{"source_config", body["source"]}, {"feature_extractor", body["feature_extractor"]}, {"output_schema", body["output_schema"]}});
+  lineage.push_back(json::object{
+      {"source_config", body["source"]}, {"feature_extractor", body["feature_extractor"]}, {"output_schema", body["output_schema"]}});
   body["source_lineage"] = std::move(lineage);
 }
 
 }  // namespace
 
 Status refuse_unbuilt_applications(const json::object& request) {
-  for (std::string_view name : {"schedule", "taxonomy_applications", "cluster_applications", "alert_applications", "retriever_enrichments", "retriever_transform"})
+  for (std::string_view name :
+       {"schedule", "taxonomy_applications", "cluster_applications", "alert_applications", "retriever_enrichments", "retriever_transform"})
     if (is_given(request, name)) return Error{ErrorKind::kNotImplemented, fmt::format("'{}' of a collection is not built yet", name)};
   return Ok{};
 }
 
-Result<json::object> define_collection(const RequestContext& context, const Dependencies& deps, std::string_view collection_id, const json::object& request) {
+Result<json::object> define_collection(const RequestContext& context, const Dependencies& deps, std::string_view collection_id,
+                                       const json::object& request) {
   std::string_view name = string_member(request, "collection_name");
   QUARRY_RETURN_IF_ERROR(check_resource_name(catalog::kind::kCollection, name, 3, 100));
   QUARRY_RETURN_IF_ERROR(refuse_unbuilt_applications(request));
@@ -260,7 +277,8 @@ Result<json::object> define_collection(const RequestContext& context, const Depe
 
 json::object direct_collection_body(std::string_view collection_id, std::string_view name, const std::vector<CollectionVector>& vectors) {
   json::object body{{"collection_id", collection_id}, {"collection_name", name}, {"source", {{"type", "direct_upsert"}}}};
-  body["feature_extractor"] = json::object{{"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}, {"feature_extractor_id", "passthrough_extractor_v1"}};
+  body["feature_extractor"] = json::object{
+      {"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}, {"feature_extractor_id", "passthrough_extractor_v1"}};
   body["input_schema"] = json::object{{"properties", json::object{}}};
   body["output_schema"] = json::object{{"properties", json::object{}}};
   body["vector_indexes"] = vector_indexes(vectors);

@@ -5,9 +5,10 @@
 
 namespace quarry::service {
 
-// `request` is the contract's CreateCollectionRequest. Errors: 404 for sources that are not there, 400 for sources of another namespace and cycles, 422
-// and 400 for the extractor, 501 for parts of a definition that nothing would run yet.
-Result<json::object> define_collection(const RequestContext& context, const Dependencies& deps, std::string_view collection_id, const json::object& request);
+// `request` is the contract's CreateCollectionRequest. Errors: 404 for sources that are not there, 400 for sources of another namespace and
+// cycles, 422 and 400 for the extractor, 501 for parts of a definition that nothing would run yet.
+Result<json::object> define_collection(const RequestContext& context, const Dependencies& deps, std::string_view collection_id,
+                                       const json::object& request);
 
 // The stored form of a definition whose vectors come from the client.
 json::object direct_collection_body(std::string_view collection_id, std::string_view name, const std::vector<CollectionVector>& vectors);

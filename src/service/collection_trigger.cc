@@ -19,7 +19,8 @@ struct Selection {
 };
 
 // The buckets whose objects reach the collection, narrowed by `include_buckets` (ids or names).
-Result<std::vector<std::string>> chosen_buckets(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened, const json::object& body) {
+Result<std::vector<std::string>> chosen_buckets(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened,
+                                                const json::object& body) {
   std::vector<std::string> fed = opened.collection.source.bucket_ids;
   if (const json::object* source = object_member(opened.resource.body, "source"))
     for (auto& bucket : strings_member(*source, "inherited_bucket_ids")) fed.push_back(std::move(bucket));
@@ -35,7 +36,8 @@ Result<std::vector<std::string>> chosen_buckets(const RequestContext& context, c
   return out;
 }
 
-Result<std::vector<std::string>> chosen_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id, const Selection& selection) {
+Result<std::vector<std::string>> chosen_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,
+                                                const Selection& selection) {
   std::vector<std::string> ids;
   catalog::ListQuery query;
   query.kind = catalog::kind::kObject;
@@ -49,7 +51,8 @@ Result<std::vector<std::string>> chosen_objects(const RequestContext& context, c
     for (const auto& object : page.items)
       if (selection.object_ids.empty() || selection.object_ids.contains(object.id)) ids.push_back(object.id);
     if (ids.size() > pipeline::kMaxBatchObjects)
-      return bad_request(fmt::format("bucket '{}' holds more than {} objects; trigger with object_ids or source_filters", bucket_id, pipeline::kMaxBatchObjects));
+      return bad_request(fmt::format("bucket '{}' holds more than {} objects; trigger with object_ids or source_filters", bucket_id,
+                                     pipeline::kMaxBatchObjects));
     if (!page.has_more || page.items.empty()) return ids;
     query.after_id = page.items.back().id;
   }
@@ -127,7 +130,8 @@ Result<Reply> trigger_collection(const RequestContext& context, const Request& r
     batches.push_back({bucket, std::move(objects), std::move(attributes)});
   }
   if (!selection.object_ids.empty() && triggered.objects < selection.object_ids.size())
-    return not_found(fmt::format("{} of the {} object_ids are in none of the collection's buckets", selection.object_ids.size() - triggered.objects, selection.object_ids.size()));
+    return not_found(fmt::format("{} of the {} object_ids are in none of the collection's buckets",
+                                 selection.object_ids.size() - triggered.objects, selection.object_ids.size()));
   if (batches.empty()) return bad_request(fmt::format("there are no objects to process for collection '{}'", opened.collection.name));
   for (auto& batch : batches) {
     triggered.bucket_ids.emplace_back(batch.bucket_id);
@@ -142,6 +146,8 @@ Result<Reply> trigger_collection(const RequestContext& context, const Request& r
 
 }  // namespace
 
-void bind_collection_trigger(OperationTable& table, const Dependencies& deps) { bind_operation(table, deps, "trigger_collection", trigger_collection); }
+void bind_collection_trigger(OperationTable& table, const Dependencies& deps) {
+  bind_operation(table, deps, "trigger_collection", trigger_collection);
+}
 
 }  // namespace quarry::service

@@ -43,8 +43,12 @@ json::object list_stats(const json::array& collections) {
   std::sort(extractors.begin(), extractors.end());
   auto distinct = std::unique(extractors.begin(), extractors.end()) - extractors.begin();
   double mean = collections.empty() ? 0.0 : static_cast<double>(documents) / static_cast<double>(collections.size());
-  return {{"total_documents", documents}, {"avg_documents_per_collection", mean}, {"collections_with_taxonomies", 0}, {"total_feature_extractors", distinct},
-          {"total_taxonomies", 0}, {"total_retrievers", 0}};
+  return {{"total_documents", documents},
+          {"avg_documents_per_collection", mean},
+          {"collections_with_taxonomies", 0},
+          {"total_feature_extractors", distinct},
+          {"total_taxonomies", 0},
+          {"total_retrievers", 0}};
 }
 
 // A collection whose table cannot be read is shown without counts rather than failing the list.
@@ -59,7 +63,8 @@ Result<Reply> list_collections(const RequestContext& context, const Request& req
     auto shown = opened.ok() ? show_collection(*opened, deps) : Result<json::object>(std::move(opened).error());
     if (shown.ok()) return std::move(*shown);
     log_warn("a collection could not be read", {{"collection_id", resource.id}, {"reason", shown.error().message}});
-    warnings.push_back(json::object{{"resource", "collection"}, {"id", resource.id}, {"reason", "its table could not be read"}, {"next_step", "see the server's log"}});
+    warnings.push_back(json::object{
+        {"resource", "collection"}, {"id", resource.id}, {"reason", "its table could not be read"}, {"next_step", "see the server's log"}});
     return show(resource);
   };
   QUARRY_ASSIGN_OR_RETURN(json::object reply, list_resources(deps, query, page, show_one));
@@ -68,9 +73,10 @@ Result<Reply> list_collections(const RequestContext& context, const Request& req
   return Reply(std::move(reply));
 }
 
-constexpr std::string_view kEditable[] = {"collection_name", "description", "enabled", "metadata", "embedding_task", "tiering_rules", "schema_sync_enabled"};
-constexpr std::string_view kFixed[] = {"feature_extractor", "source", "input_schema", "output_schema", "vector_indexes", "collection_id", "source_lineage",
-                                       "lifecycle_state", "features"};
+constexpr std::string_view kEditable[] = {"collection_name", "description",        "enabled", "metadata", "embedding_task",
+                                          "tiering_rules",   "schema_sync_enabled"};
+constexpr std::string_view kFixed[] = {"feature_extractor", "source",         "input_schema",    "output_schema", "vector_indexes",
+                                       "collection_id",     "source_lineage", "lifecycle_state", "features"};
 
 template <size_t N>
 bool among(const std::string_view (&names)[N], std::string_view name) {
@@ -79,10 +85,14 @@ bool among(const std::string_view (&names)[N], std::string_view name) {
 
 Status check_type(std::string_view name, const json::value& value) {
   bool good = true;
-  if (name == "enabled" || name == "schema_sync_enabled") good = value.is_bool();
-  else if (name == "metadata") good = value.is_object() || value.is_null();
-  else if (name == "tiering_rules") good = value.is_array();
-  else good = value.is_string() || value.is_null();
+  if (name == "enabled" || name == "schema_sync_enabled")
+    good = value.is_bool();
+  else if (name == "metadata")
+    good = value.is_object() || value.is_null();
+  else if (name == "tiering_rules")
+    good = value.is_array();
+  else
+    good = value.is_string() || value.is_null();
   if (good) return Ok{};
   return validation_error("type_error", {"body", name}, fmt::format("'{}' has the wrong type", name));
 }
@@ -92,10 +102,12 @@ Status check_tiering_rules(const json::array& rules) {
     const json::object* rule = rules[i].if_object();
     std::string_view type = rule ? string_member(*rule, "rule_type") : std::string_view();
     if (type != "auto_evict" && type != "auto_archive" && type != "auto_rehydrate")
-      return validation_error("enum", {"body", "tiering_rules", i, "rule_type"}, "rule_type is one of auto_evict, auto_archive, auto_rehydrate");
+      return validation_error("enum", {"body", "tiering_rules", i, "rule_type"},
+                              "rule_type is one of auto_evict, auto_archive, auto_rehydrate");
     const json::value* days = rule->if_contains("threshold_days");
     if (days && !days->is_null() && integer_value(*days).value_or(0) < 1)
-      return validation_error("greater_than", {"body", "tiering_rules", i, "threshold_days"}, "threshold_days is a whole number of days, at least 1");
+      return validation_error("greater_than", {"body", "tiering_rules", i, "threshold_days"},
+                              "threshold_days is a whole number of days, at least 1");
   }
   return Ok{};
 }
@@ -110,12 +122,14 @@ Status check_changes(const json::object& changes, const json::object& stored) {
     }
     const json::value* current = stored.if_contains(name);
     if (current && *current == member.value()) continue;  // a reply sent back
-    if (among(kFixed, name)) return bad_request(fmt::format("'{}' of a collection is fixed when it is created; clone the collection to change it", name));
+    if (among(kFixed, name))
+      return bad_request(fmt::format("'{}' of a collection is fixed when it is created; clone the collection to change it", name));
     if (name == "tiering" || name == "document_schema" || name == "schema_validation")
       return Error{ErrorKind::kNotImplemented, fmt::format("'{}' of a collection is not built yet", name)};
     std::vector<std::string> known(std::begin(kEditable), std::end(kEditable));
     return validation_error("unknown_field", {"body", name},
-                            fmt::format("a collection has no member '{}' that could be changed; did you mean '{}'?", name.substr(0, 100), nearest_name(name, known)));
+                            fmt::format("a collection has no member '{}' that could be changed; did you mean '{}'?", name.substr(0, 100),
+                                        nearest_name(name, known)));
   }
   if (const json::array* rules = array_member(changes, "tiering_rules")) return check_tiering_rules(*rules);
   return Ok{};
@@ -130,8 +144,10 @@ Result<Reply> update_collection(const RequestContext& context, const Request& re
   auto stored = deps.catalog->update(catalog::kind::kCollection, namespace_scope(context), found.id, [&](catalog::Resource& r) -> Status {
     for (std::string_view name : kEditable)
       if (const json::value* value = changes.if_contains(name)) {
-        if (value->is_null()) r.body.erase(name);
-        else r.body[name] = *value;
+        if (value->is_null())
+          r.body.erase(name);
+        else
+          r.body[name] = *value;
       }
     if (bool_member(r.body, "enabled", true)) r.body.erase("disabled_reason");
     r.name = std::string(string_member(r.body, "collection_name"));
@@ -176,8 +192,11 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
   }));
   deps.internals->tables.remove(found.id);
   Status dropped = deps.vectors->drop_table(found.id);
-  if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound) log_warn("a table was not dropped", {{"table", found.id}, {"reason", dropped.error().message}});
-  return Reply(json::object{{"success", true}, {"message", fmt::format("collection '{}' and its documents were deleted", found.name)}, {"collection_id", found.id}});
+  if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)
+    log_warn("a table was not dropped", {{"table", found.id}, {"reason", dropped.error().message}});
+  return Reply(json::object{{"success", true},
+                            {"message", fmt::format("collection '{}' and its documents were deleted", found.name)},
+                            {"collection_id", found.id}});
 }
 
 // A new collection with the source's definition, less what the request changes; documents are not copied.
@@ -185,7 +204,8 @@ Result<Reply> clone_collection(const RequestContext& context, const Request& req
   QUARRY_ASSIGN_OR_RETURN(auto source, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
   json::object definition;
   copy_members(definition, source.body, {"description", "source", "feature_extractor", "enabled", "metadata", "embedding_task"});
-  copy_members(definition, request.object(), {"collection_name", "description", "source", "feature_extractor", "enabled", "metadata", "taxonomy_applications"});
+  copy_members(definition, request.object(),
+               {"collection_name", "description", "source", "feature_extractor", "enabled", "metadata", "taxonomy_applications"});
   std::string id = new_id("col");
   QUARRY_ASSIGN_OR_RETURN(json::object body, define_collection(context, deps, id, definition));
   QUARRY_ASSIGN_OR_RETURN(auto stored, store_collection(context, deps, std::move(id), std::move(body)));
@@ -224,12 +244,14 @@ Result<OpenCollection> open_collection(const RequestContext& context, const Depe
   return open_stored_collection(context, deps, std::move(resource));
 }
 
-Result<std::vector<OpenCollection>> open_collections(const RequestContext& context, const Dependencies& deps, const std::vector<std::string>& identifiers) {
+Result<std::vector<OpenCollection>> open_collections(const RequestContext& context, const Dependencies& deps,
+                                                     const std::vector<std::string>& identifiers) {
   std::vector<OpenCollection> out;
   for (const auto& identifier : identifiers) {
     QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, identifier));
     QUARRY_RETURN_IF_ERROR(check_readable(opened.collection));
-    if (std::none_of(out.begin(), out.end(), [&](const auto& o) { return o.resource.id == opened.resource.id; })) out.push_back(std::move(opened));
+    if (std::none_of(out.begin(), out.end(), [&](const auto& o) { return o.resource.id == opened.resource.id; }))
+      out.push_back(std::move(opened));
   }
   if (!identifiers.empty()) return out;
   catalog::ListQuery query;
@@ -259,8 +281,10 @@ Status check_writable(const Collection& collection) {
 
 std::string index_signature(const OpenCollection& opened, uint64_t documents) {
   std::string state = fmt::format("documents={}\n", documents);
-  for (const auto& vector : opened.collection.vectors) state += fmt::format("vector={} {} {} {}\n", vector.name, vector.feature_uri, vector.dimension, vector.metric);
-  for (const auto& [name, field] : opened.collection.output_schema.properties) state += fmt::format("field={} {}\n", name, to_string(field.type));
+  for (const auto& vector : opened.collection.vectors)
+    state += fmt::format("vector={} {} {} {}\n", vector.name, vector.feature_uri, vector.dimension, vector.metric);
+  for (const auto& [name, field] : opened.collection.output_schema.properties)
+    state += fmt::format("field={} {}\n", name, to_string(field.type));
   state += fmt::format("schema={}\n", integer_member(opened.resource.body, "schema_version").value_or(1));
   return sha256_hex(state).substr(0, 32);
 }
@@ -280,7 +304,8 @@ Result<json::object> show_collection(const OpenCollection& opened, const Depende
   return shown;
 }
 
-Result<OpenCollection> store_collection(const RequestContext& context, const Dependencies& deps, std::string collection_id, json::object body) {
+Result<OpenCollection> store_collection(const RequestContext& context, const Dependencies& deps, std::string collection_id,
+                                        json::object body) {
   std::string name(string_member(body, "collection_name"));
   auto taken = [&] { return already_exists(fmt::format("a collection '{}' exists already", name)); };
   if (deps.catalog->find(catalog::kind::kCollection, namespace_scope(context), name).ok()) return taken();
@@ -309,6 +334,7 @@ void bind_collections(OperationTable& table, const Dependencies& deps) {
   bind_operation(table, deps, "clone_collection", clone_collection);
   bind_operation(table, deps, "get_lifecycle", get_lifecycle);
   bind_collection_trigger(table, deps);
+  bind_collection_schema(table, deps);
 }
 
 }  // namespace quarry::service

@@ -16,7 +16,8 @@ struct OpenCollection {
 Result<OpenCollection> open_collection(const RequestContext& context, const Dependencies& deps, std::string_view identifier);
 Result<OpenCollection> open_stored_collection(const RequestContext& context, const Dependencies& deps, catalog::Resource resource);
 // Those named, or all of the namespace when none is; archived ones are left out unless named (then kBadRequest).
-Result<std::vector<OpenCollection>> open_collections(const RequestContext& context, const Dependencies& deps, const std::vector<std::string>& identifiers);
+Result<std::vector<OpenCollection>> open_collections(const RequestContext& context, const Dependencies& deps,
+                                                     const std::vector<std::string>& identifiers);
 
 // kBadRequest for an archived collection, and for a frozen one if it is to be written.
 Status check_readable(const Collection& collection);
@@ -29,8 +30,10 @@ Result<json::object> show_collection(const OpenCollection& opened, const Depende
 std::string index_signature(const OpenCollection& opened, uint64_t documents);
 
 // Makes the table, then the row: a reader never finds a collection without one.
-Result<OpenCollection> store_collection(const RequestContext& context, const Dependencies& deps, std::string collection_id, json::object body);
+Result<OpenCollection> store_collection(const RequestContext& context, const Dependencies& deps, std::string collection_id,
+                                        json::object body);
 
+void bind_collection_schema(class OperationTable& table, const Dependencies& deps);
 void bind_collection_trigger(class OperationTable& table, const Dependencies& deps);
 
 }  // namespace quarry::service

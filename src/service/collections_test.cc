@@ -12,18 +12,25 @@ class CollectionsTest : public ServiceWorld {
   void SetUp() override {
     ServiceWorld::SetUp();
     client_ = with_namespace(first_, "books");
-    bucket_ = insert_bucket(client_, "inbox", {{"content", {{"type", "text"}}}, {"year", {{"type", "integer"}}}, {"author", {{"type", "object"}, {"properties", {{"name", {{"type", "string"}}}}}}}});
+    bucket_ = insert_bucket(client_, "inbox",
+                            {{"content", {{"type", "text"}}},
+                             {"year", {{"type", "integer"}}},
+                             {"author", {{"type", "object"}, {"properties", {{"name", {{"type", "string"}}}}}}}});
   }
   json::object text_collection(const std::string& name, json::object more = {}) {
     json::object body{{"collection_name", name}, {"source", {{"type", "bucket"}, {"bucket_ids", {bucket_}}}}};
-    body["feature_extractor"] = json::object{{"feature_extractor_name", "text_extractor"},
-                                             {"version", "v1"},
-                                             {"input_mappings", {{"text", "content"}}},
-                                             {"field_passthrough", json::array{json::object{{"source_path", "year"}}, json::object{{"source_path", "author.name"}, {"target_path", "writer"}}}}};
+    body["feature_extractor"] = json::object{
+        {"feature_extractor_name", "text_extractor"},
+        {"version", "v1"},
+        {"input_mappings", {{"text", "content"}}},
+        {"field_passthrough",
+         json::array{json::object{{"source_path", "year"}}, json::object{{"source_path", "author.name"}, {"target_path", "writer"}}}}};
     for (const auto& member : more) body[member.key()] = member.value();
     return ok(client_, "create_collection", {.body = std::move(body)});
   }
-  Call of(const std::string& collection, json::value body = {}) { return {.path = {{"collection_identifier", collection}}, .body = std::move(body)}; }
+  Call of(const std::string& collection, json::value body = {}) {
+    return {.path = {{"collection_identifier", collection}}, .body = std::move(body)};
+  }
 
   Client client_;
   std::string bucket_;
@@ -56,8 +63,11 @@ TEST_F(CollectionsTest, IndexSignatureFollowsTheDocuments) {
 }
 
 TEST_F(CollectionsTest, FeaturesShorthandAndExtractorForms) {
-  for (std::string feature : {"text_extractor", "text_extractor_v1", "text_extractor@v1", "text", "mixpeek://text_extractor@v1/embedding"}) {
-    json::object body{{"collection_name", "by-" + sha256_hex(feature).substr(0, 8)}, {"source", {{"type", "bucket"}, {"bucket_ids", {"inbox"}}}}, {"features", {feature}}};
+  for (std::string feature :
+       {"text_extractor", "text_extractor_v1", "text_extractor@v1", "text", "mixpeek://text_extractor@v1/embedding"}) {
+    json::object body{{"collection_name", "by-" + sha256_hex(feature).substr(0, 8)},
+                      {"source", {{"type", "bucket"}, {"bucket_ids", {"inbox"}}}},
+                      {"features", {feature}}};
     json::object made = ok(client_, "create_collection", {.body = body});
     EXPECT_EQ(made["feature_extractor"].as_object()["feature_extractor_name"], "text_extractor") << feature;
   }
@@ -73,12 +83,18 @@ TEST_F(CollectionsTest, BadDefinitions) {
   EXPECT_EQ(kind_of({{"collection_name", "c-1"}, {"source", {{"type", "bucket"}, {"bucket_ids", {"bkt_none"}}}}}), ErrorKind::kNotFound);
   EXPECT_EQ(kind_of({{"collection_name", "c-1"}, {"source", {{"type", "taxonomy"}}}}), ErrorKind::kNotImplemented);
   EXPECT_EQ(kind_of({{"collection_name", "c-1"}, {"source", {{"type", "collection"}, {"collection_id", "c-1"}}}}), ErrorKind::kBadRequest);
-  EXPECT_EQ(kind_of({{"collection_name", "c-1"}, {"source", {{"type", "none"}}}, {"schedule", {{"trigger_type", "cron"}}}}), ErrorKind::kNotImplemented);
-  auto unknown = create({{"collection_name", "c-1"}, {"source", {{"type", "none"}}}, {"feature_extractor", {{"feature_extractor_name", "magic"}, {"version", "v1"}}}});
+  EXPECT_EQ(kind_of({{"collection_name", "c-1"}, {"source", {{"type", "none"}}}, {"schedule", {{"trigger_type", "cron"}}}}),
+            ErrorKind::kNotImplemented);
+  auto unknown = create({{"collection_name", "c-1"},
+                         {"source", {{"type", "none"}}},
+                         {"feature_extractor", {{"feature_extractor_name", "magic"}, {"version", "v1"}}}});
   EXPECT_THAT(unknown.error().message, HasSubstr("text_extractor@v1"));
-  json::object bad_filter{{"type", "bucket"}, {"bucket_ids", {bucket_}}, {"source_filters", {{"filters", {{"AND", json::array{json::object{{"field", "a"}, {"operator", "like"}, {"value", 1}}}}}}}}};
+  json::object bad_filter{
+      {"type", "bucket"},
+      {"bucket_ids", {bucket_}},
+      {"source_filters", {{"filters", {{"AND", json::array{json::object{{"field", "a"}, {"operator", "like"}, {"value", 1}}}}}}}}};
   EXPECT_EQ(kind_of({{"collection_name", "c-1"}, {"source", bad_filter}}), ErrorKind::kValidation);
-  EXPECT_EQ(ok(client_, "list_collections")["total_count"], 0);
+  EXPECT_EQ(ok(client_, "list_collections_get")["total_count"], 0);
 }
 
 TEST_F(CollectionsTest, SourcesNeverCrossNamespaces) {
@@ -105,12 +121,18 @@ TEST_F(CollectionsTest, TiersInheritSchemasAndBuckets) {
 TEST_F(CollectionsTest, PatchChangesOnlyWhatMayChange) {
   text_collection("texts");
   json::object rules{{"rule_type", "auto_evict"}, {"enabled", true}, {"threshold_days", 30}};
-  json::object changed = ok(client_, "update_collection", of("texts", {{"description", "all"}, {"metadata", {{"team", "a"}}}, {"tiering_rules", json::array{rules}}, {"collection_name", "prose"}}));
+  json::object changed =
+      ok(client_, "update_collection",
+         of("texts",
+            {{"description", "all"}, {"metadata", {{"team", "a"}}}, {"tiering_rules", json::array{rules}}, {"collection_name", "prose"}}));
   EXPECT_EQ(changed["collection_name"], "prose");
   EXPECT_EQ(changed["tiering_rules"], (json::array{rules}));
-  EXPECT_EQ(error_of(client_, "update_collection", of("prose", {{"feature_extractor", {{"feature_extractor_name", "passthrough_extractor"}}}})), ErrorKind::kBadRequest);
+  EXPECT_EQ(
+      error_of(client_, "update_collection", of("prose", {{"feature_extractor", {{"feature_extractor_name", "passthrough_extractor"}}}})),
+      ErrorKind::kBadRequest);
   EXPECT_EQ(error_of(client_, "update_collection", of("prose", {{"enabled", "yes"}})), ErrorKind::kValidation);
-  EXPECT_EQ(error_of(client_, "update_collection", of("prose", {{"tiering_rules", json::array{json::object{{"rule_type", "burn"}}}}})), ErrorKind::kValidation);
+  EXPECT_EQ(error_of(client_, "update_collection", of("prose", {{"tiering_rules", json::array{json::object{{"rule_type", "burn"}}}}})),
+            ErrorKind::kValidation);
   auto unknown = call(client_, "update_collection", of("prose", {{"descripton", "x"}}));
   EXPECT_THAT(unknown.error().message, HasSubstr("'description'"));
   json::object whole = ok(client_, "get_collection", of("prose"));
@@ -120,7 +142,8 @@ TEST_F(CollectionsTest, PatchChangesOnlyWhatMayChange) {
 
 TEST_F(CollectionsTest, NamesAreUnique) {
   text_collection("texts");
-  EXPECT_EQ(error_of(client_, "create_collection", {.body = {{"collection_name", "texts"}, {"source", {{"type", "none"}}}}}), ErrorKind::kAlreadyExists);
+  EXPECT_EQ(error_of(client_, "create_collection", {.body = {{"collection_name", "texts"}, {"source", {{"type", "none"}}}}}),
+            ErrorKind::kAlreadyExists);
   direct_collection(client_, "notes");
   EXPECT_EQ(error_of(client_, "update_collection", of("notes", {{"collection_name", "texts"}})), ErrorKind::kAlreadyExists);
 }
@@ -170,23 +193,72 @@ TEST_F(CollectionsTest, TriggerSubmitsOneBatchPerBucket) {
     object.namespace_id = context.namespace_id;
     object.parent_id = bucket_;
     object.created_at = object.updated_at = clock_.now_us();
-    object.body = {{"object_id", object.id}, {"bucket_id", bucket_}, {"year", 2000 + i}, {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "content"}, {"type", "text"}, {"value", "words"}}}}};
+    object.body = {{"object_id", object.id},
+                   {"bucket_id", bucket_},
+                   {"year", 2000 + i},
+                   {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "content"}, {"type", "text"}, {"value", "words"}}}}};
     ASSERT_TRUE(catalog_->insert(object).ok());
   }
-  auto reply = call(client_, "trigger_collection", of("texts", {{"source_filters", {{"AND", json::array{json::object{{"field", "year"}, {"operator", "gte"}, {"value", 2001}}}}}}}));
+  auto reply = call(
+      client_, "trigger_collection",
+      of("texts", {{"source_filters", {{"AND", json::array{json::object{{"field", "year"}, {"operator", "gte"}, {"value", 2001}}}}}}}));
   ASSERT_TRUE(reply.ok()) << reply.error().message;
   EXPECT_EQ(reply->status, 202);
   json::object triggered = reply->body.as_object();
   EXPECT_EQ(triggered["object_count"], 2);
   EXPECT_EQ(triggered["batch_count"], 1);
   EXPECT_EQ(triggered["total_tiers"], 1);
-  ASSERT_TRUE(catalog_->read([&](catalog::Session& session) -> Status {
-    QUARRY_ASSIGN_OR_RETURN(auto task, session.get_task({context.organization_id, context.namespace_id}, string_member(triggered, "task_id")));
-    EXPECT_EQ(task.status, TaskStatus::kPending);
-    QUARRY_ASSIGN_OR_RETURN(auto counts, session.count_items(task.task_id));
-    EXPECT_EQ(counts.total(), 2u);
-    return Ok{};
-  }).ok());
+  ASSERT_TRUE(catalog_
+                  ->read([&](catalog::Session& session) -> Status {
+                    QUARRY_ASSIGN_OR_RETURN(
+                        auto task, session.get_task({context.organization_id, context.namespace_id}, string_member(triggered, "task_id")));
+                    EXPECT_EQ(task.status, TaskStatus::kPending);
+                    QUARRY_ASSIGN_OR_RETURN(auto counts, session.count_items(task.task_id));
+                    EXPECT_EQ(counts.total(), 2u);
+                    return Ok{};
+                  })
+                  .ok());
+}
+
+TEST_F(CollectionsTest, FrozenRefusesWritesAndArchivedReads) {
+  std::string id = direct_collection(client_, "notes");
+  add_document(client_, id, {{"document_id", "a"}});
+  auto set_state = [&](std::string_view state) {
+    auto context = context_of(client_).value();
+    auto stored = catalog_->update(catalog::kind::kCollection, {context.organization_id, context.namespace_id}, id,
+                                   [&](catalog::Resource& r) -> Status {
+                                     r.body["lifecycle_state"] = state;
+                                     return Ok{};
+                                   });
+    ASSERT_TRUE(stored.ok());
+  };
+  Call document{.path = {{"collection_identifier", id}, {"document_id", "a"}}, .body = {{"x", 1}}};
+  set_state("frozen");
+  EXPECT_EQ(error_of(client_, "patch_document", document), ErrorKind::kBadRequest);
+  EXPECT_EQ(error_of(client_, "create_document", of(id, {{"x", 1}})), ErrorKind::kBadRequest);
+  ok(client_, "get_document", document);
+  set_state("archived");
+  EXPECT_EQ(error_of(client_, "get_document", document), ErrorKind::kBadRequest);
+  EXPECT_EQ(ok(client_, "get_collection", of(id))["document_count"], 0);
+  EXPECT_EQ(ok(client_, "list_documents_ns")["results"].as_array().size(), 0u);
+}
+
+TEST_F(CollectionsTest, SchemaSyncAddsWhatDocumentsHave) {
+  std::string id = direct_collection(client_, "notes");
+  json::object body{{"collection_name", "below"}, {"source", {{"type", "collection"}, {"collection_id", "notes"}}}};
+  ok(client_, "create_collection", {.body = body});
+  add_document(client_, id, {{"n", 1}, {"mixed", 1}, {"text", "a"}});
+  add_document(client_, id, {{"n", 1.5}, {"mixed", "x"}, {"list", {1}}});
+  Call sync{.path = {{"collection_id", id}}};
+  json::object reply = ok(client_, "sync_collection_schema", sync);
+  EXPECT_EQ(reply["fields_added"], (json::array{"list", "n", "text"}));
+  EXPECT_EQ(reply["schema_version"], 2);
+  EXPECT_EQ(reply["downstream_collections_updated"].as_array().size(), 1u);
+  EXPECT_EQ(ok(client_, "sync_collection_schema", sync)["skipped"], true);
+  json::object shown = ok(client_, "get_collection", of(id));
+  EXPECT_EQ(shown["output_schema"].as_object()["properties"].as_object()["n"].as_object()["type"], "number");
+  add_document(client_, id, {{"n", 2}, {"text", "b"}});
+  EXPECT_EQ(ok(client_, "count_documents", of(id))["count"], 3);
 }
 
 TEST_F(CollectionsTest, LifecycleAndFeatures) {

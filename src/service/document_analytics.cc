@@ -38,9 +38,11 @@ Result<Reply> distinct_values(const RequestContext& context, const Request& requ
   QUARRY_ASSIGN_OR_RETURN(auto values, deps.vectors->facet(opened.resource.id, filter, field, kMaxDistinct));
   auto limit = static_cast<size_t>(integer_member(body, "limit").value_or(kDefaultDistinct));
   json::array shown;
-  for (size_t i = 0; i < std::min(limit, values.size()); ++i) shown.push_back(json::object{{"value", values[i].value}, {"count", values[i].count}});
+  for (size_t i = 0; i < std::min(limit, values.size()); ++i)
+    shown.push_back(json::object{{"value", values[i].value}, {"count", values[i].count}});
   json::object info{{"limit", limit}, {"truncated", shown.size() < values.size()}, {"total_is_lower_bound", values.size() >= kMaxDistinct}};
-  return Reply(json::object{{"field", field}, {"values", std::move(shown)}, {"total_distinct", values.size()}, {"query_info", std::move(info)}});
+  return Reply(
+      json::object{{"field", field}, {"values", std::move(shown)}, {"total_distinct", values.size()}, {"query_info", std::move(info)}});
 }
 
 // What aggregations see of a document: its payload and what it has of itself.
@@ -93,7 +95,8 @@ Result<Reply> aggregate_documents(const RequestContext& context, const Request& 
   QUARRY_ASSIGN_OR_RETURN(auto opened, readable(context, request, deps));
   QUARRY_ASSIGN_OR_RETURN(Filter filter, read_filter(request.object(), opened.collection));
   QUARRY_ASSIGN_OR_RETURN(auto aggregation, retrieval::Aggregation::parse(request.object()));
-  QUARRY_RETURN_IF_ERROR(needs_order(request.object()) ? feed_in_order(deps, opened, filter, *aggregation) : feed(deps, opened, filter, *aggregation));
+  QUARRY_RETURN_IF_ERROR(needs_order(request.object()) ? feed_in_order(deps, opened, filter, *aggregation)
+                                                       : feed(deps, opened, filter, *aggregation));
   return Reply(aggregation->finish());
 }
 

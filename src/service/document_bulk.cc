@@ -78,10 +78,13 @@ Result<Reply> update_listed(const OpenCollection& opened, const json::array& upd
     const json::object* data = object_member(update, "update_data");
     std::string id(string_member(update, "document_id"));
     ids.push_back(id);
-    Status checked = data ? check_reserved(*data, nullptr) : Status(validation_error("missing", {"body", "updates"}, "update_data is missing"));
+    Status checked =
+        data ? check_reserved(*data, nullptr) : Status(validation_error("missing", {"body", "updates"}, "update_data is missing"));
     auto patch = checked.ok() ? make_patch(opened.collection, id, *data) : Result<mvs::DocumentPatch>(std::move(checked).error());
-    if (patch.ok()) batch.patches.push_back(std::move(*patch));
-    else errors[id] = patch.error().message;
+    if (patch.ok())
+      batch.patches.push_back(std::move(*patch));
+    else
+      errors[id] = patch.error().message;
   }
   if (!batch.patches.empty()) {
     QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.resource.id, std::move(batch)));
@@ -94,7 +97,10 @@ Result<Reply> update_listed(const OpenCollection& opened, const json::array& upd
     failed += error != errors.end();
     results.push_back(outcome(id, error == errors.end() ? std::nullopt : std::optional<std::string>(error->second)));
   }
-  return Reply(json::object{{"updated_count", ids.size() - failed}, {"failed_count", failed}, {"results", std::move(results)}, {"message", "Batch update completed"}});
+  return Reply(json::object{{"updated_count", ids.size() - failed},
+                            {"failed_count", failed},
+                            {"results", std::move(results)},
+                            {"message", "Batch update completed"}});
 }
 
 Result<Reply> batch_update(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -118,8 +124,10 @@ Result<Reply> bulk_update(const RequestContext& context, const Request& request,
   const json::object* update = object_member(body, "update_data");
   QUARRY_RETURN_IF_ERROR(check_update_data(update ? *update : json::object{}));
   QUARRY_ASSIGN_OR_RETURN(Filter filter, parse_filter(body.contains("filters") ? body.at("filters") : json::value()));
-  QUARRY_ASSIGN_OR_RETURN(uint64_t updated, patch_matching(deps, opened, settle_collection_id(std::move(filter), opened.collection), *update));
-  return Reply(json::object{{"status", "COMPLETED"}, {"updated_count", updated}, {"message", fmt::format("{} documents were updated", updated)}});
+  QUARRY_ASSIGN_OR_RETURN(uint64_t updated,
+                          patch_matching(deps, opened, settle_collection_id(std::move(filter), opened.collection), *update));
+  return Reply(
+      json::object{{"status", "COMPLETED"}, {"updated_count", updated}, {"message", fmt::format("{} documents were updated", updated)}});
 }
 
 Result<Reply> delete_listed(const OpenCollection& opened, std::vector<std::string> ids, const Dependencies& deps) {
@@ -134,8 +142,11 @@ Result<Reply> delete_listed(const OpenCollection& opened, std::vector<std::strin
     failed += absent;
     results.push_back(outcome(id, absent ? std::optional<std::string>(fmt::format("document '{}' does not exist", id)) : std::nullopt));
   }
-  return Reply(json::object{
-      {"status", "COMPLETED"}, {"deleted_count", written.deleted}, {"failed_count", failed}, {"results", std::move(results)}, {"message", "Batch delete completed"}});
+  return Reply(json::object{{"status", "COMPLETED"},
+                            {"deleted_count", written.deleted},
+                            {"failed_count", failed},
+                            {"results", std::move(results)},
+                            {"message", "Batch delete completed"}});
 }
 
 Result<Reply> batch_delete(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -146,7 +157,8 @@ Result<Reply> batch_delete(const RequestContext& context, const Request& request
   if (!ids.empty()) return delete_listed(opened, std::move(ids), deps);
   QUARRY_ASSIGN_OR_RETURN(Filter filter, required_filter(body, opened.collection));
   QUARRY_ASSIGN_OR_RETURN(uint64_t deleted, deps.vectors->delete_where(opened.resource.id, filter));
-  return Reply(json::object{{"status", "COMPLETED"}, {"deleted_count", deleted}, {"failed_count", 0}, {"message", "Batch delete completed"}});
+  return Reply(
+      json::object{{"status", "COMPLETED"}, {"deleted_count", deleted}, {"failed_count", 0}, {"message", "Batch delete completed"}});
 }
 
 }  // namespace

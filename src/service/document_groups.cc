@@ -15,7 +15,8 @@ struct Group {
   uint64_t count = 0;
 };
 
-Result<std::vector<Group>> count_groups(const Dependencies& deps, const std::vector<OpenCollection>& collections, const DocumentQuery& query) {
+Result<std::vector<Group>> count_groups(const Dependencies& deps, const std::vector<OpenCollection>& collections,
+                                        const DocumentQuery& query) {
   std::vector<Group> groups;
   for (const auto& opened : collections) {
     Filter filter = settle_collection_id(query.filter, opened.collection);
@@ -25,15 +26,17 @@ Result<std::vector<Group>> count_groups(const Dependencies& deps, const std::vec
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return compare_json(a.key, b.key) < 0; });
   std::vector<Group> merged;
   for (auto& group : groups) {
-    if (!merged.empty() && compare_json(merged.back().key, group.key) == 0) merged.back().count += group.count;
-    else merged.push_back(std::move(group));
+    if (!merged.empty() && compare_json(merged.back().key, group.key) == 0)
+      merged.back().count += group.count;
+    else
+      merged.push_back(std::move(group));
   }
   std::stable_sort(merged.begin(), merged.end(), [](const Group& a, const Group& b) { return a.count > b.count; });
   return merged;
 }
 
-Result<json::array> members(const RequestContext& context, const Dependencies& deps, const std::vector<OpenCollection>& collections, const DocumentQuery& query,
-                            const Group& group) {
+Result<json::array> members(const RequestContext& context, const Dependencies& deps, const std::vector<OpenCollection>& collections,
+                            const DocumentQuery& query, const Group& group) {
   json::array shown;
   for (const auto& opened : collections) {
     if (shown.size() >= kDocumentsPerGroup) break;
@@ -51,10 +54,12 @@ Result<json::array> members(const RequestContext& context, const Dependencies& d
 
 }  // namespace
 
-Result<json::object> list_groups(const RequestContext& context, const Dependencies& deps, const std::vector<OpenCollection>& collections, const DocumentQuery& query) {
+Result<json::object> list_groups(const RequestContext& context, const Dependencies& deps, const std::vector<OpenCollection>& collections,
+                                 const DocumentQuery& query) {
   if (!query.search.empty() || query.partition_count > 1)
     return Error{ErrorKind::kNotImplemented, "group_by together with search or partition is not built yet; use filters"};
-  if (!query.page.after_id.empty()) return validation_error("cursor", {"body", "cursor"}, "groups are paged by offset and limit, not by a cursor");
+  if (!query.page.after_id.empty())
+    return validation_error("cursor", {"body", "cursor"}, "groups are paged by offset and limit, not by a cursor");
   QUARRY_ASSIGN_OR_RETURN(auto groups, count_groups(deps, collections, query));
   size_t begin = std::min(query.page.offset, groups.size());
   size_t end = std::min(begin + query.page.limit, groups.size());

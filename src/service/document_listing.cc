@@ -55,23 +55,34 @@ Result<Start> start_of(const DocumentQuery& query) {
 
 bool any_string_contains(const json::value& value, const std::string& folded) {
   if (value.is_string()) return fold_text(value.get_string()).find(folded) != std::string::npos;
-  if (value.is_array()) return std::any_of(value.get_array().begin(), value.get_array().end(), [&](const auto& v) { return any_string_contains(v, folded); });
-  if (value.is_object()) return std::any_of(value.get_object().begin(), value.get_object().end(), [&](const auto& m) { return any_string_contains(m.value(), folded); });
+  if (value.is_array())
+    return std::any_of(value.get_array().begin(), value.get_array().end(), [&](const auto& v) { return any_string_contains(v, folded); });
+  if (value.is_object())
+    return std::any_of(value.get_object().begin(), value.get_object().end(),
+                       [&](const auto& m) { return any_string_contains(m.value(), folded); });
   return false;
 }
 
 class DocumentLister {
  public:
   DocumentLister(const Dependencies& deps, const std::vector<OpenCollection>& collections, const DocumentQuery& query, Start start)
-      : deps_(deps), collections_(collections), query_(query), start_(std::move(start)), needed_(start_.offset + query.page.limit + 1), folded_(fold_text(query.search)) {}
+      : deps_(deps),
+        collections_(collections),
+        query_(query),
+        start_(std::move(start)),
+        needed_(start_.offset + query.page.limit + 1),
+        folded_(fold_text(query.search)) {}
 
   Status run() {
     bool streamed = !query_.search.empty() || query_.partition_count > 1;
     bool direct = collections_.size() == 1 && !streamed;
     for (size_t i = 0; i < collections_.size(); ++i) {
-      if (direct) QUARRY_RETURN_IF_ERROR(scan(i, start_.offset, query_.page.limit + 1));
-      else if (streamed) QUARRY_RETURN_IF_ERROR(stream(i));
-      else QUARRY_RETURN_IF_ERROR(scan(i, 0, needed_));
+      if (direct)
+        QUARRY_RETURN_IF_ERROR(scan(i, start_.offset, query_.page.limit + 1));
+      else if (streamed)
+        QUARRY_RETURN_IF_ERROR(stream(i));
+      else
+        QUARRY_RETURN_IF_ERROR(scan(i, 0, needed_));
       QUARRY_RETURN_IF_ERROR(add_twin_of_start(i, streamed));
     }
     std::sort(rows_.begin(), rows_.end(), [this](const Listed& a, const Listed& b) { return before(a, b); });
@@ -131,7 +142,8 @@ class DocumentLister {
     if (!keyset() || collections_[i].resource.id <= start_.collection_id) return Ok{};
     mvs::ScanRequest request;
     request.table_id = collections_[i].resource.id;
-    request.filter = all_of({settle_collection_id(query_.filter, collections_[i].collection), equals("document_id", json::value(start_.document_id))});
+    request.filter =
+        all_of({settle_collection_id(query_.filter, collections_[i].collection), equals("document_id", json::value(start_.document_id))});
     request.limit = 1;
     request.projection = streamed ? mvs::Projection{} : projection();
     QUARRY_ASSIGN_OR_RETURN(auto twins, deps_.vectors->scan(request));
@@ -141,10 +153,12 @@ class DocumentLister {
   }
 
   bool wanted(const Document& document) const {
-    if (query_.partition_count > 1 && hash64(document.document_id) % static_cast<uint64_t>(query_.partition_count) != static_cast<uint64_t>(query_.partition_index))
+    if (query_.partition_count > 1 &&
+        hash64(document.document_id) % static_cast<uint64_t>(query_.partition_count) != static_cast<uint64_t>(query_.partition_index))
       return false;
     if (folded_.empty() || fold_text(document.document_id).find(folded_) != std::string::npos) return true;
-    return std::any_of(document.payload.begin(), document.payload.end(), [&](const auto& member) { return any_string_contains(member.value(), folded_); });
+    return std::any_of(document.payload.begin(), document.payload.end(),
+                       [&](const auto& member) { return any_string_contains(member.value(), folded_); });
   }
 
   // Reads every row and keeps the best `needed_` in a heap whose top is the worst.
@@ -181,7 +195,8 @@ class DocumentLister {
   bool counted_ = false, has_more_ = false;
 };
 
-std::string cursor_after(const DocumentQuery& query, const Start& start, const std::vector<Listed>& rows, const std::vector<OpenCollection>& collections) {
+std::string cursor_after(const DocumentQuery& query, const Start& start, const std::vector<Listed>& rows,
+                         const std::vector<OpenCollection>& collections) {
   if (query.sort) return fmt::format("{}{}", kOffsetCursor, start.offset + rows.size());
   if (rows.empty()) return "";
   return rows.back().document.document_id + kCursorBreak + collections[rows.back().collection].resource.id;
@@ -197,7 +212,8 @@ Result<json::object> list_documents(const RequestContext& context, const Depende
   QUARRY_RETURN_IF_ERROR(lister.run());
   json::array results;
   results.reserve(lister.rows().size());
-  for (const auto& row : lister.rows()) results.push_back(show_document(context, deps, collections[row.collection].collection, row.document, query.view));
+  for (const auto& row : lister.rows())
+    results.push_back(show_document(context, deps, collections[row.collection].collection, row.document, query.view));
   json::object reply;
   auto total = query.page.include_total ? lister.total() : std::nullopt;
   std::string cursor = cursor_after(query, start, lister.rows(), collections);

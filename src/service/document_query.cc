@@ -12,7 +12,8 @@ constexpr size_t kDefaultLimit = 10;
 Result<json::value> parse_query_json(std::string_view text, std::string_view name) {
   boost::system::error_code failed;
   json::value value = json::parse(text, failed, {}, json::parse_options{.max_depth = 32});
-  if (failed) return validation_error("json_invalid", {"query", name}, fmt::format("'{}' in the query must be JSON: {}", name, failed.message()));
+  if (failed)
+    return validation_error("json_invalid", {"query", name}, fmt::format("'{}' in the query must be JSON: {}", name, failed.message()));
   return value;
 }
 
@@ -23,7 +24,8 @@ Result<mvs::SortSpec> read_sort_text(std::string_view text) {
   size_t colon = text.rfind(':');
   std::string_view direction = colon == std::string_view::npos ? "" : text.substr(colon + 1);
   if (direction == "asc" || direction == "desc") sort.descending = direction == "desc", text = text.substr(0, colon);
-  if (text.empty()) return validation_error("value_error", {"query", "sort"}, "sort names a field: 'created_at', '-created_at' or 'created_at:desc'");
+  if (text.empty())
+    return validation_error("value_error", {"query", "sort"}, "sort names a field: 'created_at', '-created_at' or 'created_at:desc'");
   sort.field = text;
   return sort;
 }

@@ -30,18 +30,21 @@ Error unknown_vector(const Collection& collection, std::string_view name) {
     known.emplace_back(vector.name);
     listed += (listed.empty() ? "" : ", ") + vector.name;
   }
-  return bad_request(fmt::format("collection '{}' has no vector '{}'; it has: {}", collection.name, name.substr(0, 200), listed.empty() ? "none" : listed),
-                     {{"vector", name.substr(0, 200)}, {"vectors", std::move(known)}});
+  return bad_request(
+      fmt::format("collection '{}' has no vector '{}'; it has: {}", collection.name, name.substr(0, 200), listed.empty() ? "none" : listed),
+      {{"vector", name.substr(0, 200)}, {"vectors", std::move(known)}});
 }
 
 Status append_vector(const CollectionVector& column, const json::value& value, std::vector<DenseVector>& out) {
-  if (value.is_object()) return Error{ErrorKind::kNotImplemented, fmt::format("vector '{}': sparse vectors are not built yet", column.name)};
+  if (value.is_object())
+    return Error{ErrorKind::kNotImplemented, fmt::format("vector '{}': sparse vectors are not built yet", column.name)};
   const json::array* values = value.if_array();
   if (!values) return bad_request(fmt::format("vector '{}' must be a list of numbers", column.name));
   if (values->size() != column.dimension) {
     if (!values->empty() && values->front().is_array()) return bad_element(column, 0, values->front());
-    return bad_request(fmt::format("vector '{}' has {} elements where the collection has {}", column.name, values->size(), column.dimension),
-                       {{"vector", column.name}, {"expected_dimension", column.dimension}, {"actual_dimension", values->size()}});
+    return bad_request(
+        fmt::format("vector '{}' has {} elements where the collection has {}", column.name, values->size(), column.dimension),
+        {{"vector", column.name}, {"expected_dimension", column.dimension}, {"actual_dimension", values->size()}});
   }
   DenseVector& vector = out.emplace_back();
   vector.name = column.name;

@@ -25,22 +25,24 @@ constexpr std::array<LineageMember, 7> kLineage{{{"root_object_id", &Lineage::ro
                                                  {"source_document_id", &Lineage::source_document_id},
                                                  {"lineage_path", &Lineage::lineage_path}}};
 
-constexpr std::array<std::string_view, 10> kOwnMembers{"document_id", "collection_id", "internal_id", "processing_tier", "created_at",
-                                                       "updated_at",  "_internal",     "_source_tier", "document_blobs", "source_blobs"};
+constexpr std::array<std::string_view, 10> kOwnMembers{"document_id", "collection_id", "internal_id",  "processing_tier", "created_at",
+                                                       "updated_at",  "_internal",     "_source_tier", "document_blobs",  "source_blobs"};
 
 std::string object_url(const Dependencies& deps, const Lineage& lineage) {
-  return fmt::format("{}/v1/buckets/{}/objects/{}", deps.public_url, lineage.root_bucket_id, lineage.root_object_id);
+  return fmt::format("{}/v1/buckets/{}/objects/{}", deps.public_url(), lineage.root_bucket_id, lineage.root_object_id);
 }
 
 // A blob that the document came from, without the key under which its bytes lie.
-json::object show_blob(const RequestContext& context, const Dependencies& deps, const Lineage& lineage, const json::object& blob, bool presigned) {
+json::object show_blob(const RequestContext& context, const Dependencies& deps, const Lineage& lineage, const json::object& blob,
+                       bool presigned) {
   json::object shown{{"field", string_member(blob, "property", "content")}, {"role", "source"}};
   copy_members(shown, blob, {"type", "url", "filename", "size_bytes", "content_type"});
   std::string_view key = string_member(blob, "key");
   // Only what lies under the namespace's own prefix, whatever the payload says.
   bool own = key.starts_with(fmt::format("{}/{}/", context.internal_id, context.namespace_id));
   if (presigned && own) shown["presigned_url"] = presign(deps, "GET", key, kUrlLifetimeSeconds);
-  if (!shown.contains("url")) shown["url"] = shown.contains("presigned_url") ? shown["presigned_url"] : json::value(object_url(deps, lineage));
+  if (!shown.contains("url"))
+    shown["url"] = shown.contains("presigned_url") ? shown["presigned_url"] : json::value(object_url(deps, lineage));
   return shown;
 }
 
@@ -117,8 +119,10 @@ void read_vector_names(const json::value& value, ViewOptions& view) {
   if (value.is_array()) view.vector_names = strings_of(&value.get_array());
   if (value.is_string()) {
     std::string_view text = value.get_string();
-    if (text == "true" || text == "false") view.vector_names_only = text == "true";
-    else view.vector_names = split_names(text);
+    if (text == "true" || text == "false")
+      view.vector_names_only = text == "true";
+    else
+      view.vector_names = split_names(text);
   }
 }
 
@@ -136,7 +140,8 @@ Result<ViewOptions> read_view_options(const json::object& body, const json::obje
   if (view.vectors) view.vector_names_only = false;
   view.select = strings_member(body, "select");
   const json::array* expand = array_member(body, "expand");
-  if ((expand && !expand->empty()) || !string_member(query, "expand").empty()) return Error{ErrorKind::kNotImplemented, "'expand' is not built yet"};
+  if ((expand && !expand->empty()) || !string_member(query, "expand").empty())
+    return Error{ErrorKind::kNotImplemented, "'expand' is not built yet"};
   return view;
 }
 
@@ -155,7 +160,8 @@ mvs::Projection projection_of(const ViewOptions& view, const std::vector<std::st
   return projection;
 }
 
-json::object show_document(const RequestContext& context, const Dependencies& deps, const Collection& collection, const Document& document, const ViewOptions& view) {
+json::object show_document(const RequestContext& context, const Dependencies& deps, const Collection& collection, const Document& document,
+                           const ViewOptions& view) {
   json::object shown;
   shown.reserve(document.payload.size() + 16);
   shown["document_id"] = document.document_id;
@@ -169,12 +175,9 @@ json::object show_document(const RequestContext& context, const Dependencies& de
   shown["updated_at"] = format_timestamp(document.updated_at);
   add_source_url(deps, document, shown);
   add_blobs(context, deps, document, view.presigned_urls, shown);
-  shown["_internal"] = json::object{{"namespace_id", context.namespace_id},
-                                    {"document_id", document.document_id},
-                                    {"collection_id", collection.collection_id},
-                                    {"created_at", shown["created_at"]},
-                                    {"updated_at", shown["updated_at"]},
-                                    {"lineage", lineage_json(document)}};
+  shown["_internal"] = json::object{{"namespace_id", context.namespace_id},      {"document_id", document.document_id},
+                                    {"collection_id", collection.collection_id}, {"created_at", shown["created_at"]},
+                                    {"updated_at", shown["updated_at"]},         {"lineage", lineage_json(document)}};
   if (view.vectors || view.vector_names_only) add_vectors(document, view.vector_names_only, shown);
   return view.select.empty() ? shown : selected(shown, view.select);
 }

@@ -50,17 +50,20 @@ Result<Document> read_new_document(const RequestContext& context, const OpenColl
   Document document;
   document.document_id = string_member(body, "document_id");
   if (document.document_id.empty()) document.document_id = new_id("doc");
-  if (!is_safe_name(document.document_id)) return validation_error("value_error", {"body", "document_id"}, "document_id must be a plain name without '/' or control characters");
+  if (!is_safe_name(document.document_id))
+    return validation_error("value_error", {"body", "document_id"}, "document_id must be a plain name without '/' or control characters");
   if (auto other = string_member(body, "collection_id"); !other.empty() && other != opened.resource.id && other != opened.resource.name)
     return bad_request(fmt::format("the body names collection '{}', the path '{}'", other, opened.resource.id));
   document.lineage = read_lineage(body, opened.collection);
   document.created_at = document.updated_at = context.clock->now_us();
   for (const auto& member : body)
-    if (!is_reserved_member(member.key()) && member.key() != "vectors" && member.key() != "features") document.payload[member.key()] = member.value();
+    if (!is_reserved_member(member.key()) && member.key() != "vectors" && member.key() != "features")
+      document.payload[member.key()] = member.value();
   if (const json::object* vectors = object_member(body, "vectors")) {
     QUARRY_ASSIGN_OR_RETURN(document.vectors, parse_vectors(opened.collection, *vectors));
   }
-  if (const json::array* features = array_member(body, "features")) QUARRY_RETURN_IF_ERROR(add_features(*features, opened.collection, document));
+  if (const json::array* features = array_member(body, "features"))
+    QUARRY_RETURN_IF_ERROR(add_features(*features, opened.collection, document));
   return document;
 }
 
@@ -89,7 +92,8 @@ Result<Reply> get_document(const RequestContext& context, const Request& request
 
 Result<Reply> patch_document(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto opened, opened_for(context, request, deps, true));
-  QUARRY_ASSIGN_OR_RETURN(json::object shown, change_document(context, deps, opened, request.param("document_id"), request.object(), false));
+  QUARRY_ASSIGN_OR_RETURN(json::object shown,
+                          change_document(context, deps, opened, request.param("document_id"), request.object(), false));
   return Reply(std::move(shown));
 }
 
@@ -111,7 +115,8 @@ Result<Reply> delete_document(const RequestContext& context, const Request& requ
 
 }  // namespace
 
-Result<Document> find_document(const Dependencies& deps, const OpenCollection& opened, const std::string& document_id, const mvs::Projection& projection) {
+Result<Document> find_document(const Dependencies& deps, const OpenCollection& opened, const std::string& document_id,
+                               const mvs::Projection& projection) {
   QUARRY_ASSIGN_OR_RETURN(auto found, deps.vectors->get(opened.resource.id, {document_id}, projection));
   if (found.empty()) return not_found(fmt::format("document '{}' does not exist in collection '{}'", document_id, opened.collection.name));
   return std::move(found.front());
@@ -134,7 +139,8 @@ Result<mvs::DocumentPatch> make_patch(const Collection& collection, std::string 
     std::string_view name = member.key();
     if (is_reserved_member(name.substr(0, name.find('.')))) continue;  // equal to what is there: checked before
     if (name == "vectors") {
-      if (!member.value().is_object()) return validation_error("type_error", {"body", "vectors"}, "vectors is an object of lists of numbers");
+      if (!member.value().is_object())
+        return validation_error("type_error", {"body", "vectors"}, "vectors is an object of lists of numbers");
       QUARRY_ASSIGN_OR_RETURN(patch.vectors, parse_vectors(collection, member.value().get_object()));
     } else if (member.value().is_null()) {
       patch.unset.emplace_back(name);
@@ -145,8 +151,8 @@ Result<mvs::DocumentPatch> make_patch(const Collection& collection, std::string 
   return patch;
 }
 
-Result<json::object> change_document(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened, const std::string& document_id,
-                                     const json::object& changes, bool replace) {
+Result<json::object> change_document(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened,
+                                     const std::string& document_id, const json::object& changes, bool replace) {
   QUARRY_ASSIGN_OR_RETURN(auto before, find_document(deps, opened, document_id, {}));
   json::object current = show_document(context, deps, opened.collection, before, {});
   QUARRY_RETURN_IF_ERROR(check_reserved(changes, &current));
@@ -154,12 +160,14 @@ Result<json::object> change_document(const RequestContext& context, const Depend
   if (replace) {
     patch.replace_payload = true;
     patch.unset.clear();
-    if (const json::value* blobs = before.payload.if_contains("source_blobs")) patch.set["source_blobs"] = *blobs;  // what it came from stays
+    if (const json::value* blobs = before.payload.if_contains("source_blobs"))
+      patch.set["source_blobs"] = *blobs;  // what it came from stays
   }
   mvs::WriteBatch batch;
   batch.patches.push_back(std::move(patch));
   QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.resource.id, std::move(batch)));
-  if (!written.missing.empty()) return not_found(fmt::format("document '{}' does not exist in collection '{}'", document_id, opened.collection.name));
+  if (!written.missing.empty())
+    return not_found(fmt::format("document '{}' does not exist in collection '{}'", document_id, opened.collection.name));
   QUARRY_ASSIGN_OR_RETURN(auto after, find_document(deps, opened, document_id, {}));
   return show_document(context, deps, opened.collection, after, {});
 }

@@ -20,22 +20,24 @@ Result<ViewOptions> read_view_options(const json::object& body, const json::obje
 mvs::Projection projection_of(const ViewOptions& view, const std::vector<std::string>& more_fields = {});
 
 // The contract's DocumentResponse.
-json::object show_document(const RequestContext& context, const Dependencies& deps, const Collection& collection, const Document& document, const ViewOptions& view);
+json::object show_document(const RequestContext& context, const Dependencies& deps, const Collection& collection, const Document& document,
+                           const ViewOptions& view);
 
 // Members that a document has of itself and that no client writes.
 bool is_reserved_member(std::string_view name);
 // 422 naming a reserved member of `changes` whose value differs from the one in `current` (which may be null: then any).
 Status check_reserved(const json::object& changes, const json::object* current);
 
-// {name or feature URI: [numbers]}. 400 naming the vector: an unknown name, a wrong dimension, a value that is not finite; 501 for sparse and
-// multi-vectors.
+// {name or feature URI: [numbers]}. 400 naming the vector: an unknown name, a wrong dimension, a value that is not finite; 501 for sparse
+// and multi-vectors.
 Result<std::vector<DenseVector>> parse_vectors(const Collection& collection, const json::object& vectors);
 // The same for one: appends to `out`.
 Status append_vector(const CollectionVector& column, const json::value& value, std::vector<DenseVector>& out);
 Error unknown_vector(const Collection& collection, std::string_view name);
 
 // kNotFound naming the document.
-Result<Document> find_document(const Dependencies& deps, const OpenCollection& opened, const std::string& document_id, const mvs::Projection& projection);
+Result<Document> find_document(const Dependencies& deps, const OpenCollection& opened, const std::string& document_id,
+                               const mvs::Projection& projection);
 
 // Turns a PATCH body into a patch: null removes, `vectors` replaces those named.
 Result<mvs::DocumentPatch> make_patch(const Collection& collection, std::string document_id, const json::object& changes);
@@ -49,8 +51,8 @@ Result<FoundDocument> find_document_anywhere(const RequestContext& context, cons
                                              const mvs::Projection& projection);
 
 // PATCH (`replace` false) and PUT of one document.
-Result<json::object> change_document(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened, const std::string& document_id,
-                                     const json::object& changes, bool replace);
+Result<json::object> change_document(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened,
+                                     const std::string& document_id, const json::object& changes, bool replace);
 
 // A filter of a document operation, for one collection: conditions on collection_id are settled, as no column holds it.
 Filter settle_collection_id(Filter filter, const Collection& collection);

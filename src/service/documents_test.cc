@@ -16,13 +16,19 @@ class DocumentsTest : public ServiceWorld {
     client_ = with_namespace(first_, "books");
     notes_ = direct_collection(client_, "notes");
   }
-  Call of(const std::string& collection, json::value body = {}, json::object query = {}) { return {.path = {{"collection_identifier", collection}}, .body = std::move(body), .query = std::move(query)}; }
+  Call of(const std::string& collection, json::value body = {}, json::object query = {}) {
+    return {.path = {{"collection_identifier", collection}}, .body = std::move(body), .query = std::move(query)};
+  }
   Call at(const std::string& id, json::value body = {}, json::object query = {}) {
     return {.path = {{"collection_identifier", notes_}, {"document_id", id}}, .body = std::move(body), .query = std::move(query)};
   }
   void fill(size_t count) {
     for (size_t i = 0; i < count; ++i)
-      add_document(client_, notes_, {{"document_id", "d" + std::to_string(i)}, {"n", i}, {"parity", i % 2 ? "odd" : "even"}, {"text", "Number " + std::to_string(i)}});
+      add_document(client_, notes_,
+                   {{"document_id", "d" + std::to_string(i)},
+                    {"n", i},
+                    {"parity", i % 2 ? "odd" : "even"},
+                    {"text", "Number " + std::to_string(i)}});
   }
   static std::vector<std::string> ids_of(const json::object& reply) {
     std::vector<std::string> ids;
@@ -64,8 +70,10 @@ TEST_F(DocumentsTest, CreateRefuses) {
 }
 
 TEST_F(DocumentsTest, PatchReachesIntoObjectsAndRemoves) {
-  add_document(client_, notes_, {{"document_id", "a"}, {"title", "t"}, {"author", {{"name", "Ann"}, {"age", 7}}}, {"vectors", {{"v", {1, 0, 0}}}}});
-  json::object patched = ok(client_, "patch_document", at("a", {{"author.name", "Bob"}, {"title", nullptr}, {"new", 1}, {"vectors", {{"v", {0, 1, 0}}}}}));
+  add_document(client_, notes_,
+               {{"document_id", "a"}, {"title", "t"}, {"author", {{"name", "Ann"}, {"age", 7}}}, {"vectors", {{"v", {1, 0, 0}}}}});
+  json::object patched =
+      ok(client_, "patch_document", at("a", {{"author.name", "Bob"}, {"title", nullptr}, {"new", 1}, {"vectors", {{"v", {0, 1, 0}}}}}));
   EXPECT_EQ(patched["author"], (json::object{{"name", "Bob"}, {"age", 7}}));
   EXPECT_FALSE(patched.contains("title"));
   EXPECT_EQ(ok(client_, "get_document", at("a", {}, {{"return_vectors", true}}))["vectors"].as_object()["v"], (json::array{0.0, 1.0, 0.0}));
@@ -101,7 +109,9 @@ TEST_F(DocumentsTest, DeleteOnceThenNotFound) {
 
 TEST_F(DocumentsTest, ListFiltersSortsAndSelects) {
   fill(10);
-  json::object page = ok(client_, "list_documents", of(notes_, {{"filters", filter("n", "gte", 3)}, {"sort", {{"field", "n"}, {"direction", "desc"}}}, {"limit", 3}, {"select", {"n"}}}));
+  json::object page = ok(
+      client_, "list_documents",
+      of(notes_, {{"filters", filter("n", "gte", 3)}, {"sort", {{"field", "n"}, {"direction", "desc"}}}, {"limit", 3}, {"select", {"n"}}}));
   EXPECT_EQ(ids_of(page), (std::vector<std::string>{"d9", "d8", "d7"}));
   EXPECT_EQ(page["pagination"].as_object()["total"], 7);
   json::object row = page["results"].as_array()[0].as_object();
@@ -113,7 +123,8 @@ TEST_F(DocumentsTest, ListFiltersSortsAndSelects) {
 
 TEST_F(DocumentsTest, CursorsVisitEachDocumentOnce) {
   fill(23);
-  for (json::object base : {json::object{{"limit", 5}}, json::object{{"limit", 5}, {"sort", {{"field", "n"}, {"direction", "desc"}}}}, json::object{{"limit", 5}, {"search", "number"}}}) {
+  for (json::object base : {json::object{{"limit", 5}}, json::object{{"limit", 5}, {"sort", {{"field", "n"}, {"direction", "desc"}}}},
+                            json::object{{"limit", 5}, {"search", "number"}}}) {
     std::set<std::string> seen;
     json::object body = base;
     size_t pages = 0;
@@ -141,7 +152,8 @@ TEST_F(DocumentsTest, PartitionsAreDisjointAndComplete) {
   fill(20);
   std::set<std::string> seen;
   for (int i = 0; i < 3; ++i)
-    for (auto& id : ids_of(ok(client_, "list_documents", of(notes_, {{"limit", 100}, {"partition", {{"index", i}, {"count", 3}}}})))) EXPECT_TRUE(seen.insert(id).second);
+    for (auto& id : ids_of(ok(client_, "list_documents", of(notes_, {{"limit", 100}, {"partition", {{"index", i}, {"count", 3}}}}))))
+      EXPECT_TRUE(seen.insert(id).second);
   EXPECT_EQ(seen.size(), 20u);
 }
 
@@ -158,14 +170,16 @@ TEST_F(DocumentsTest, GroupsCountAll) {
 
 TEST_F(DocumentsTest, BatchUpdateReportsEach) {
   fill(3);
-  json::array updates{json::object{{"document_id", "d0"}, {"update_data", {{"x", 1}}}}, json::object{{"document_id", "gone"}, {"update_data", {{"x", 1}}}},
+  json::array updates{json::object{{"document_id", "d0"}, {"update_data", {{"x", 1}}}},
+                      json::object{{"document_id", "gone"}, {"update_data", {{"x", 1}}}},
                       json::object{{"document_id", "d1"}, {"update_data", {{"created_at", "x"}}}}};
   json::object reply = ok(client_, "batch_update", of(notes_, {{"updates", updates}}));
   EXPECT_EQ(reply["updated_count"], 1);
   EXPECT_EQ(reply["failed_count"], 2);
   EXPECT_EQ(reply["results"].as_array()[1].as_object()["success"], false);
   EXPECT_EQ(ok(client_, "get_document", at("d0"))["x"], 1);
-  json::object by_filter = ok(client_, "batch_update", of(notes_, {{"filters", filter("parity", "eq", "even")}, {"update_data", {{"y", 2}}}}));
+  json::object by_filter =
+      ok(client_, "batch_update", of(notes_, {{"filters", filter("parity", "eq", "even")}, {"update_data", {{"y", 2}}}}));
   EXPECT_EQ(by_filter["updated_count"], 2);
   EXPECT_EQ(error_of(client_, "batch_update", of(notes_, json::object{})), ErrorKind::kValidation);
 }
@@ -192,20 +206,27 @@ TEST_F(DocumentsTest, DistinctValues) {
   json::object reply = ok(client_, "distinct_document_values", of(notes_, {{"field", "parity"}}));
   EXPECT_EQ(reply["total_distinct"], 2);
   EXPECT_EQ(reply["values"].as_array()[0], (json::object{{"value", "even"}, {"count", 3}}));
-  json::object limited = ok(client_, "distinct_document_values", of(notes_, {{"field", "n"}, {"limit", 2}, {"filters", filter("n", "gt", 0)}}));
+  json::object limited =
+      ok(client_, "distinct_document_values", of(notes_, {{"field", "n"}, {"limit", 2}, {"filters", filter("n", "gt", 0)}}));
   EXPECT_EQ(limited["total_distinct"], 4);
   EXPECT_EQ(limited["values"].as_array().size(), 2u);
 }
 
 TEST_F(DocumentsTest, Aggregation) {
   fill(5);
-  json::array functions{json::object{{"function", "sum"}, {"field", "n"}, {"alias", "total"}}, json::object{{"function", "first"}, {"field", "document_id"}, {"alias", "one"}}};
+  json::array functions{json::object{{"function", "sum"}, {"field", "n"}, {"alias", "total"}},
+                        json::object{{"function", "first"}, {"field", "document_id"}, {"alias", "one"}}};
   json::object reply = ok(client_, "aggregate_documents",
-                          of(notes_, {{"group_by", json::array{json::object{{"field", "parity"}}}}, {"aggregations", functions}, {"filters", filter("n", "gt", 0)}, {"sort_by", "total"}}));
+                          of(notes_, {{"group_by", json::array{json::object{{"field", "parity"}}}},
+                                      {"aggregations", functions},
+                                      {"filters", filter("n", "gt", 0)},
+                                      {"sort_by", "total"}}));
   auto results = reply["results"].as_array();
   ASSERT_EQ(results.size(), 2u);
   EXPECT_EQ(results[0].as_object(), (json::object{{"group", {{"parity", "even"}}}, {"metrics", {{"total", 6}, {"one", "d2"}}}}));
-  EXPECT_EQ(error_of(client_, "aggregate_documents", of(notes_, {{"aggregations", json::array{json::object{{"function", "median"}, {"alias", "m"}}}}})), ErrorKind::kValidation);
+  EXPECT_EQ(error_of(client_, "aggregate_documents",
+                     of(notes_, {{"aggregations", json::array{json::object{{"function", "median"}, {"alias", "m"}}}}})),
+            ErrorKind::kValidation);
 }
 
 TEST_F(DocumentsTest, NamespaceWideReads) {
@@ -217,12 +238,14 @@ TEST_F(DocumentsTest, NamespaceWideReads) {
   EXPECT_EQ(string_member(ok(client_, "get_document_ns", anywhere), "collection_id"), other);
   anywhere.body = {{"n", 102}};
   EXPECT_EQ(ok(client_, "patch_document_ns", anywhere)["n"], 102);
+  EXPECT_EQ(ok(client_, "update_document_ns", anywhere)["n"], 102);
   json::object got = ok(client_, "batch_get", {.body = {{"document_ids", {"e1", "d0", "zz"}}}});
   EXPECT_EQ(got["documents"].as_array().size(), 2u);
   EXPECT_EQ(got["not_found"], (json::array{"zz"}));
   json::object all = ok(client_, "list_documents_ns", {.body = {{"limit", 10}}});
   EXPECT_EQ(ids_of(all), (std::vector<std::string>{"d0", "d1", "d1", "d2", "e1"}));
-  json::object some = ok(client_, "list_documents_ns", {.body = {{"collection_ids", {"others", "col_none"}}, {"sort", {{"field", "n"}, {"direction", "desc"}}}}});
+  json::object some = ok(client_, "list_documents_ns",
+                         {.body = {{"collection_ids", {"others", "col_none"}}, {"sort", {{"field", "n"}, {"direction", "desc"}}}}});
   EXPECT_EQ(ids_of(some), (std::vector<std::string>{"e1", "d1"}));
   EXPECT_EQ(some["unknown_collection_ids"], (json::array{"col_none"}));
   json::object by_collection = ok(client_, "list_documents_ns", {.body = {{"filters", filter("collection_id", "eq", json::value(other))}}});
@@ -247,7 +270,8 @@ TEST_F(DocumentsTest, NamespaceWideCursorDoesNotLoseTwins) {
 
 TEST_F(DocumentsTest, ListBatchKeepsErrorsApart) {
   fill(2);
-  json::array queries{json::object{{"key", "good"}, {"request", {{"limit", 1}}}}, json::object{{"key", "bad"}, {"request", {{"sort", {{"field", ""}}}}}}};
+  json::array queries{json::object{{"key", "good"}, {"request", {{"limit", 1}}}},
+                      json::object{{"key", "bad"}, {"request", {{"sort", {{"field", ""}}}}}}};
   auto results = ok(client_, "list_documents_batch", {.body = {{"queries", queries}}})["results"].as_array();
   EXPECT_TRUE(results[0].as_object().contains("response"));
   EXPECT_TRUE(results[1].as_object().contains("error"));
@@ -261,7 +285,8 @@ TEST_F(DocumentsTest, BlobKeysStayInside) {
   document.lineage.root_object_id = "obj_1";
   document.lineage.root_bucket_id = "bkt_1";
   document.payload = {{"source", json::object{{"filename", "a.pdf"}}},
-                      {"source_blobs", json::array{json::object{{"property", "file"}, {"type", "pdf"}, {"key", own}}, json::object{{"property", "other"}, {"key", "other-internal-id/ns/blobs/y"}}}}};
+                      {"source_blobs", json::array{json::object{{"property", "file"}, {"type", "pdf"}, {"key", own}},
+                                                   json::object{{"property", "other"}, {"key", "other-internal-id/ns/blobs/y"}}}}};
   mvs::WriteBatch batch;
   batch.upserts.push_back(document);
   ASSERT_TRUE(vectors_->write(notes_, std::move(batch)).ok());

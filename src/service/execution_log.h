@@ -1,5 +1,5 @@
-// Records of retriever executions. They are kept in memory until a background flush writes them to the catalog, off the latency path; readers flush
-// first, so a record is visible as soon as its reply was sent. A crash loses at most the records since the last flush.
+// Records of retriever executions. They are kept in memory until a background flush writes them to the catalog, off the latency path;
+// readers flush first, so a record is visible as soon as its reply was sent. A crash loses at most the records since the last flush.
 #pragma once
 
 #include <memory>

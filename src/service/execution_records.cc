@@ -32,11 +32,13 @@ std::string query_summary(const json::object& inputs) {
 int64_t most_processed(const json::array& stages) {
   int64_t most = 0;
   for (const auto& stage : stages)
-    for (std::string_view name : {"input_count", "output_count"}) most = std::max(most, integer_member(stage.as_object(), name).value_or(0));
+    for (std::string_view name : {"input_count", "output_count"})
+      most = std::max(most, integer_member(stage.as_object(), name).value_or(0));
   return most;
 }
 
-Result<catalog::Resource> find_execution(const RequestContext& context, const Dependencies& deps, const std::string& parent, const std::string& id) {
+Result<catalog::Resource> find_execution(const RequestContext& context, const Dependencies& deps, const std::string& parent,
+                                         const std::string& id) {
   QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());
   auto found = deps.catalog->get(catalog::kind::kExecution, namespace_scope(context), id);
   bool absent = !found.ok() && found.error().kind == ErrorKind::kNotFound;
@@ -49,7 +51,8 @@ Result<catalog::Resource> execution_of_request(const RequestContext& context, co
   return find_execution(context, deps, retriever.id, request.param("execution_id"));
 }
 
-Result<catalog::ResourcePage> list_records(const RequestContext& context, const Dependencies& deps, const std::string& parent, const Request& request, const PageRequest& page) {
+Result<catalog::ResourcePage> list_records(const RequestContext& context, const Dependencies& deps, const std::string& parent,
+                                           const Request& request, const PageRequest& page) {
   QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());
   catalog::ListQuery query;
   query.kind = catalog::kind::kExecution;
@@ -87,8 +90,8 @@ Result<Reply> list_executions(const RequestContext& context, const Request& requ
   for (const auto& record : found.items) {
     json::object shown;
     copy_members(shown, record.body,
-                 {"execution_id", "status", "created_at", "completed_at", "duration_ms", "credits_used", "total_processed", "total_returned", "cache_hit_rate",
-                  "inputs_hash", "query_summary", "trace_id"});
+                 {"execution_id", "status", "created_at", "completed_at", "duration_ms", "credits_used", "total_processed",
+                  "total_returned", "cache_hit_rate", "inputs_hash", "query_summary", "trace_id"});
     results.push_back(std::move(shown));
   }
   json::object reply;
@@ -113,8 +116,9 @@ Result<Reply> get_execution(const RequestContext& context, const Request& reques
 Result<Reply> get_status(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto record, execution_of_request(context, request, deps));
   json::object shown;
-  copy_members(shown, record.body,
-               {"execution_id", "retriever_id", "status", "created_at", "completed_at", "duration_ms", "stages_completed", "total_stages", "error"});
+  copy_members(
+      shown, record.body,
+      {"execution_id", "retriever_id", "status", "created_at", "completed_at", "duration_ms", "stages_completed", "total_stages", "error"});
   return Reply(std::move(shown));
 }
 
@@ -137,7 +141,10 @@ Result<Reply> get_profile(const RequestContext& context, const Request& request,
     o["share"] = total > 0 ? ms / total : 0.0;
     if (ms > slowest_ms) slowest_ms = ms, slowest = string_member(o, "name");
   }
-  json::object shown{{"stages", std::move(stages)}, {"total_time_ms", total}, {"stage_time_ms", in_stages}, {"overhead_ms", std::max(0.0, total - in_stages)},
+  json::object shown{{"stages", std::move(stages)},
+                     {"total_time_ms", total},
+                     {"stage_time_ms", in_stages},
+                     {"overhead_ms", std::max(0.0, total - in_stages)},
                      {"bottleneck_stage", slowest}};
   copy_members(shown, record.body, {"execution_id", "retriever_id", "status", "budget"});
   return Reply(std::move(shown));
@@ -146,8 +153,8 @@ Result<Reply> get_profile(const RequestContext& context, const Request& request,
 json::object show_adhoc(const json::object& body) {
   json::object shown;
   copy_members(shown, body,
-               {"execution_id", "status", "duration_ms", "credits_used", "total_processed", "total_returned", "cache_hit_rate", "query_summary", "stages_completed",
-                "total_stages", "collection_ids", "inputs_hash"});
+               {"execution_id", "status", "duration_ms", "credits_used", "total_processed", "total_returned", "cache_hit_rate",
+                "query_summary", "stages_completed", "total_stages", "collection_ids", "inputs_hash"});
   shown["execution_mode"] = "adhoc";
   if (const json::value* at = body.if_contains("created_at")) shown["timestamp"] = *at;
   return shown;
@@ -160,7 +167,8 @@ Result<Reply> list_adhoc(const RequestContext& context, const Request& request, 
   if (!bool_member(request.object(), "count_only"))
     for (const auto& record : found.items) results.push_back(show_adhoc(record.body));
   std::string_view last = found.items.empty() ? std::string_view() : std::string_view(found.items.back().id);
-  json::object reply{{"total", found.total.value_or(0)}, {"pagination", pagination(page, results.size(), found.has_more, found.total, last)}};
+  json::object reply{{"total", found.total.value_or(0)},
+                     {"pagination", pagination(page, results.size(), found.has_more, found.total, last)}};
   reply["results"] = std::move(results);
   return Reply(std::move(reply));
 }

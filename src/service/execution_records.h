@@ -15,7 +15,7 @@ struct ExecutionOutcome {
 };
 
 struct ExecutionSubject {
-  std::string parent;                  // the retriever's id, or that of the namespace's ad hoc executions
+  std::string parent;  // the retriever's id, or that of the namespace's ad hoc executions
   std::vector<std::string> collection_ids;
   size_t total_stages = 0;
 };

@@ -46,8 +46,10 @@ Status follow_cursor(const Dependencies& deps, std::string_view subject, std::st
   if (!equal_secrets(cursor.substr(0, kSignatureChars), sign(deps, subject, text))) return refused;
   size_t first = text.find(':'), last = text.rfind(':');
   int64_t offset = 0, expires = 0;
-  if (first == last || !read_number(text.substr(first + 1, last - first - 1), offset) || !read_number(text.substr(last + 1), expires)) return refused;
-  if (expires > 0 && expires < deps.clock->now_us() / 1'000'000) return bad_request("the scroll has expired; begin again without scroll_id");
+  if (first == last || !read_number(text.substr(first + 1, last - first - 1), offset) || !read_number(text.substr(last + 1), expires))
+    return refused;
+  if (expires > 0 && expires < deps.clock->now_us() / 1'000'000)
+    return bad_request("the scroll has expired; begin again without scroll_id");
   window.offset = static_cast<size_t>(offset);
   return Ok{};
 }
@@ -93,7 +95,8 @@ Result<Window> read_pagination(const json::object& p, const Dependencies& deps, 
     const json::object* after = object_member(p, "after");
     if (after) window.after_document = string_member(*after, "document_id");
     if (after && window.after_document.empty())
-      return validation_error("missing", {"body", "pagination", "after", "document_id"}, "after is the `next_after` of the page before: {document_id, score}");
+      return validation_error("missing", {"body", "pagination", "after", "document_id"},
+                              "after is the `next_after` of the page before: {document_id, score}");
   } else {
     return validation_error("enum", {"body", "pagination", "method"}, "method is one of offset, cursor, keyset, scroll");
   }
@@ -120,7 +123,8 @@ Result<Window> read_plain(const Request& request, const Dependencies& deps, std:
   }
   if (const json::value* offset = find_parameter(request, "offset")) {
     int64_t number = integer_value(*offset).value_or(-1);
-    if (number < 0 || number > kMaxOffset) return validation_error("value_error", {"body", "offset"}, "offset is a whole number from 0 to 10,000");
+    if (number < 0 || number > kMaxOffset)
+      return validation_error("value_error", {"body", "offset"}, "offset is a whole number from 0 to 10,000");
     window.offset = static_cast<size_t>(number);
   } else if (const json::value* page = find_parameter(request, "page")) {
     int64_t number = integer_value(*page).value_or(0);
@@ -147,7 +151,8 @@ void apply_window(const Window& window, retrieval::ExecuteOptions& options) {
 void cut_to_window(const Window& window, retrieval::ExecutionResult& result) {
   if (!window.keyset()) return;
   auto& rows = result.results;
-  auto at = std::find_if(rows.begin(), rows.end(), [&](const json::object& row) { return string_member(row, "document_id") == window.after_document; });
+  auto at = std::find_if(rows.begin(), rows.end(),
+                         [&](const json::object& row) { return string_member(row, "document_id") == window.after_document; });
   size_t skip = at == rows.end() ? rows.size() : static_cast<size_t>(at - rows.begin()) + 1;
   rows.erase(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(skip));
   result.offset = skip;
@@ -156,10 +161,11 @@ void cut_to_window(const Window& window, retrieval::ExecutionResult& result) {
   if (result.has_more) rows.resize(window.limit);
 }
 
-json::object show_window(const Window& window, const retrieval::ExecutionResult& result, const Dependencies& deps, std::string_view subject) {
+json::object show_window(const Window& window, const retrieval::ExecutionResult& result, const Dependencies& deps,
+                         std::string_view subject) {
   size_t returned = result.results.size(), next = result.offset + returned;
-  json::object out{{"method", window.method}, {"offset", result.offset}, {"returned", returned}, {"total", result.total}, {"has_more", result.has_more},
-                   {"has_next", result.has_more}};
+  json::object out{{"method", window.method}, {"offset", result.offset},     {"returned", returned},
+                   {"total", result.total},   {"has_more", result.has_more}, {"has_next", result.has_more}};
   if (window.limit > 0) out["limit"] = window.limit;
   if (window.method == "offset" && window.limit > 0) {
     out["page_size"] = window.limit;
@@ -168,7 +174,8 @@ json::object show_window(const Window& window, const retrieval::ExecutionResult&
   }
   if (!result.has_more || returned == 0) return out;
   out["next_offset"] = next;
-  if (window.method == "scroll") out["scroll_id"] = make_cursor(deps, subject, window, next);
+  if (window.method == "scroll")
+    out["scroll_id"] = make_cursor(deps, subject, window, next);
   else if (window.method == "keyset") {
     const json::object& last = result.results.back();
     json::object after;

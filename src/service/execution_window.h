@@ -1,4 +1,5 @@
-// Which part of an execution's results a request wants: {method: offset | cursor | keyset | scroll}, or limit with offset, page or cursor beside it.
+// Which part of an execution's results a request wants: {method: offset | cursor | keyset | scroll}, or limit with offset, page or cursor
+// beside it.
 #pragma once
 
 #include "service/service.h"
@@ -24,6 +25,7 @@ void apply_window(const Window& window, retrieval::ExecuteOptions& options);
 void cut_to_window(const Window& window, retrieval::ExecutionResult& result);
 
 // The reply's pagination: offset, returned, total, has_more and what leads to the next page by this method.
-json::object show_window(const Window& window, const retrieval::ExecutionResult& result, const Dependencies& deps, std::string_view subject);
+json::object show_window(const Window& window, const retrieval::ExecutionResult& result, const Dependencies& deps,
+                         std::string_view subject);
 
 }  // namespace quarry::service

@@ -16,7 +16,8 @@ std::string icon_of(const std::vector<std::string>& types) {
 
 json::object input_schema(const std::vector<std::string>& types) {
   json::object properties;
-  for (const auto& type : types) properties[type] = json::object{{"type", "string"}, {"description", fmt::format("A property of type {}", type)}};
+  for (const auto& type : types)
+    properties[type] = json::object{{"type", "string"}, {"description", fmt::format("A property of type {}", type)}};
   return {{"type", "object"}, {"properties", std::move(properties)}};
 }
 

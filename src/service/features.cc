@@ -28,7 +28,8 @@ json::object unified_listing(const Request& request, const Dependencies& deps, s
   if (source == "builtin" || source == "all")
     for (const extract::Extractor* extractor : extract::list_extractors()) shown.push_back(show_extractor(*extractor, deps));
   size_t count = shown.size();
-  return {{"success", true}, {"extractors", std::move(shown)}, {"total", count}, {"namespace_id", namespace_id}, {"builtin_count", count}, {"custom_count", 0}};
+  return {{"success", true},  {"extractors", std::move(shown)}, {"total", count}, {"namespace_id", namespace_id}, {"builtin_count", count},
+          {"custom_count", 0}};
 }
 
 Result<Reply> list_org_extractors(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -52,11 +53,13 @@ Result<Reply> discover_features(const RequestContext&, const Request&, const Dep
   for (const extract::Extractor* extractor : extract::list_extractors()) {
     json::object shown = show_extractor(*extractor, deps);
     json::object feature{{"feature", extractor->name()}};
-    copy_members(feature, shown, {"feature_extractor_id", "feature_extractor_name", "version", "description", "feature_uri", "realtime_available"});
+    copy_members(feature, shown,
+                 {"feature_extractor_id", "feature_extractor_name", "version", "description", "feature_uri", "realtime_available"});
     for (const auto& type : extractor->input_types()) by_modality[type].push_back(feature);
   }
   json::array modalities;
-  for (auto& [modality, features] : by_modality) modalities.push_back(json::object{{"modality", modality}, {"features", std::move(features)}});
+  for (auto& [modality, features] : by_modality)
+    modalities.push_back(json::object{{"modality", modality}, {"features", std::move(features)}});
   return Reply(json::object{{"modalities", std::move(modalities)}, {"custom_features", json::array{}}, {"full_res_multiplier", 1.0}});
 }
 
@@ -78,8 +81,11 @@ Result<Reply> describe_features(const RequestContext& context, const Request& re
 Result<json::object> query_of(const json::object& query) {
   std::string_view mode = string_member(query, "input_mode", "text");
   if (query.contains("vector")) return json::object{{"input_mode", "vector"}, {"value", query.at("vector")}};
-  if (query.contains("url") || query.contains("image")) return Error{ErrorKind::kNotImplemented, "queries by media are not built yet; send text or a vector"};
-  if (mode != "text") return validation_error("value_error", {"body", "query", "input_mode"}, fmt::format("input_mode '{}' needs a member of that name", mode));
+  if (query.contains("url") || query.contains("image"))
+    return Error{ErrorKind::kNotImplemented, "queries by media are not built yet; send text or a vector"};
+  if (mode != "text")
+    return validation_error("value_error", {"body", "query", "input_mode"},
+                            fmt::format("input_mode '{}' needs a member of that name", mode));
   std::string_view text = string_member(query, "text");
   if (text.empty()) return validation_error("missing", {"body", "query", "text"}, "the query's text is missing");
   return json::object{{"input_mode", "text"}, {"value", text}};
@@ -90,9 +96,12 @@ Result<Reply> feature_search(const RequestContext& context, const Request& reque
   const json::object* query = object_member(body, "query");
   QUARRY_ASSIGN_OR_RETURN(json::object bound_query, query_of(query ? *query : json::object{}));
   auto top_k = static_cast<size_t>(integer_member(body, "top_k").value_or(25));
-  json::object search{{"feature_uri", string_member(body, "feature_uri", "mixpeek://text_extractor@v1/embedding")}, {"query", std::move(bound_query)}, {"top_k", top_k}};
+  json::object search{{"feature_uri", string_member(body, "feature_uri", "mixpeek://text_extractor@v1/embedding")},
+                      {"query", std::move(bound_query)},
+                      {"top_k", top_k}};
   json::object stage{{"stage_name", "feature_search"}, {"stage_type", "filter"}};
-  stage["config"] = json::object{{"stage_id", "feature_search"}, {"parameters", {{"searches", json::array{std::move(search)}}, {"final_top_k", top_k}}}};
+  stage["config"] =
+      json::object{{"stage_id", "feature_search"}, {"parameters", {{"searches", json::array{std::move(search)}}, {"final_top_k", top_k}}}};
   json::object retriever{{"retriever_name", "feature_search"}, {"stages", json::array{std::move(stage)}}};
   copy_members(retriever, body, {"collection_identifiers"});
   QUARRY_ASSIGN_OR_RETURN(auto parsed, retrieval::parse_retriever(retriever));

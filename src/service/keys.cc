@@ -67,7 +67,8 @@ uint8_t role_permissions(std::string_view role) {
   return kRead;
 }
 
-Result<catalog::Resource> store_key(catalog::Session& session, const KeyOwner& owner, std::string_view text, json::object attributes, TimestampUs now) {
+Result<catalog::Resource> store_key(catalog::Session& session, const KeyOwner& owner, std::string_view text, json::object attributes,
+                                    TimestampUs now) {
   catalog::Resource key;
   key.kind = catalog::kind::kApiKey;
   key.id = new_id("key");

@@ -1,5 +1,5 @@
-// API keys in the catalog. A key's text is shown once, when it is made; kept is its SHA-256, as the id of an `api_key_hash` row that names the
-// key's own row. A revoked key keeps its row (without a name, so that the name is free again) and loses its hash row.
+// API keys in the catalog. A key's text is shown once, when it is made; kept is its SHA-256, as the id of an `api_key_hash` row that names
+// the key's own row. A revoked key keeps its row (without a name, so that the name is free again) and loses its hash row.
 #pragma once
 
 #include "service/service.h"
@@ -23,9 +23,10 @@ struct KeyOwner {
   std::string organization_id, user_id, user_email;
 };
 
-// In the caller's transaction. `attributes` holds name, description, permissions, scopes, expires_at, ... as the contract has them; the stored row is
-// returned. kAlreadyExists if the owner has an active key of that name, or the text is in use.
-Result<catalog::Resource> store_key(catalog::Session& session, const KeyOwner& owner, std::string_view text, json::object attributes, TimestampUs now);
+// In the caller's transaction. `attributes` holds name, description, permissions, scopes, expires_at, ... as the contract has them; the
+// stored row is returned. kAlreadyExists if the owner has an active key of that name, or the text is in use.
+Result<catalog::Resource> store_key(catalog::Session& session, const KeyOwner& owner, std::string_view text, json::object attributes,
+                                    TimestampUs now);
 Status revoke_key(catalog::Session& session, catalog::Resource key, std::string_view revoked_by, TimestampUs now);
 // A new text for an active key; the old one stops working.
 Result<catalog::Resource> replace_key_text(catalog::Session& session, catalog::Resource key, std::string_view text, TimestampUs now);

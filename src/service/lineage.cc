@@ -21,7 +21,8 @@ struct Place {
 };
 
 // The document itself, then its source document, and so on up to one that came from an object or from nowhere.
-Result<std::vector<Place>> path_to_root(const RequestContext& context, const Dependencies& deps, OpenCollection opened, const std::string& document_id) {
+Result<std::vector<Place>> path_to_root(const RequestContext& context, const Dependencies& deps, OpenCollection opened,
+                                        const std::string& document_id) {
   std::vector<Place> path;
   QUARRY_ASSIGN_OR_RETURN(auto document, find_document(deps, opened, document_id, {}));
   path.push_back({std::move(opened), std::move(document)});
@@ -37,7 +38,8 @@ Result<std::vector<Place>> path_to_root(const RequestContext& context, const Dep
   return path;
 }
 
-Result<std::vector<Place>> path_of_request(const RequestContext& context, const Request& request, const Dependencies& deps, std::string_view collection_parameter) {
+Result<std::vector<Place>> path_of_request(const RequestContext& context, const Request& request, const Dependencies& deps,
+                                           std::string_view collection_parameter) {
   QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, request.param(collection_parameter)));
   QUARRY_RETURN_IF_ERROR(check_readable(opened.collection));
   return path_to_root(context, deps, std::move(opened), request.param("document_id"));
@@ -56,7 +58,8 @@ Result<Reply> get_lineage(const RequestContext& context, const Request& request,
   json::object shown = show_document(context, deps, path.front().opened.collection, path.front().document, {});
   json::object lineage;
   copy_members(lineage, shown,
-               {"root_object_id", "root_bucket_id", "source_type", "source_object_id", "source_document_id", "source_collection_id", "lineage_path", "processing_tier"});
+               {"root_object_id", "root_bucket_id", "source_type", "source_object_id", "source_document_id", "source_collection_id",
+                "lineage_path", "processing_tier"});
   json::array chain;
   for (auto place = path.rbegin(); place != path.rend(); ++place) chain.push_back(step_of(*place));
   json::object reply{{"document_id", path.front().document.document_id}, {"collection_id", path.front().opened.resource.id}};
@@ -77,8 +80,8 @@ Result<Reply> get_ancestors(const RequestContext& context, const Request& reques
 }
 
 // Documents made from any of `parents`, in every collection that takes documents of `collection_id`.
-Result<std::vector<Place>> children_of(const Dependencies& deps, const std::vector<OpenCollection>& collections, const std::string& collection_id,
-                                       const std::vector<std::string>& parents, size_t limit) {
+Result<std::vector<Place>> children_of(const Dependencies& deps, const std::vector<OpenCollection>& collections,
+                                       const std::string& collection_id, const std::vector<std::string>& parents, size_t limit) {
   std::vector<Place> out;
   json::array ids = to_array(parents);
   QUARRY_ASSIGN_OR_RETURN(Filter from, condition("source_document_id", FilterOp::kIn, std::move(ids)));
@@ -142,7 +145,11 @@ Result<Reply> get_documents_of_object(const RequestContext& context, const Reque
     for (const auto& document : found.documents) documents.push_back(show_document(context, deps, opened.collection, document, {}));
   }
   bool truncated = documents.size() < total;
-  return Reply(json::object{{"object_id", object.id}, {"documents", std::move(documents)}, {"total", total}, {"by_collection", std::move(by_collection)}, {"truncated", truncated}});
+  return Reply(json::object{{"object_id", object.id},
+                            {"documents", std::move(documents)},
+                            {"total", total},
+                            {"by_collection", std::move(by_collection)},
+                            {"truncated", truncated}});
 }
 
 // ---- decomposition tree ------------------------------------------------------------------------------------------------
@@ -159,7 +166,8 @@ struct CollectionBranches {
   std::map<std::string, Branch> by_source;  // source collection, empty for the object itself
 };
 
-Result<CollectionBranches> read_branches(const Dependencies& deps, const OpenCollection& opened, const std::string& object_id, bool with_ids) {
+Result<CollectionBranches> read_branches(const Dependencies& deps, const OpenCollection& opened, const std::string& object_id,
+                                         bool with_ids) {
   CollectionBranches out{&opened, {}};
   mvs::Projection nothing;
   nothing.payload = false;
@@ -173,7 +181,8 @@ Result<CollectionBranches> read_branches(const Dependencies& deps, const OpenCol
   return out;
 }
 
-json::array nodes_under(const std::vector<CollectionBranches>& all, const std::string& source, bool with_ids, std::set<std::string>& on_path) {
+json::array nodes_under(const std::vector<CollectionBranches>& all, const std::string& source, bool with_ids,
+                        std::set<std::string>& on_path) {
   json::array nodes;
   for (const auto& collection : all) {
     auto branch = collection.by_source.find(source);
@@ -208,8 +217,12 @@ Result<Reply> get_decomposition_tree(const RequestContext& context, const Reques
   std::set<std::string> on_path;
   json::object root{{"type", "object"}, {"object_id", object.id}, {"bucket_id", object.parent_id}, {"processing_tier", 0}};
   root["children"] = nodes_under(all, "", with_ids, on_path);
-  return Reply(json::object{{"object_id", object.id}, {"root_bucket_id", object.parent_id}, {"total_documents", documents}, {"total_collections", all.size()},
-                            {"max_tier", deepest}, {"tree", std::move(root)}});
+  return Reply(json::object{{"object_id", object.id},
+                            {"root_bucket_id", object.parent_id},
+                            {"total_documents", documents},
+                            {"total_collections", all.size()},
+                            {"max_tier", deepest},
+                            {"tree", std::move(root)}});
 }
 
 }  // namespace

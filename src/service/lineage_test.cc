@@ -20,7 +20,8 @@ class LineageTest : public ServiceWorld {
     write(shots_, "shot2", "collection", scenes_, "scene", bucket_ + "/" + scenes_ + "/" + shots_, 2);
   }
   std::string make(const std::string& name, json::object source) {
-    return std::string(string_member(ok(client_, "create_collection", {.body = {{"collection_name", name}, {"source", std::move(source)}}}), "collection_id"));
+    return std::string(string_member(ok(client_, "create_collection", {.body = {{"collection_name", name}, {"source", std::move(source)}}}),
+                                     "collection_id"));
   }
   void insert_object(const std::string& id) {
     auto context = context_of(client_).value();
@@ -33,7 +34,8 @@ class LineageTest : public ServiceWorld {
     object.body = {{"object_id", id}};
     ASSERT_TRUE(catalog_->insert(object).ok());
   }
-  void write(const std::string& table, const std::string& id, const std::string& type, const std::string& source_collection, const std::string& source_document, const std::string& path, int tier) {
+  void write(const std::string& table, const std::string& id, const std::string& type, const std::string& source_collection,
+             const std::string& source_document, const std::string& path, int tier) {
     Document document;
     document.document_id = id;
     document.lineage = {"obj_film", bucket_, type, tier == 1 ? "obj_film" : "", source_collection, source_document, path, tier};
@@ -42,7 +44,9 @@ class LineageTest : public ServiceWorld {
     batch.upserts.push_back(std::move(document));
     ASSERT_TRUE(vectors_->write(table, std::move(batch)).ok());
   }
-  Call at(const std::string& collection, const std::string& id) { return {.path = {{"collection_id", collection}, {"collection_identifier", collection}, {"document_id", id}}}; }
+  Call at(const std::string& collection, const std::string& id) {
+    return {.path = {{"collection_id", collection}, {"collection_identifier", collection}, {"document_id", id}}};
+  }
 
   Client client_;
   std::string bucket_, scenes_, shots_;
@@ -78,13 +82,15 @@ TEST_F(LineageTest, DocumentsOfAnObject) {
   json::object reply = ok(client_, "get_documents_by_object", {.path = {{"object_id", "obj_film"}}});
   EXPECT_EQ(reply["total"], 3);
   EXPECT_EQ(reply["by_collection"], (json::object{{scenes_, 1}, {shots_, 2}}));
-  json::object some = ok(client_, "get_documents_by_object", {.path = {{"object_id", "obj_film"}}, .query = {{"collection_ids", {"shots"}}}});
+  json::object some =
+      ok(client_, "get_documents_by_object", {.path = {{"object_id", "obj_film"}}, .query = {{"collection_ids", {"shots"}}}});
   EXPECT_EQ(some["documents"].as_array().size(), 2u);
   EXPECT_EQ(error_of(client_, "get_documents_by_object", {.path = {{"object_id", "obj_none"}}}), ErrorKind::kNotFound);
 }
 
 TEST_F(LineageTest, DecompositionTree) {
-  json::object reply = ok(client_, "get_decomposition_tree_objects", {.path = {{"object_id", "obj_film"}}, .query = {{"include_document_ids", true}}});
+  json::object reply =
+      ok(client_, "get_decomposition_tree_objects", {.path = {{"object_id", "obj_film"}}, .query = {{"include_document_ids", true}}});
   EXPECT_EQ(reply["total_documents"], 3);
   EXPECT_EQ(reply["max_tier"], 2);
   json::object scenes = reply["tree"].as_object()["children"].as_array()[0].as_object();
@@ -97,7 +103,8 @@ TEST_F(LineageTest, ExtractorsAreListed) {
   auto listed = ok(client_, "list_feature_extractors")["list"].as_array();
   ASSERT_GE(listed.size(), 2u);
   for (std::string id : {"text_extractor", "text_extractor_v1", "text_extractor@v1"})
-    EXPECT_EQ(ok(client_, "get_feature_extractor_by", {.path = {{"feature_extractor_id", id}}})["feature_extractor_id"], "text_extractor_v1");
+    EXPECT_EQ(ok(client_, "get_feature_extractor_by", {.path = {{"feature_extractor_id", id}}})["feature_extractor_id"],
+              "text_extractor_v1");
   EXPECT_EQ(error_of(client_, "get_feature_extractor_by", {.path = {{"feature_extractor_id", "magic"}}}), ErrorKind::kNotFound);
   json::object text = ok(client_, "get_extractor_namespaces", {.path = {{"namespace_id", "films"}, {"extractor_id", "text_extractor"}}});
   EXPECT_EQ(text["required_vector_indexes"].as_array()[0].as_object()["index"].as_object()["dimensions"], 16);
@@ -107,7 +114,8 @@ TEST_F(LineageTest, ExtractorsAreListed) {
 
 TEST_F(LineageTest, FeatureSearchByText) {
   json::object extractor{{"feature_extractor_name", "text_extractor"}, {"version", "v1"}};
-  json::object made = ok(client_, "create_collection", {.body = {{"collection_name", "texts"}, {"source", {{"type", "none"}}}, {"feature_extractor", extractor}}});
+  json::object made = ok(client_, "create_collection",
+                         {.body = {{"collection_name", "texts"}, {"source", {{"type", "none"}}}, {"feature_extractor", extractor}}});
   std::string texts(string_member(made, "collection_id"));
   BagEmbedder embedder;
   for (std::string text : {"whales swim far", "stones lie still"}) {
@@ -116,11 +124,13 @@ TEST_F(LineageTest, FeatureSearchByText) {
     for (float v : embedding.values) vector.emplace_back(v);
     add_document(client_, texts, {{"document_id", text.substr(0, 6)}, {"text", text}, {"vectors", {{"all_minilm_l6_v2_v1", vector}}}});
   }
-  json::object reply = ok(client_, "feature_search", {.body = {{"query", {{"text", "whales swim"}}}, {"collection_identifiers", {"texts"}}, {"top_k", 1}}});
+  json::object reply =
+      ok(client_, "feature_search", {.body = {{"query", {{"text", "whales swim"}}}, {"collection_identifiers", {"texts"}}, {"top_k", 1}}});
   ASSERT_EQ(reply["results"].as_array().size(), 1u);
   EXPECT_EQ(reply["results"].as_array()[0].as_object()["document_id"], "whales");
   EXPECT_EQ(error_of(client_, "feature_search", {.body = {{"query", {{"text", ""}}}}}), ErrorKind::kValidation);
-  EXPECT_EQ(error_of(client_, "feature_search", {.body = {{"query", {{"text", "x"}}}, {"collection_identifiers", {"shots"}}}}), ErrorKind::kBadRequest);
+  EXPECT_EQ(error_of(client_, "feature_search", {.body = {{"query", {{"text", "x"}}}, {"collection_identifiers", {"shots"}}}}),
+            ErrorKind::kBadRequest);
 }
 
 TEST_F(LineageTest, ResourcesByNameAndDescription) {

@@ -12,8 +12,9 @@ Result<catalog::SortKey> sort_key(std::string_view field) {
   if (field == "updated_at") return catalog::SortKey::kUpdatedAt;
   if (field == "name" || field.ends_with("_name")) return catalog::SortKey::kName;
   if (field == "id" || field.ends_with("_id")) return catalog::SortKey::kId;
-  return validation_error("sort_field", {"body", "sort", "field"},
-                          fmt::format("this list is sorted by created_at, updated_at, its name or its id, not by '{}'", field.substr(0, 100)));
+  return validation_error(
+      "sort_field", {"body", "sort", "field"},
+      fmt::format("this list is sorted by created_at, updated_at, its name or its id, not by '{}'", field.substr(0, 100)));
 }
 
 const json::object* sort_of(const json::object& body) {

@@ -21,7 +21,8 @@ Result<Reply> change_anywhere(const RequestContext& context, const Request& requ
   nothing.payload = false;
   QUARRY_ASSIGN_OR_RETURN(auto found, find_document_anywhere(context, deps, request.param("document_id"), nothing));
   QUARRY_RETURN_IF_ERROR(check_writable(found.opened.collection));
-  QUARRY_ASSIGN_OR_RETURN(json::object shown, change_document(context, deps, found.opened, request.param("document_id"), request.object(), replace));
+  QUARRY_ASSIGN_OR_RETURN(json::object shown,
+                          change_document(context, deps, found.opened, request.param("document_id"), request.object(), replace));
   return Reply(std::move(shown));
 }
 
@@ -45,13 +46,16 @@ Result<Reply> batch_get(const RequestContext& context, const Request& request, c
       if (!found.contains(id)) open.push_back(id);
     if (open.empty()) break;
     QUARRY_ASSIGN_OR_RETURN(auto documents, deps.vectors->get(opened.resource.id, open, {}));
-    for (const auto& document : documents) found.emplace(document.document_id, show_document(context, deps, opened.collection, document, view));
+    for (const auto& document : documents)
+      found.emplace(document.document_id, show_document(context, deps, opened.collection, document, view));
   }
   json::array documents, not_found;
   for (const auto& id : ids) {
     auto it = found.find(id);
-    if (it == found.end()) not_found.emplace_back(id);
-    else documents.push_back(it->second);
+    if (it == found.end())
+      not_found.emplace_back(id);
+    else
+      documents.push_back(it->second);
   }
   return Reply(json::object{{"documents", std::move(documents)}, {"not_found", std::move(not_found)}});
 }
@@ -63,9 +67,12 @@ Result<json::object> list_anywhere(const RequestContext& context, const Dependen
   std::vector<std::string> known;
   for (auto& identifier : identifiers) {
     auto opened = open_collection(context, deps, identifier);
-    if (opened.ok()) known.push_back(std::move(identifier));
-    else if (opened.error().kind == ErrorKind::kNotFound) unknown.emplace_back(identifier);
-    else return std::move(opened).error();
+    if (opened.ok())
+      known.push_back(std::move(identifier));
+    else if (opened.error().kind == ErrorKind::kNotFound)
+      unknown.emplace_back(identifier);
+    else
+      return std::move(opened).error();
   }
   std::vector<OpenCollection> collections;
   if (identifiers.empty() || !known.empty()) {
@@ -89,13 +96,16 @@ Result<Reply> list_batch(const RequestContext& context, const Request& request, 
   for (const auto& entry : queries ? *queries : json::array{}) {
     if (!entry.is_object()) continue;
     std::string key(string_member(entry.get_object(), "key"));
-    if (!keys.insert(key).second) return validation_error("value_error", {"body", "queries"}, fmt::format("the key '{}' is used twice", key));
+    if (!keys.insert(key).second)
+      return validation_error("value_error", {"body", "queries"}, fmt::format("the key '{}' is used twice", key));
     Request one;
     if (const json::object* inner = object_member(entry.get_object(), "request")) one.body = *inner;
     auto listed = list_anywhere(context, deps, one);
     json::object result{{"key", key}};
-    if (listed.ok()) result["response"] = std::move(*listed);
-    else result["error"] = listed.error().message;
+    if (listed.ok())
+      result["response"] = std::move(*listed);
+    else
+      result["error"] = listed.error().message;
     results.push_back(std::move(result));
   }
   return Reply(json::object{{"results", std::move(results)}});

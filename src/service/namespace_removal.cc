@@ -62,7 +62,8 @@ Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps) {
     deps.internals->tables.remove(id);
     Status dropped = deps.vectors->drop_table(id);
     // The prefix is removed below all the same.
-    if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound) log_warn("a table was not dropped", {{"table", id}, {"reason", dropped.error().message}});
+    if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)
+      log_warn("a table was not dropped", {{"table", id}, {"reason", dropped.error().message}});
   }
   return objects::remove_prefix(*deps.store, fmt::format("{}/{}/", ns.context.internal_id, ns.resource.id));
 }

@@ -22,9 +22,11 @@ constexpr size_t kMaxIdBytes = 128;
 
 // Members that would change nothing here are refused rather than stored.
 Status refuse_unbuilt(const json::object& body) {
-  for (std::string_view name : {"infrastructure", "trusted_issuers", "tiering", "spend_budget", "cost_cap_override", "ttl_seconds", "expires_at", "pinned"}) {
+  for (std::string_view name :
+       {"infrastructure", "trusted_issuers", "tiering", "spend_budget", "cost_cap_override", "ttl_seconds", "expires_at", "pinned"}) {
     const json::value* value = body.if_contains(name);
-    bool empty = !value || value->is_null() || (value->is_array() && value->get_array().empty()) || (value->is_object() && value->get_object().empty());
+    bool empty = !value || value->is_null() || (value->is_array() && value->get_array().empty()) ||
+                 (value->is_object() && value->get_object().empty());
     if (!empty) return Error{ErrorKind::kNotImplemented, fmt::format("'{}' of a namespace is not built yet", name)};
   }
   return Ok{};
@@ -34,7 +36,8 @@ Result<json::array> check_extractors(const json::array& extractors) {
   json::array out;
   for (const auto& entry : extractors) {
     if (!entry.is_object()) continue;
-    ExtractorName name = normalize_extractor(string_member(entry.get_object(), "feature_extractor_name"), string_member(entry.get_object(), "version"));
+    ExtractorName name =
+        normalize_extractor(string_member(entry.get_object(), "feature_extractor_name"), string_member(entry.get_object(), "version"));
     QUARRY_ASSIGN_OR_RETURN(const extract::Extractor* found, extract::find_extractor(name.name, name.version));
     json::object shown{{"feature_extractor_name", found->name()}, {"version", found->version()}};
     shown["feature_extractor_id"] = fmt::format("{}_{}", found->name(), found->version());
@@ -105,8 +108,10 @@ Result<Reply> create_namespace(const RequestContext& context, const Request& req
     return Reply(std::move(shown));
   }
   const json::array* configs = array_member(body, "vector_configs");
-  if (configs && !configs->empty()) return bad_request("vector_configs belong to a namespace of mode 'standalone'; in a managed one the extractors make the vectors");
-  NewNamespace wanted{std::string(string_member(body, "namespace_id")), std::string(string_member(body, "namespace_name")), {{"mode", "managed"}}};
+  if (configs && !configs->empty())
+    return bad_request("vector_configs belong to a namespace of mode 'standalone'; in a managed one the extractors make the vectors");
+  NewNamespace wanted{
+      std::string(string_member(body, "namespace_id")), std::string(string_member(body, "namespace_name")), {{"mode", "managed"}}};
   copy_members(wanted.body, body, {"namespace_type", "scope", "features"});
   QUARRY_RETURN_IF_ERROR(apply_attributes(body, wanted.body));
   QUARRY_ASSIGN_OR_RETURN(auto ns, insert_namespace(context, deps, std::move(wanted)));
@@ -157,7 +162,8 @@ Result<Reply> list_namespaces(const RequestContext& context, const Request& requ
     totals.counts.buckets += counts.buckets;
     totals.counts.collections += counts.collections;
     totals.counts.objects += counts.objects;
-    if (const json::array* extractors = array_member(shown, "feature_extractors")) totals.extractors += static_cast<int64_t>(extractors->size());
+    if (const json::array* extractors = array_member(shown, "feature_extractors"))
+      totals.extractors += static_cast<int64_t>(extractors->size());
     totals.indexes += integer_member(shown, "payload_index_count").value_or(0);
     return shown;
   };
@@ -186,7 +192,8 @@ Result<Reply> change_namespace(const RequestContext& context, const Request& req
   };
   auto stored = deps.catalog->update(catalog::kind::kNamespace, organization_scope(context), ns.resource.id, change);
   deps.internals->authenticator.forget();
-  if (!stored.ok() && stored.error().kind == ErrorKind::kAlreadyExists) return already_exists(fmt::format("a namespace '{}' exists already", name));
+  if (!stored.ok() && stored.error().kind == ErrorKind::kAlreadyExists)
+    return already_exists(fmt::format("a namespace '{}' exists already", name));
   QUARRY_RETURN_IF_ERROR(stored);
   ns.resource = std::move(*stored);
   QUARRY_ASSIGN_OR_RETURN(json::object shown, show_with_counts(ns, deps));
@@ -199,7 +206,8 @@ Result<Reply> delete_namespace(const RequestContext& context, const Request& req
   Status removed = remove_namespace(ns, deps);
   deps.internals->authenticator.forget();
   QUARRY_RETURN_IF_ERROR(removed);
-  return Reply(json::object{{"success", true}, {"message", fmt::format("namespace '{}' and everything in it was deleted", ns.resource.name)}});
+  return Reply(
+      json::object{{"success", true}, {"message", fmt::format("namespace '{}' and everything in it was deleted", ns.resource.name)}});
 }
 
 Result<json::object> stats_of(const OpenNamespace& ns, const Dependencies& deps) {
@@ -229,12 +237,14 @@ Result<Reply> get_stats_batch(const RequestContext& context, const Request& requ
 
 }  // namespace
 
-Result<OpenNamespace> open_namespace(const RequestContext& context, const Dependencies& deps, std::string_view identifier, Permission permission) {
+Result<OpenNamespace> open_namespace(const RequestContext& context, const Dependencies& deps, std::string_view identifier,
+                                     Permission permission) {
   auto found = deps.catalog->find(catalog::kind::kNamespace, organization_scope(context), identifier);
   if (!found.ok() && found.error().kind != ErrorKind::kNotFound) return std::move(found).error();
   if (!found.ok() || !reaches(context, found->id)) return not_found(fmt::format("namespace '{}' does not exist", identifier));
   OpenNamespace ns = enter(context, std::move(*found));
-  if (!ns.context.may(permission)) return Error{ErrorKind::kForbidden, fmt::format("this key lacks the permission for this in namespace '{}'", identifier)};
+  if (!ns.context.may(permission))
+    return Error{ErrorKind::kForbidden, fmt::format("this key lacks the permission for this in namespace '{}'", identifier)};
   return ns;
 }
 
@@ -259,8 +269,10 @@ Result<NamespaceCounts> count_namespace(const OpenNamespace& ns, const Dependenc
     auto opened = open_stored_collection(ns.context, deps, resource);
     if (opened.ok() && opened->collection.lifecycle == LifecycleState::kArchived) continue;
     auto stats = opened.ok() ? deps.vectors->stats(resource.id) : Result<mvs::TableStats>(std::move(opened).error());
-    if (stats.ok()) counts.documents += stats->documents;
-    else counts.documents_complete = false;
+    if (stats.ok())
+      counts.documents += stats->documents;
+    else
+      counts.documents_complete = false;
   }
   return counts;
 }
@@ -268,9 +280,12 @@ Result<NamespaceCounts> count_namespace(const OpenNamespace& ns, const Dependenc
 Result<OpenNamespace> insert_namespace(const RequestContext& context, const Dependencies& deps, NewNamespace request) {
   QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   QUARRY_RETURN_IF_ERROR(check_resource_name(catalog::kind::kNamespace, request.name, 1, kMaxIdBytes));
-  if (request.namespace_id.empty()) request.namespace_id = new_id("ns");
-  else QUARRY_RETURN_IF_ERROR(check_resource_name(catalog::kind::kNamespace, request.namespace_id, 1, kMaxIdBytes));
-  catalog::Resource resource = make_resource(context, catalog::kind::kNamespace, request.namespace_id, request.name, std::move(request.body));
+  if (request.namespace_id.empty())
+    request.namespace_id = new_id("ns");
+  else
+    QUARRY_RETURN_IF_ERROR(check_resource_name(catalog::kind::kNamespace, request.namespace_id, 1, kMaxIdBytes));
+  catalog::Resource resource =
+      make_resource(context, catalog::kind::kNamespace, request.namespace_id, request.name, std::move(request.body));
   resource.namespace_id.clear();
   resource.body["namespace_id"] = resource.id;
   resource.body["namespace_name"] = resource.name;
@@ -289,9 +304,13 @@ Result<json::array> check_vector_configs(const json::array& configs) {
     if (!configs[i].is_object()) continue;
     const json::object& config = configs[i].get_object();
     std::string name(string_member(config, "name"));
-    auto fail = [&](std::string_view member, std::string message) { return validation_error("value_error", {"body", "vector_configs", i, member}, std::move(message)); };
-    if (!parse_feature_uri("mixpeek://x@v1/" + name).ok()) return fail("name", fmt::format("'{}' cannot name a vector: 1 to 128 of letters, digits, '_', '-', '.'", name));
-    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return fail("name", fmt::format("the vector name '{}' is used twice", name));
+    auto fail = [&](std::string_view member, std::string message) {
+      return validation_error("value_error", {"body", "vector_configs", i, member}, std::move(message));
+    };
+    if (!parse_feature_uri("mixpeek://x@v1/" + name).ok())
+      return fail("name", fmt::format("'{}' cannot name a vector: 1 to 128 of letters, digits, '_', '-', '.'", name));
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      return fail("name", fmt::format("the vector name '{}' is used twice", name));
     auto dimension = integer_member(config, "dimension");
     if (!dimension || *dimension < 1 || *dimension > 65'536) return fail("dimension", "a dimension is a whole number from 1 to 65,536");
     auto metric = mvs::parse_metric(string_member(config, "metric", "cosine"));

@@ -10,9 +10,10 @@ struct OpenNamespace {
   RequestContext context;  // the caller's, inside this namespace
 };
 
-// For operations that name the namespace in their path. kNotFound also for one that the caller's key does not reach; kForbidden without `permission`
-// in it.
-Result<OpenNamespace> open_namespace(const RequestContext& context, const Dependencies& deps, std::string_view identifier, Permission permission);
+// For operations that name the namespace in their path. kNotFound also for one that the caller's key does not reach; kForbidden without
+// `permission` in it.
+Result<OpenNamespace> open_namespace(const RequestContext& context, const Dependencies& deps, std::string_view identifier,
+                                     Permission permission);
 
 struct NamespaceCounts {
   uint64_t documents = 0, buckets = 0, collections = 0, objects = 0;

@@ -21,12 +21,17 @@ class NamespacesTest : public ServiceWorld {
     more["documents"] = std::move(documents);
     return {.path = {{"namespace_id", ns}}, .body = std::move(more)};
   }
-  Call document_of(const std::string& ns, const std::string& id) { return {.path = {{"namespace_id", ns}, {"document_id", id}}, .query = {{"return_vectors", true}}}; }
+  Call document_of(const std::string& ns, const std::string& id) {
+    return {.path = {{"namespace_id", ns}, {"document_id", id}}, .query = {{"return_vectors", true}}};
+  }
 };
 
 TEST_F(NamespacesTest, CreateGetPatchDelete) {
-  json::object made = ok(first_, "create_namespace",
-                         {.body = {{"namespace_name", "books"}, {"description", "all of them"}, {"feature_extractors", json::array{json::object{{"feature_extractor_name", "text_extractor"}, {"version", "1.0.0"}}}}}});
+  json::object made =
+      ok(first_, "create_namespace",
+         {.body = {{"namespace_name", "books"},
+                   {"description", "all of them"},
+                   {"feature_extractors", json::array{json::object{{"feature_extractor_name", "text_extractor"}, {"version", "1.0.0"}}}}}});
   EXPECT_EQ(made["feature_extractors"].as_array()[0].as_object()["feature_extractor_id"], "text_extractor_v1");
   EXPECT_EQ(made["namespace_ready"], true);
   Call by_name{.path = {{"namespace_identifier", "books"}}};
@@ -36,6 +41,9 @@ TEST_F(NamespacesTest, CreateGetPatchDelete) {
   EXPECT_EQ(ok(first_, "patch_namespace", rename)["namespace_name"], "papers");
   EXPECT_EQ(error_of(first_, "get_namespace", by_name), ErrorKind::kNotFound);
   Call by_id{.path = {{"namespace_identifier", std::string(made["namespace_id"].as_string())}}};
+  by_id.body = {{"payload_indexes", json::array{json::object{{"field_name", "year"}, {"type", "integer"}}}}};
+  EXPECT_EQ(ok(first_, "update_namespace", by_id)["payload_index_count"], 1);
+  EXPECT_EQ(ok(first_, "get_namespace_stats", by_id)["collection_count"], 0);
   ok(first_, "delete_namespace", by_id);
   EXPECT_EQ(error_of(first_, "get_namespace", by_id), ErrorKind::kNotFound);
 }
@@ -44,7 +52,10 @@ TEST_F(NamespacesTest, BadRequestsLeaveNothing) {
   EXPECT_EQ(error_of(first_, "create_namespace", {.body = {{"namespace_name", "standalone"}}}), ErrorKind::kValidation);
   EXPECT_EQ(error_of(first_, "create_namespace", {.body = {{"namespace_name", "a/../b"}}}), ErrorKind::kValidation);
   EXPECT_EQ(error_of(first_, "create_namespace", {.body = {{"namespace_name", "books"}, {"mode", "other"}}}), ErrorKind::kValidation);
-  auto unknown = call(first_, "create_namespace", {.body = {{"namespace_name", "books"}, {"feature_extractors", json::array{json::object{{"feature_extractor_name", "tex_extractor"}, {"version", "v1"}}}}}});
+  auto unknown =
+      call(first_, "create_namespace",
+           {.body = {{"namespace_name", "books"},
+                     {"feature_extractors", json::array{json::object{{"feature_extractor_name", "tex_extractor"}, {"version", "v1"}}}}}});
   EXPECT_EQ(unknown.error().kind, ErrorKind::kBadRequest);
   EXPECT_THAT(unknown.error().message, HasSubstr("text_extractor"));
   EXPECT_EQ(error_of(first_, "create_namespace", {.body = {{"namespace_name", "books"}, {"ttl_seconds", 60}}}), ErrorKind::kNotImplemented);
@@ -57,13 +68,17 @@ TEST_F(NamespacesTest, ListsPageAndCount) {
   for (std::string name : {"aaa", "bbb", "ccc"}) with_namespace(first_, name);
   make_standalone("ddd");
   ok(first_, "upsert_documents_byo_namespaces", upsert_of("ddd", {byo("a", {1, 0, 0})}));
-  json::object page = ok(first_, "list_namespaces", {.body = {{"limit", 2}, {"sort", {{"field", "namespace_name"}, {"direction", "desc"}}}}});
+  json::object page =
+      ok(first_, "list_namespaces", {.body = {{"limit", 2}, {"sort", {{"field", "namespace_name"}, {"direction", "desc"}}}}});
   EXPECT_EQ(page["total_count"], 4);
   ASSERT_EQ(page["results"].as_array().size(), 2u);
   EXPECT_EQ(page["results"].as_array()[0].as_object()["namespace_name"], "ddd");
   EXPECT_EQ(page["results"].as_array()[0].as_object()["document_count"], 1);
   EXPECT_EQ(page["stats"].as_object()["total_documents"], 1);
-  json::object next = ok(first_, "list_namespaces", {.body = {{"limit", 2}, {"sort", {{"field", "namespace_name"}, {"direction", "desc"}}}, {"cursor", page["pagination"].as_object()["next_cursor"]}}});
+  json::object next = ok(first_, "list_namespaces",
+                         {.body = {{"limit", 2},
+                                   {"sort", {{"field", "namespace_name"}, {"direction", "desc"}}},
+                                   {"cursor", page["pagination"].as_object()["next_cursor"]}}});
   EXPECT_EQ(next["results"].as_array()[1].as_object()["namespace_name"], "aaa");
   EXPECT_EQ(ok(first_, "list_namespaces", {.body = {{"search", "BB"}}})["total_count"], 1);
   EXPECT_EQ(error_of(first_, "list_namespaces", {.body = {{"sort", {{"field", "colour"}}}}}), ErrorKind::kValidation);
@@ -90,7 +105,8 @@ TEST_F(NamespacesTest, StandaloneRoundTrip) {
   json::object made = make_standalone("mine");
   EXPECT_EQ(made["namespace_id"], "mine");
   EXPECT_EQ(made["status"], "active");
-  json::object written = ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0}, {{"title", "first"}}), byo("b", {0, 1, 0})}));
+  json::object written =
+      ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0}, {{"title", "first"}}), byo("b", {0, 1, 0})}));
   EXPECT_EQ(written["inserted"], 2);
   EXPECT_EQ(written["document_ids"], (json::array{"a", "b"}));
   json::object read = ok(first_, "get_document_byo_namespaces", document_of("mine", "a"));
@@ -102,7 +118,8 @@ TEST_F(NamespacesTest, StandaloneRoundTrip) {
 
 TEST_F(NamespacesTest, TheLastOfEqualIdsWins) {
   make_standalone("mine");
-  json::object written = ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0}, {{"n", 1}}), byo("b", {0, 1, 0}), byo("a", {0, 0, 1}, {{"n", 2}})}));
+  json::object written = ok(first_, "upsert_documents_byo_namespaces",
+                            upsert_of("mine", {byo("a", {1, 0, 0}, {{"n", 1}}), byo("b", {0, 1, 0}), byo("a", {0, 0, 1}, {{"n", 2}})}));
   EXPECT_EQ(written["inserted"], 2);
   EXPECT_EQ(written["warnings"].as_array().size(), 1u);
   json::object read = ok(first_, "get_document_byo_namespaces", document_of("mine", "a"));
@@ -129,7 +146,8 @@ TEST_F(NamespacesTest, BadVectorsAreRefusedWholly) {
 
 TEST_F(NamespacesTest, ReservedPayloadFieldsAreDroppedAndNamed) {
   make_standalone("mine");
-  json::object written = ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0}, {{"collection_id", "x"}, {"title", "t"}})}));
+  json::object written =
+      ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0}, {{"collection_id", "x"}, {"title", "t"}})}));
   EXPECT_EQ(written["dropped_payload_fields"], (json::object{{"a", {"collection_id"}}}));
 }
 
@@ -159,11 +177,43 @@ TEST_F(NamespacesTest, ANamedCollectionIsMadeOnFirstUse) {
   EXPECT_EQ(ok(inside, "get_collection", {.path = {{"collection_identifier", "chapters"}}})["document_count"], 1);
 }
 
+// The published client searches own vectors this way: no collection, the vector by its bare name, the values inline.
+TEST_F(NamespacesTest, OwnVectorsAreSearchedByName) {
+  make_standalone("mine");
+  ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0}), byo("b", {0, 1, 0})}));
+  Client inside = first_;
+  inside.ns = "mine";
+  json::object search{{"feature_uri", "v"}, {"query", {{"input_mode", "vector"}, {"value", {0.1, 1, 0}}}}, {"top_k", 5}};
+  json::object stage{{"stage_name", "feature_search"},
+                     {"stage_type", "filter"},
+                     {"config", {{"stage_id", "feature_search"}, {"parameters", {{"searches", json::array{search}}, {"final_top_k", 5}}}}}};
+  json::object made = ok(inside, "create_retriever", {.body = {{"retriever_name", "sdk"}, {"stages", json::array{stage}}}});
+  json::object reply =
+      ok(inside, "execute_retriever",
+         {.path = {{"retriever_id", std::string(string_member(made, "retriever_id"))}}, .body = {{"inputs", json::object{}}}});
+  ASSERT_EQ(reply["results"].as_array().size(), 2u);
+  EXPECT_EQ(reply["results"].as_array()[0].as_object()["document_id"], "b");
+  EXPECT_EQ(ok(inside, "execute_adhoc_retriever", {.body = {{"stages", json::array{stage}}}})["results"].as_array().size(), 2u);
+}
+
+TEST_F(NamespacesTest, EverythingIsThereAfterARestart) {
+  make_standalone("mine");
+  ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0})}));
+  api_.reset();
+  vectors_.reset();
+  vectors_ = mvs::VectorStore::open({.store = store_.get(), .executor = &executor_}).value();
+  open_api();
+  EXPECT_EQ(ok(first_, "get_document_byo_namespaces", document_of("mine", "a"))["document_id"], "a");
+  EXPECT_FALSE(api_->bootstrap("").value().has_value());
+}
+
 TEST_F(NamespacesTest, VectorConfigsAreChecked) {
-  for (json::array configs : {json::array{json::object{{"name", "a b"}, {"dimension", 3}}}, json::array{json::object{{"name", "a"}, {"dimension", 70'000}}},
-                              json::array{json::object{{"name", "a"}, {"dimension", 3}}, json::object{{"name", "a"}, {"dimension", 3}}},
-                              json::array{json::object{{"name", "a"}, {"dimension", 3}, {"metric", "manhattan"}}}})
-    EXPECT_EQ(error_of(first_, "create_standalone_namespace", {.body = {{"namespace_id", "mine"}, {"vector_configs", configs}}}), ErrorKind::kValidation);
+  for (json::array configs :
+       {json::array{json::object{{"name", "a b"}, {"dimension", 3}}}, json::array{json::object{{"name", "a"}, {"dimension", 70'000}}},
+        json::array{json::object{{"name", "a"}, {"dimension", 3}}, json::object{{"name", "a"}, {"dimension", 3}}},
+        json::array{json::object{{"name", "a"}, {"dimension", 3}, {"metric", "manhattan"}}}})
+    EXPECT_EQ(error_of(first_, "create_standalone_namespace", {.body = {{"namespace_id", "mine"}, {"vector_configs", configs}}}),
+              ErrorKind::kValidation);
   make_standalone("mine");
 }
 

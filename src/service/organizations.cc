@@ -39,14 +39,16 @@ Result<Reply> update_organization(const RequestContext& context, const Request& 
   QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   for (const auto& member : request.object())
     if (std::find(std::begin(kEditable), std::end(kEditable), member.key()) == std::end(kEditable))
-      return Error{ErrorKind::kNotImplemented, fmt::format("'{}' of an organization cannot be set here yet", std::string_view(member.key()))};
+      return Error{ErrorKind::kNotImplemented,
+                   fmt::format("'{}' of an organization cannot be set here yet", std::string_view(member.key()))};
   std::string_view name = string_member(request.object(), "organization_name");
   if (request.object().contains("organization_name") && (name.empty() || name.size() > 200))
     return validation_error("string_length", {"body", "organization_name"}, "organization_name must have 1 to 200 characters");
-  QUARRY_ASSIGN_OR_RETURN(auto stored, deps.catalog->update(catalog::kind::kOrganization, {}, context.organization_id, [&](catalog::Resource& r) -> Status {
-    for (const auto& member : request.object()) r.body[member.key()] = member.value();
-    return Ok{};
-  }));
+  QUARRY_ASSIGN_OR_RETURN(
+      auto stored, deps.catalog->update(catalog::kind::kOrganization, {}, context.organization_id, [&](catalog::Resource& r) -> Status {
+        for (const auto& member : request.object()) r.body[member.key()] = member.value();
+        return Ok{};
+      }));
   return Reply(show_organization(stored));
 }
 

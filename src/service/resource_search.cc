@@ -23,7 +23,8 @@ bool reaches(const RequestContext& context, const catalog::Resource& resource) {
   return std::any_of(context.grants.begin(), context.grants.end(), [&](const auto& grant) { return grant.namespace_id == resource.id; });
 }
 
-Status find_matches(const RequestContext& context, const Dependencies& deps, std::string_view kind, const std::string& folded, std::vector<Match>& out) {
+Status find_matches(const RequestContext& context, const Dependencies& deps, std::string_view kind, const std::string& folded,
+                    std::vector<Match>& out) {
   catalog::ListQuery query;
   query.kind = kind;
   query.scope = kind == catalog::kind::kNamespace ? organization_scope(context) : namespace_scope(context);
@@ -32,7 +33,8 @@ Status find_matches(const RequestContext& context, const Dependencies& deps, std
   for (auto& resource : page.items) {
     if (!reaches(context, resource)) continue;
     bool by_name = contains(resource.name, folded);
-    if (by_name || contains(resource.id, folded) || contains(string_member(resource.body, "description"), folded)) out.push_back({std::move(resource), by_name});
+    if (by_name || contains(resource.id, folded) || contains(string_member(resource.body, "description"), folded))
+      out.push_back({std::move(resource), by_name});
   }
   return Ok{};
 }
@@ -61,12 +63,15 @@ Result<Reply> search_resources(const RequestContext& context, const Request& req
     return a.resource.updated_at > b.resource.updated_at;
   });
   json::array results;
-  for (size_t i = std::min(offset, matches.size()); i < std::min(matches.size(), offset + limit); ++i) results.push_back(show_match(matches[i].resource));
+  for (size_t i = std::min(offset, matches.size()); i < std::min(matches.size(), offset + limit); ++i)
+    results.push_back(show_match(matches[i].resource));
   return Reply(json::object{{"results", std::move(results)}, {"total", matches.size()}, {"limit", limit}, {"offset", offset}});
 }
 
 }  // namespace
 
-void bind_resource_search(OperationTable& table, const Dependencies& deps) { bind_operation(table, deps, "search_resources", search_resources); }
+void bind_resource_search(OperationTable& table, const Dependencies& deps) {
+  bind_operation(table, deps, "search_resources", search_resources);
+}
 
 }  // namespace quarry::service

@@ -112,7 +112,7 @@ void merge_patch(json::object& to, const json::object& from) {
 
 std::string presign(const Dependencies& deps, std::string_view method, std::string_view key, int64_t lifetime_seconds) {
   std::string expires = std::to_string(deps.clock->now_us() / 1'000'000 + lifetime_seconds);
-  return fmt::format("{}/v1/presigned?key={}&expires={}&signature={}", deps.public_url, percent_encode(key), expires, signature_of(deps, method, key, expires));
+  return fmt::format("{}/v1/presigned?key={}&expires={}&signature={}", deps.public_url(), percent_encode(key), expires, signature_of(deps, method, key, expires));
 }
 
 Status check_presigned(const Dependencies& deps, std::string_view method, std::string_view key, std::string_view expires, std::string_view signature) {

@@ -1,5 +1,5 @@
-// Replies of retrievers whose caching is on, by a key that covers all they depend on: the retriever's revision, the request, and the version of every
-// table it reads. A change of any of them is another key, so nothing here is ever stale; entries leave by age and by size.
+// Replies of retrievers whose caching is on, by a key that covers all they depend on: the retriever's revision, the request, and the
+// version of every table it reads. A change of any of them is another key, so nothing here is ever stale; entries leave by age and by size.
 #pragma once
 
 #include <list>

@@ -7,7 +7,8 @@ namespace quarry::service {
 
 retrieval::Environment retrieval_environment(const Dependencies& deps);
 
-// stage_statistics.stages as a map by name instead of the list: asked for by X-Response-Shape: contract, and by clients generated from the contract.
+// stage_statistics.stages as a map by name instead of the list: asked for by X-Response-Shape: contract, and by clients generated from the
+// contract.
 bool wants_stage_map(const Request& request);
 
 // A retriever that names no collections reads all of its namespace, less the archived ones.

@@ -56,9 +56,11 @@ Result<Target> open_retriever(const RequestContext& context, const Request& requ
 Result<Target> read_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {
   json::object body{{"retriever_name", "adhoc"}};
   copy_members(body, request.object(), {"collection_identifiers", "collection_ids", "input_schema", "stages", "budget_limits"});
+  if (json::value* stages = body.if_contains("stages"); stages && stages->is_array()) expand_vector_names(stages->get_array());
   QUARRY_ASSIGN_OR_RETURN(auto parsed, retrieval::parse_retriever(body));
   Target target;
-  QUARRY_ASSIGN_OR_RETURN(target.parsed, with_collections(context, deps, std::make_shared<const retrieval::ParsedRetriever>(std::move(parsed))));
+  QUARRY_ASSIGN_OR_RETURN(target.parsed,
+                          with_collections(context, deps, std::make_shared<const retrieval::ParsedRetriever>(std::move(parsed))));
   return target;
 }
 
@@ -66,7 +68,8 @@ bool flag(const Request& request, std::string_view name) { return bool_member(re
 
 Status refuse_unbuilt(const json::object& body) {
   if (bool_member(body, "stream")) return Error{ErrorKind::kNotImplemented, "'stream' is not built yet"};
-  if (const json::array* expand = array_member(body, "expand"); expand && !expand->empty()) return Error{ErrorKind::kNotImplemented, "'expand' is not built yet"};
+  if (const json::array* expand = array_member(body, "expand"); expand && !expand->empty())
+    return Error{ErrorKind::kNotImplemented, "'expand' is not built yet"};
   return Ok{};
 }
 
@@ -131,11 +134,13 @@ Result<std::string> cache_key(const RequestContext& context, const Dependencies&
   state += json::serialize(options.inputs) + "\n" + json::serialize(options.filters) + "\n";
   const Window& window = question.window;
   state += fmt::format("{} {} {} {} {}\n", window.method, window.offset, window.limit, window.after_document, options.target_collection_id);
-  state += fmt::format("{}{}{}{}{}\n", options.return_vectors, options.return_presigned_urls, options.explain, options.exact, question.as_map);
+  state +=
+      fmt::format("{}{}{}{}{}\n", options.return_vectors, options.return_presigned_urls, options.explain, options.exact, question.as_map);
   QUARRY_ASSIGN_OR_RETURN(auto collections, open_collections(context, deps, target.parsed->collection_ids));
   for (const auto& opened : collections) {
     QUARRY_ASSIGN_OR_RETURN(auto stats, deps.vectors->stats(opened.resource.id));
-    state += fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.version, index_signature(opened, stats.documents));
+    state +=
+        fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.version, index_signature(opened, stats.documents));
   }
   return sha256_hex(state);
 }
@@ -152,8 +157,8 @@ bool etag_matches(std::string_view if_none_match, std::string_view etag) {
 // A weak tag: the documents are the same, timings and execution_id may differ.
 std::string etag_of(const std::string& key) { return fmt::format("\"{}\"", key.substr(0, 32)); }
 
-Result<Reply> run_cached(const RequestContext& context, const Request& request, const Dependencies& deps, const Target& target, const Question& question,
-                         const CacheConfig& config) {
+Result<Reply> run_cached(const RequestContext& context, const Request& request, const Dependencies& deps, const Target& target,
+                         const Question& question, const CacheConfig& config) {
   QUARRY_ASSIGN_OR_RETURN(std::string key, cache_key(context, deps, target, question));
   int64_t ttl = question.options.return_presigned_urls ? std::min(config.ttl_seconds, kMaxCachedUrlSeconds) : config.ttl_seconds;
   std::string etag = etag_of(key);
@@ -224,7 +229,8 @@ Request query_request(const Request& batch, const json::object& query) {
   return one;
 }
 
-json::object run_query(const RequestContext& context, const Request& batch, const Dependencies& deps, const Target& target, const json::object& query) {
+json::object run_query(const RequestContext& context, const Request& batch, const Dependencies& deps, const Target& target,
+                       const json::object& query) {
   auto question = read_question(query_request(batch, query), deps, target.id());
   auto reply = question.ok() ? run(context, deps, target, *question) : Result<json::object>(std::move(question).error());
   if (reply.ok()) return std::move(*reply);
@@ -257,7 +263,11 @@ Result<Reply> execute_batch(const RequestContext& context, const Request& reques
     results.push_back(std::move(replies[i]));
   }
   double elapsed_ms = static_cast<double>(deps.clock->steady_us() - began_us) / 1000;
-  return Reply(json::object{{"retriever_id", target.id()}, {"results", std::move(results)}, {"total", count}, {"succeeded", count - failed}, {"failed", failed},
+  return Reply(json::object{{"retriever_id", target.id()},
+                            {"results", std::move(results)},
+                            {"total", count},
+                            {"succeeded", count - failed},
+                            {"failed", failed},
                             {"total_time_ms", elapsed_ms}});
 }
 

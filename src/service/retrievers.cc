@@ -17,7 +17,8 @@ Result<catalog::Resource> store(const RequestContext& context, const Dependencie
   std::string name(string_member(body, "retriever_name"));
   catalog::Resource retriever = make_resource(context, catalog::kind::kRetriever, std::move(id), name, std::move(body));
   Status inserted = deps.catalog->insert(retriever);
-  if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists) return already_exists(fmt::format("a retriever '{}' exists already", name));
+  if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists)
+    return already_exists(fmt::format("a retriever '{}' exists already", name));
   QUARRY_RETURN_IF_ERROR(inserted);
   return retriever;
 }
@@ -52,7 +53,8 @@ Result<Reply> patch_retriever(const RequestContext& context, const Request& requ
   found.updated_at = deps.clock->now_us();
   // kConflict if another change came between: nothing of it is lost.
   Status replaced = deps.catalog->write([&](catalog::Session& session) { return session.replace(found); });
-  if (!replaced.ok() && replaced.error().kind == ErrorKind::kAlreadyExists) return already_exists(fmt::format("a retriever '{}' exists already", found.name));
+  if (!replaced.ok() && replaced.error().kind == ErrorKind::kAlreadyExists)
+    return already_exists(fmt::format("a retriever '{}' exists already", found.name));
   QUARRY_RETURN_IF_ERROR(replaced);
   return Reply(json::object{{"retriever", show_retriever(found)}});
 }
@@ -64,17 +66,20 @@ Result<Reply> delete_retriever(const RequestContext& context, const Request& req
     QUARRY_RETURN_IF_ERROR(session.remove_children(catalog::kind::kExecution, found.id));
     return session.remove(catalog::kind::kRetriever, namespace_scope(context), found.id);
   }));
-  return Reply(json::object{{"success", true}, {"message", fmt::format("retriever '{}' was deleted", found.name)}, {"retriever_id", found.id}});
+  return Reply(
+      json::object{{"success", true}, {"message", fmt::format("retriever '{}' was deleted", found.name)}, {"retriever_id", found.id}});
 }
 
 Result<Reply> clone_retriever(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto source, find_resource(context, deps, catalog::kind::kRetriever, request.param("retriever_id")));
   json::object definition;
   copy_members(definition, source.body,
-               {"description", "collection_identifiers", "stages", "input_schema", "budget_limits", "tags", "metadata", "display_config", "cache_config"});
+               {"description", "collection_identifiers", "stages", "input_schema", "budget_limits", "tags", "metadata", "display_config",
+                "cache_config"});
   definition["collection_identifiers"] = source.body["collection_ids"];  // names may have changed since
-  copy_members(definition, request.object(),
-               {"retriever_name", "description", "collection_identifiers", "stages", "input_schema", "budget_limits", "tags", "display_config"});
+  copy_members(
+      definition, request.object(),
+      {"retriever_name", "description", "collection_identifiers", "stages", "input_schema", "budget_limits", "tags", "display_config"});
   std::string id = new_id("ret");
   QUARRY_ASSIGN_OR_RETURN(json::object body, define_retriever(context, deps, id, definition));
   QUARRY_ASSIGN_OR_RETURN(auto stored, store(context, deps, std::move(id), std::move(body)));
@@ -105,6 +110,7 @@ void bind_retrievers(OperationTable& table, const Dependencies& deps) {
   bind_operation(table, deps, "list_stages_retrievers", list_stages);
   bind_retriever_execution(table, deps);
   bind_execution_records(table, deps);
+  bind_typeahead(table, deps);
 }
 
 }  // namespace quarry::service

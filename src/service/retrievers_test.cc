@@ -17,11 +17,18 @@ class RetrieversTest : public ServiceWorld {
       add_document(client_, notes_, {{"document_id", "d" + std::to_string(i)}, {"n", i}, {"vectors", {{"v", {1.0, 0.1 * i, 0.0}}}}});
   }
   static json::object search_stage(int top_k = 8) {
-    json::object search{{"feature_uri", "mixpeek://passthrough_extractor@v1/v"}, {"query", {{"input_mode", "vector"}, {"value", "{{INPUT.vector}}"}}}, {"top_k", top_k}};
-    return {{"stage_name", "find"}, {"stage_type", "filter"}, {"config", {{"stage_id", "feature_search"}, {"parameters", {{"searches", json::array{search}}, {"final_top_k", top_k}}}}}};
+    json::object search{{"feature_uri", "mixpeek://passthrough_extractor@v1/v"},
+                        {"query", {{"input_mode", "vector"}, {"value", "{{INPUT.vector}}"}}},
+                        {"top_k", top_k}};
+    return {{"stage_name", "find"},
+            {"stage_type", "filter"},
+            {"config", {{"stage_id", "feature_search"}, {"parameters", {{"searches", json::array{search}}, {"final_top_k", top_k}}}}}};
   }
   std::string make_retriever(const std::string& name, json::object more = {}) {
-    json::object body{{"retriever_name", name}, {"collection_identifiers", {"notes"}}, {"stages", json::array{search_stage()}}, {"input_schema", {{"vector", {{"type", "array"}, {"required", true}}}}}};
+    json::object body{{"retriever_name", name},
+                      {"collection_identifiers", {"notes"}},
+                      {"stages", json::array{search_stage()}},
+                      {"input_schema", {{"vector", {{"type", "array"}, {"required", true}}}}}};
     for (const auto& member : more) body[member.key()] = member.value();
     return std::string(string_member(ok(client_, "create_retriever", {.body = body}), "retriever_id"));
   }
@@ -41,7 +48,8 @@ class RetrieversTest : public ServiceWorld {
 };
 
 TEST_F(RetrieversTest, StoresTheSecondFormAndShowsTheContracts) {
-  json::object flat{{"stage_type", "filter"}, {"stage_id", "attribute_filter"}, {"parameters", {{"field", "n"}, {"operator", "gte"}, {"value", 3}}}};
+  json::object flat{
+      {"stage_type", "filter"}, {"stage_id", "attribute_filter"}, {"parameters", {{"field", "n"}, {"operator", "gte"}, {"value", 3}}}};
   std::string id = make_retriever("byn", {{"stages", json::array{flat}}, {"input_schema", {{"properties", {{"q", {{"type", "text"}}}}}}}});
   json::object shown = ok(client_, "get_retriever", of("byn"));
   EXPECT_EQ(string_member(shown, "retriever_id"), id);
@@ -121,7 +129,8 @@ TEST_F(RetrieversTest, CursorsAreBoundToTheirRetriever) {
   json::object body = ok(client_, "execute_retriever", of(one, question({{"pagination", {{"method", "cursor"}, {"limit", 3}}}})));
   json::object next{{"method", "cursor"}, {"limit", 3}, {"cursor", body["pagination"].as_object()["next_cursor"]}};
   EXPECT_EQ(error_of(client_, "execute_retriever", of(two, question({{"pagination", next}}))), ErrorKind::kBadRequest);
-  json::object scroll = ok(client_, "execute_retriever", of(one, question({{"pagination", {{"method", "scroll"}, {"limit", 3}, {"scroll_ttl", 60}}}})));
+  json::object scroll =
+      ok(client_, "execute_retriever", of(one, question({{"pagination", {{"method", "scroll"}, {"limit", 3}, {"scroll_ttl", 60}}}})));
   clock_.advance_us(61'000'000);
   json::object late{{"method", "scroll"}, {"scroll_id", scroll["pagination"].as_object()["scroll_id"]}};
   EXPECT_EQ(error_of(client_, "execute_retriever", of(one, question({{"pagination", late}}))), ErrorKind::kBadRequest);
@@ -181,7 +190,8 @@ TEST_F(RetrieversTest, RecordsAreBounded) {
 TEST_F(RetrieversTest, BatchAnswersEachQuery) {
   std::string id = make_retriever("near");
   json::array queries{json::object{{"inputs", {{"vector", {1, 0, 0}}}}}, json::object{{"inputs", json::object{}}},
-                      json::object{{"inputs", {{"vector", {1, 0, 0}}}}, {"filters", {{"AND", json::array{json::object{{"field", "n"}, {"operator", "eq"}, {"value", 5}}}}}}}};
+                      json::object{{"inputs", {{"vector", {1, 0, 0}}}},
+                                   {"filters", {{"AND", json::array{json::object{{"field", "n"}, {"operator", "eq"}, {"value", 5}}}}}}}};
   json::object reply = ok(client_, "execute_batch_retrievers", of(id, {{"queries", queries}}));
   auto results = reply["results"].as_array();
   EXPECT_EQ(results[0].as_object()["results"].as_array().size(), 8u);
@@ -193,7 +203,8 @@ TEST_F(RetrieversTest, BatchAnswersEachQuery) {
 TEST_F(RetrieversTest, PatchParsesAgainAndCountsVersions) {
   std::string id = make_retriever("near");
   ok(client_, "execute_retriever", of(id, question()));
-  json::object changed = ok(client_, "patch_retriever", of(id, {{"stages", json::array{search_stage(2)}}, {"description", "two"}}))["retriever"].as_object();
+  json::object changed =
+      ok(client_, "patch_retriever", of(id, {{"stages", json::array{search_stage(2)}}, {"description", "two"}}))["retriever"].as_object();
   EXPECT_EQ(changed["version"], 2);
   EXPECT_EQ(ids_of(ok(client_, "execute_retriever", of(id, question()))).size(), 2u);
   ok(client_, "patch_retriever", of(id, ok(client_, "get_retriever", of(id))));  // a reply sent back
@@ -227,6 +238,16 @@ TEST_F(RetrieversTest, RetrieverFollowsARenamedCollection) {
   std::string id = make_retriever("near");
   ok(client_, "update_collection", {.path = {{"collection_identifier", "notes"}}, .body = {{"collection_name", "renamed"}}});
   EXPECT_EQ(ids_of(ok(client_, "execute_retriever", of(id, question()))).size(), 8u);
+}
+
+TEST_F(RetrieversTest, Typeahead) {
+  add_document(client_, notes_, {{"document_id", "w"}, {"title", "White Whale"}});
+  ok(client_, "execute_adhoc_retriever",
+     {.body = {{"inputs", {{"query", "whales at sea"}, {"vector", {1, 0, 0}}}}, {"stages", json::array{search_stage()}}}});
+  json::object reply = ok(client_, "typeahead_retrievers", {.query = {{"q", "whale"}, {"fields", "title,n"}}});
+  EXPECT_EQ(reply["values"], (json::array{json::object{{"field", "title"}, {"value", "White Whale"}, {"count", 1}}}));
+  EXPECT_EQ(reply["recent_searches"], (json::array{"whales at sea"}));
+  EXPECT_EQ(ok(client_, "typeahead_retrievers", {.query = {{"q", "NOT"}}})["collections"].as_array().size(), 1u);
 }
 
 TEST_F(RetrieversTest, StagesAreListed) {

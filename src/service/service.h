@@ -70,7 +70,7 @@ struct Dependencies {
   Executor* executor = nullptr;
   const Clock* clock = &system_clock();
   Limits limits;
-  std::string public_url;      // "http://127.0.0.1:8765": the base of presigned URLs
+  std::function<std::string()> public_url;  // "http://127.0.0.1:8765": the base of presigned URLs; asked when one is made
   std::string signing_secret;  // HMAC key of presigned URLs and cursors; at least 32 bytes
   std::string version;
   Internals* internals = nullptr;  // what the handlers of one Api share; set by Api::make
@@ -79,6 +79,7 @@ struct Dependencies {
 // Thread-safe. Everything in Dependencies outlives it.
 class Api {
  public:
+  // With a catalog alone the key operations below work; with nothing at all, find() and operations() do.
   static std::unique_ptr<Api> make(Dependencies dependencies);
   virtual ~Api() = default;
 
@@ -96,6 +97,8 @@ class Api {
   virtual Result<std::optional<std::string>> bootstrap(std::string_view preset) = 0;
   // Makes a new admin key for the first organization and revokes the others' admin keys of that name: `quarry keys reset`.
   virtual Result<std::string> reset_admin_key() = 0;
+  // Another organization with a user and an admin key of its own; returns the key. kAlreadyExists if the name is taken.
+  virtual Result<std::string> add_organization(std::string_view name) = 0;
 };
 
 }  // namespace quarry::service

@@ -13,13 +13,13 @@
 #include "service/documents.h"
 #include "service/internals.h"
 #include "service/json_access.h"
+#include "service/own_vectors.h"
 #include "service/resources.h"
 
 namespace quarry::service {
 namespace {
 
 constexpr std::string_view kDefaultCollectionName = "documents";
-constexpr std::string_view kOwnVectorUri = "mixpeek://passthrough_extractor@v1/";
 
 bool is_standalone(const OpenNamespace& ns) { return string_member(ns.resource.body, "mode") == "standalone"; }
 
@@ -47,9 +47,11 @@ Result<OpenCollection> make_collection(const OpenNamespace& ns, const Dependenci
 
 Status check_namespace_id(std::string_view id) {
   auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  bool good = !id.empty() && id.size() <= 128 && allowed(id[0]) && std::all_of(id.begin(), id.end(), [&](char c) { return allowed(c) || c == '_' || c == '-'; });
+  bool good = !id.empty() && id.size() <= 128 && allowed(id[0]) &&
+              std::all_of(id.begin(), id.end(), [&](char c) { return allowed(c) || c == '_' || c == '-'; });
   if (good) return Ok{};
-  return validation_error("string_pattern", {"body", "namespace_id"}, "namespace_id has 1 to 128 letters, digits, '_' or '-', and begins with a letter or digit");
+  return validation_error("string_pattern", {"body", "namespace_id"},
+                          "namespace_id has 1 to 128 letters, digits, '_' or '-', and begins with a letter or digit");
 }
 
 Result<Reply> create_standalone(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -66,7 +68,8 @@ Result<Reply> create_standalone(const RequestContext& context, const Request& re
 Result<OpenCollection> target_collection(const OpenNamespace& ns, const Dependencies& deps, const json::object& body) {
   std::string_view named = string_member(body, "collection_id");
   if (named.empty()) named = string_member(ns.resource.body, "default_collection_id");
-  if (named.empty()) return validation_error("missing", {"body", "collection_id"}, "collection_id is needed: this namespace is not a standalone one");
+  if (named.empty())
+    return validation_error("missing", {"body", "collection_id"}, "collection_id is needed: this namespace is not a standalone one");
   auto opened = open_collection(ns.context, deps, named);
   if (opened.ok() || opened.error().kind != ErrorKind::kNotFound || !is_standalone(ns)) return opened;
   QUARRY_RETURN_IF_ERROR(check_resource_name(catalog::kind::kCollection, named, 3, 100));
@@ -115,10 +118,11 @@ Status admit_new_columns(const OpenNamespace& ns, const Dependencies& deps, cons
   Collection grown = opened.collection;
   grown.vectors.insert(grown.vectors.end(), columns.begin(), columns.end());
   QUARRY_RETURN_IF_ERROR(deps.vectors->extend_table(pipeline::table_spec(grown, ns.context.internal_id)));
-  auto stored = deps.catalog->update(catalog::kind::kCollection, namespace_scope(ns.context), opened.resource.id, [&](catalog::Resource& r) -> Status {
-    for (const auto& column : columns) add_index(r.body, column);
-    return Ok{};
-  });
+  auto stored = deps.catalog->update(catalog::kind::kCollection, namespace_scope(ns.context), opened.resource.id,
+                                     [&](catalog::Resource& r) -> Status {
+                                       for (const auto& column : columns) add_index(r.body, column);
+                                       return Ok{};
+                                     });
   QUARRY_RETURN_IF_ERROR(stored);
   QUARRY_ASSIGN_OR_RETURN(opened, open_stored_collection(ns.context, deps, std::move(*stored)));
   return Ok{};
@@ -135,7 +139,8 @@ class UpsertReader {
     batch.upserts.reserve(documents.size());
     positions_.reserve(documents.size());
     for (size_t i = 0; i < documents.size(); ++i) {
-      Status added = documents[i].is_object() ? add(documents[i].get_object(), i) : Status(validation_error("type_error", {"body", "documents", i}, "a document is an object"));
+      Status added = documents[i].is_object() ? add(documents[i].get_object(), i)
+                                              : Status(validation_error("type_error", {"body", "documents", i}, "a document is an object"));
       if (!added.ok()) return at_document(std::move(added).error(), i);
     }
     return Ok{};
@@ -153,11 +158,15 @@ class UpsertReader {
 
   Status add(const json::object& source, size_t i) {
     std::string_view id = string_member(source, "document_id");
-    if (!is_safe_name(id)) return validation_error("value_error", {"body", "documents", i, "document_id"}, "document_id must be a plain name without '/' or control characters");
+    if (!is_safe_name(id))
+      return validation_error("value_error", {"body", "documents", i, "document_id"},
+                              "document_id must be a plain name without '/' or control characters");
     if (source.contains("acl")) return Error{ErrorKind::kNotImplemented, "'acl' of a document is not built yet"};
     auto [position, fresh] = positions_.emplace(id, batch.upserts.size());
-    if (fresh) batch.upserts.emplace_back();
-    else ++repeated;
+    if (fresh)
+      batch.upserts.emplace_back();
+    else
+      ++repeated;
     Document& document = batch.upserts[position->second];
     document = Document{};  // the last of equal ids wins
     document.document_id = id;
@@ -182,8 +191,10 @@ class UpsertReader {
     if (const json::object* payload = object_member(source, "payload")) {
       document.payload.reserve(payload->size() + 3);
       for (const auto& member : *payload) {
-        if (is_reserved_member(member.key())) dropped.emplace_back(member.key());
-        else document.payload[member.key()] = member.value();
+        if (is_reserved_member(member.key()))
+          dropped.emplace_back(member.key());
+        else
+          document.payload[member.key()] = member.value();
       }
     }
     copy_members(document.payload, source, {"metadata", "content_hash", "lineage_chain"});
@@ -207,17 +218,20 @@ class UpsertReader {
   std::unordered_map<std::string_view, size_t> positions_;  // views into the request
 };
 
-json::object show_written(const OpenCollection& opened, const mvs::WriteResult& written, json::array ids, bool want_token, UpsertReader& reader) {
+json::object show_written(const OpenCollection& opened, const mvs::WriteResult& written, json::array ids, bool want_token,
+                          UpsertReader& reader) {
   json::object reply{{"inserted", ids.size()}, {"document_ids", std::move(ids)}};
   reply["collection_id"] = opened.resource.id;
   if (want_token) reply["write_token"] = fmt::format("{}:{}", opened.resource.id, written.version);
   if (!reader.dropped_fields.empty()) reply["dropped_payload_fields"] = std::move(reader.dropped_fields);
   json::array warnings;
-  if (reader.repeated > 0) warnings.emplace_back(fmt::format("{} documents repeat a document_id of this request; the last one of each was kept", reader.repeated));
+  if (reader.repeated > 0)
+    warnings.emplace_back(fmt::format("{} documents repeat a document_id of this request; the last one of each was kept", reader.repeated));
   if (written.repeated) warnings.emplace_back("this idempotency_key was used before; nothing was written again");
   if (!warnings.empty()) reply["warnings"] = std::move(warnings);
   // A write that was acknowledged is visible to every read that begins later.
-  reply["consistency"] = json::object{{"retriever_visible", "immediate"}, {"write_token_available", want_token}, {"expected_visible_within_ms", 0}};
+  reply["consistency"] =
+      json::object{{"retriever_visible", "immediate"}, {"write_token_available", want_token}, {"expected_visible_within_ms", 0}};
   return reply;
 }
 
@@ -264,7 +278,8 @@ Result<Reply> get_own_document(const RequestContext& context, const Request& req
 
 Result<OpenNamespace> make_standalone_namespace(const RequestContext& context, const Dependencies& deps, const json::object& body) {
   const json::object* storage = object_member(body, "storage");
-  if (storage && !string_member(*storage, "connection_id").empty()) return Error{ErrorKind::kNotImplemented, "'storage.connection_id' is not built yet"};
+  if (storage && !string_member(*storage, "connection_id").empty())
+    return Error{ErrorKind::kNotImplemented, "'storage.connection_id' is not built yet"};
   NewNamespace wanted;
   wanted.namespace_id = string_member(body, "namespace_id");
   wanted.name = string_member(body, "namespace_name", wanted.namespace_id);
@@ -278,7 +293,8 @@ Result<OpenNamespace> make_standalone_namespace(const RequestContext& context, c
   QUARRY_ASSIGN_OR_RETURN(auto ns, insert_namespace(context, deps, std::move(wanted)));
   auto made = make_collection(ns, deps, collection_id, kDefaultCollectionName);
   if (made.ok()) return ns;
-  Status undone = deps.catalog->write([&](catalog::Session& session) { return session.remove(catalog::kind::kNamespace, organization_scope(context), ns.resource.id); });
+  Status undone = deps.catalog->write(
+      [&](catalog::Session& session) { return session.remove(catalog::kind::kNamespace, organization_scope(context), ns.resource.id); });
   if (!undone.ok()) log_warn("a half-made namespace was left", {{"namespace_id", ns.resource.id}, {"reason", undone.error().message}});
   deps.internals->authenticator.forget();
   return std::move(made).error();

@@ -15,15 +15,26 @@ class TenancyTest : public ServiceWorld {
     add_document(owner_, collection_, {{"document_id", "doc_secret"}, {"vectors", {{"v", {1, 0, 0}}}}});
     bucket_ = insert_bucket(owner_, "inbox", {{"content", {{"type", "text"}}}});
     json::object stage{{"stage_id", "attribute_filter"}, {"parameters", {{"field", "n"}, {"operator", "exists"}, {"value", false}}}};
-    json::object made = ok(owner_, "create_retriever", {.body = {{"retriever_name", "all"}, {"collection_identifiers", {collection_}}, {"stages", json::array{stage}}}});
+    json::object made =
+        ok(owner_, "create_retriever",
+           {.body = {{"retriever_name", "all"}, {"collection_identifiers", {collection_}}, {"stages", json::array{stage}}}});
     retriever_ = string_member(made, "retriever_id");
     execution_ = string_member(ok(owner_, "execute_retriever", {.path = {{"retriever_id", retriever_}}}), "execution_id");
   }
 
   // An operation with the owner's ids everywhere; and the least body that would work for the owner.
   Call with_ids(json::value body = json::object{}) {
-    return {.path = {{"collection_identifier", collection_}, {"collection_id", collection_}, {"document_id", "doc_secret"}, {"retriever_id", retriever_}, {"execution_id", execution_},
-                     {"namespace_identifier", owner_.ns}, {"namespace_id", owner_.ns}, {"extractor_id", "text_extractor"}, {"user_email", "admin@localhost"}, {"key_name", "bootstrap"}, {"object_id", "obj_x"}},
+    return {.path = {{"collection_identifier", collection_},
+                     {"collection_id", collection_},
+                     {"document_id", "doc_secret"},
+                     {"retriever_id", retriever_},
+                     {"execution_id", execution_},
+                     {"namespace_identifier", owner_.ns},
+                     {"namespace_id", owner_.ns},
+                     {"extractor_id", "text_extractor"},
+                     {"user_email", "admin@localhost"},
+                     {"key_name", "bootstrap"},
+                     {"object_id", "obj_x"}},
             .body = std::move(body)};
   }
 
@@ -78,7 +89,8 @@ const std::vector<std::pair<std::string, json::object>>& operations_inside_names
 
 TEST_F(TenancyTest, IdsOfAnotherNamespaceOrOrganizationAreAbsent) {
   for (const auto& [operation, body] : operations_inside_namespaces())
-    for (const Client* outsider : {&neighbour_, &stranger_}) EXPECT_EQ(error_of(*outsider, operation, with_ids(body)), ErrorKind::kNotFound) << operation;
+    for (const Client* outsider : {&neighbour_, &stranger_})
+      EXPECT_EQ(error_of(*outsider, operation, with_ids(body)), ErrorKind::kNotFound) << operation;
   EXPECT_EQ(ok(owner_, "count_documents", with_ids())["count"], 1);
 }
 
@@ -86,10 +98,17 @@ TEST_F(TenancyTest, NamespacesOfAnotherOrganizationAreAbsent) {
   Client stranger = stranger_;
   stranger.ns.clear();
   json::object upsert{{"documents", json::array{json::object{{"document_id", "x"}, {"vectors", json::object{}}}}}};
-  std::vector<std::pair<std::string, json::object>> operations{{"get_namespace", {}}, {"patch_namespace", {{"description", "x"}}}, {"update_namespace", json::object{}}, {"delete_namespace", {}},
-                                                               {"get_namespace_stats", {}}, {"upsert_documents_byo_namespaces", upsert}, {"get_document_byo_namespaces", {}},
-                                                               {"list_extractors_namespaces", {}}, {"get_extractor_namespaces", {}}};
-  for (const auto& [operation, body] : operations) EXPECT_EQ(error_of(stranger, operation, with_ids(body)), ErrorKind::kNotFound) << operation;
+  std::vector<std::pair<std::string, json::object>> operations{{"get_namespace", {}},
+                                                               {"patch_namespace", {{"description", "x"}}},
+                                                               {"update_namespace", json::object{}},
+                                                               {"delete_namespace", {}},
+                                                               {"get_namespace_stats", {}},
+                                                               {"upsert_documents_byo_namespaces", upsert},
+                                                               {"get_document_byo_namespaces", {}},
+                                                               {"list_extractors_namespaces", {}},
+                                                               {"get_extractor_namespaces", {}}};
+  for (const auto& [operation, body] : operations)
+    EXPECT_EQ(error_of(stranger, operation, with_ids(body)), ErrorKind::kNotFound) << operation;
   EXPECT_EQ(ok(stranger, "get_namespace_stats_batch", {.body = {{"namespace_ids", {owner_.ns}}}})["stats"], json::object{});
   Client across{stranger_.key, "", owner_.ns};
   EXPECT_EQ(context_of(across).error().kind, ErrorKind::kNotFound);
@@ -98,8 +117,8 @@ TEST_F(TenancyTest, NamespacesOfAnotherOrganizationAreAbsent) {
 TEST_F(TenancyTest, UsersAndKeysOfAnotherOrganizationAreAbsent) {
   Client stranger = stranger_;
   stranger.ns.clear();
-  for (std::string operation : {"get_user_organizations_email", "delete_user_organizations_email", "list_keys_organizations_users_email", "delete_key_organizations_users_email_name",
-                                "rotate_key_organizations_users_email_name"})
+  for (std::string operation : {"get_user_organizations_email", "delete_user_organizations_email", "list_keys_organizations_users_email",
+                                "delete_key_organizations_users_email_name", "rotate_key_organizations_users_email_name"})
     EXPECT_EQ(error_of(stranger, operation, with_ids()), ErrorKind::kNotFound) << operation;
   EXPECT_EQ(error_of(stranger, "update_user_organizations_email", with_ids({{"user_name", "x"}})), ErrorKind::kNotFound);
   EXPECT_EQ(error_of(stranger, "update_key_organizations_users_email_name", with_ids({{"description", "x"}})), ErrorKind::kNotFound);
@@ -121,12 +140,21 @@ TEST_F(TenancyTest, ListsAndSearchesShowOnlyOwn) {
 
 TEST_F(TenancyTest, SourcesOfAnotherAreAbsent) {
   for (const Client* outsider : {&neighbour_, &stranger_}) {
-    EXPECT_EQ(error_of(*outsider, "create_collection", {.body = {{"collection_name", "c-1"}, {"source", {{"type", "bucket"}, {"bucket_ids", {bucket_}}}}}}), ErrorKind::kNotFound);
-    EXPECT_EQ(error_of(*outsider, "create_collection", {.body = {{"collection_name", "c-1"}, {"source", {{"type", "collection"}, {"collection_id", collection_}}}}}), ErrorKind::kNotFound);
+    EXPECT_EQ(error_of(*outsider, "create_collection",
+                       {.body = {{"collection_name", "c-1"}, {"source", {{"type", "bucket"}, {"bucket_ids", {bucket_}}}}}}),
+              ErrorKind::kNotFound);
+    EXPECT_EQ(error_of(*outsider, "create_collection",
+                       {.body = {{"collection_name", "c-1"}, {"source", {{"type", "collection"}, {"collection_id", collection_}}}}}),
+              ErrorKind::kNotFound);
     json::object stage{{"stage_id", "attribute_filter"}, {"parameters", {{"field", "n"}, {"operator", "eq"}, {"value", 1}}}};
-    EXPECT_EQ(error_of(*outsider, "create_retriever", {.body = {{"retriever_name", "r"}, {"collection_identifiers", {collection_}}, {"stages", json::array{stage}}}}), ErrorKind::kNotFound);
-    EXPECT_EQ(error_of(*outsider, "execute_adhoc_retriever", {.body = {{"collection_identifiers", {collection_}}, {"stages", json::array{stage}}}}), ErrorKind::kNotFound);
-    EXPECT_EQ(error_of(*outsider, "feature_search", {.body = {{"collection_identifiers", {collection_}}, {"query", {{"text", "x"}}}}}), ErrorKind::kNotFound);
+    EXPECT_EQ(error_of(*outsider, "create_retriever",
+                       {.body = {{"retriever_name", "r"}, {"collection_identifiers", {collection_}}, {"stages", json::array{stage}}}}),
+              ErrorKind::kNotFound);
+    EXPECT_EQ(error_of(*outsider, "execute_adhoc_retriever",
+                       {.body = {{"collection_identifiers", {collection_}}, {"stages", json::array{stage}}}}),
+              ErrorKind::kNotFound);
+    EXPECT_EQ(error_of(*outsider, "feature_search", {.body = {{"collection_identifiers", {collection_}}, {"query", {{"text", "x"}}}}}),
+              ErrorKind::kNotFound);
   }
 }
 

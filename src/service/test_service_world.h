@@ -43,7 +43,9 @@ class BagEmbedder final : public extract::TextEmbedder {
 
 class BagModels final : public extract::ModelRegistry {
  public:
-  Result<std::shared_ptr<const extract::TextEmbedder>> text_embedder(std::string_view) override { return std::shared_ptr<const extract::TextEmbedder>(embedder_); }
+  Result<std::shared_ptr<const extract::TextEmbedder>> text_embedder(std::string_view) override {
+    return std::shared_ptr<const extract::TextEmbedder>(embedder_);
+  }
   std::vector<extract::ModelInfo> list() const override { return {{"bag", embedder_->output_name(), "fp32", "ready", 16}}; }
 
  private:
@@ -91,13 +93,14 @@ class ServiceWorld : public testing::Test {
     deps.models = &models_;
     deps.executor = &executor_;
     deps.clock = &clock_;
-    deps.public_url = "http://127.0.0.1:8765";
+    deps.public_url = [] { return std::string("http://127.0.0.1:8765"); };
     deps.signing_secret = "0123456789abcdef0123456789abcdef";
     deps.version = "test";
     api_ = Api::make(deps);
   }
 
-  Result<RequestContext> context_of(const Client& client, Admission::Scope scope = Admission::Scope::kNamespace, Permission permission = kRead) {
+  Result<RequestContext> context_of(const Client& client, Admission::Scope scope = Admission::Scope::kNamespace,
+                                    Permission permission = kRead) {
     return api_->admit({scope, permission}, "Bearer " + client.key, client.ns);
   }
 
@@ -162,7 +165,8 @@ class ServiceWorld : public testing::Test {
     Status written = catalog_->write([&](catalog::Session& session) -> Status {
       QUARRY_RETURN_IF_ERROR(session.insert(organization));
       QUARRY_RETURN_IF_ERROR(session.insert(user));
-      auto key = store_key(session, {organization.id, user.id, user.name}, out.key, {{"name", "first"}, {"permissions", permission_names(kAdmin)}}, now);
+      auto key = store_key(session, {organization.id, user.id, user.name}, out.key,
+                           {{"name", "first"}, {"permissions", permission_names(kAdmin)}}, now);
       QUARRY_RETURN_IF_ERROR(key);
       return Ok{};
     });
@@ -188,8 +192,10 @@ class ServiceWorld : public testing::Test {
   // A collection whose documents are written directly, with one vector "v" of three dimensions.
   std::string direct_collection(const Client& client, const std::string& name) {
     json::object vector{{"field", "v"}, {"name", "v"}, {"dimensions", 3}};
-    json::object extractor{{"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}, {"parameters", {{"vector_fields", json::array{vector}}}}};
-    json::object made = ok(client, "create_collection", {.body = {{"collection_name", name}, {"source", {{"type", "none"}}}, {"feature_extractor", extractor}}});
+    json::object extractor{
+        {"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}, {"parameters", {{"vector_fields", json::array{vector}}}}};
+    json::object made = ok(client, "create_collection",
+                           {.body = {{"collection_name", name}, {"source", {{"type", "none"}}}, {"feature_extractor", extractor}}});
     return std::string(string_member(made, "collection_id"));
   }
 

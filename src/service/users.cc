@@ -19,8 +19,8 @@ json::object show_user(const catalog::Resource& user) { return show(user); }
 // An address as far as a lookup key needs it: one '@' with something on both sides, nothing that would not survive a path.
 Status check_email(std::string_view email) {
   size_t at = email.find('@');
-  bool good = is_safe_name(email, 254) && at != std::string_view::npos && at > 0 && at + 1 < email.size() && email.find('@', at + 1) == std::string_view::npos &&
-              email.find_first_of(" \t?#%") == std::string_view::npos;
+  bool good = is_safe_name(email, 254) && at != std::string_view::npos && at > 0 && at + 1 < email.size() &&
+              email.find('@', at + 1) == std::string_view::npos && email.find_first_of(" \t?#%") == std::string_view::npos;
   if (good) return Ok{};
   return validation_error("email", {"body", "email"}, fmt::format("'{}' is not an email address", email));
 }
@@ -42,7 +42,8 @@ Result<Reply> create_user(const RequestContext& context, const Request& request,
   user.namespace_id.clear();
   user.body["user_id"] = user.id;
   Status inserted = deps.catalog->insert(user);
-  if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists) return already_exists(fmt::format("user '{}' exists already", email));
+  if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists)
+    return already_exists(fmt::format("user '{}' exists already", email));
   QUARRY_RETURN_IF_ERROR(inserted);
   return Reply(show_user(user));
 }
@@ -57,7 +58,8 @@ Result<Reply> list_users(const RequestContext& context, const Request& request, 
   query.with_total = true;
   std::vector<Filter> filters;
   for (std::string_view member : {"role", "status"})
-    if (auto wanted = string_member(request.query, member); !wanted.empty()) filters.push_back(equals(std::string(member), json::value(wanted)));
+    if (auto wanted = string_member(request.query, member); !wanted.empty())
+      filters.push_back(equals(std::string(member), json::value(wanted)));
   query.filter = all_of(std::move(filters));
   QUARRY_ASSIGN_OR_RETURN(auto page, deps.catalog->list(query));
   json::array users;
@@ -121,7 +123,8 @@ Result<Reply> delete_user(const RequestContext& context, const Request& request,
 }  // namespace
 
 Result<catalog::Resource> find_user(const RequestContext& context, const Dependencies& deps, std::string_view email) {
-  auto user = deps.catalog->find(catalog::kind::kUser, organization_scope(context), email.starts_with("usr_") ? std::string(email) : lower(email));
+  auto user =
+      deps.catalog->find(catalog::kind::kUser, organization_scope(context), email.starts_with("usr_") ? std::string(email) : lower(email));
   if (!user.ok() && user.error().kind == ErrorKind::kNotFound) return not_found(fmt::format("user '{}' does not exist", email));
   return user;
 }

@@ -22,4 +22,12 @@ int keys_reset(const Config& config) {
   return 0;
 }
 
+int organizations_add(const Config& config, const std::string& name) {
+  auto key = add_organization(config, name);
+  if (!key.ok()) return fail(key.error());
+  std::printf("%s\n", key->c_str());
+  std::fprintf(stderr, "Organization '%s' is made; its admin key stands above, shown only now.\n", name.c_str());
+  return 0;
+}
+
 }  // namespace quarry::verbs

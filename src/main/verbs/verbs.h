@@ -31,6 +31,7 @@ int doctor(const Config& config);
 int show_config(const Config& config);
 int api_coverage();
 int keys_reset(const Config& config);
+int organizations_add(const Config& config, const std::string& name);
 
 // Prints "error: ..." and what to do, returns 1.
 int fail(const Error& error);

@@ -83,7 +83,8 @@ TEST_P(ColumnFilterRandom, FieldsReadAsInDocuments) {
       const auto value = reader.value(row);
       ASSERT_TRUE(value.ok());
       ASSERT_EQ(value->has_value(), expected != nullptr) << field << json::serialize(document);
-      if (expected != nullptr) ASSERT_TRUE(test::identical(**value, *expected)) << field << " " << json::serialize(document);
+      if (expected == nullptr) continue;
+      ASSERT_TRUE(test::identical(**value, *expected)) << field << " " << json::serialize(document);
     }
   }
 }

@@ -9,6 +9,9 @@
 #include <parquet/exception.h>
 #include <parquet/file_reader.h>
 
+#include <charconv>
+
+#include "base/hash.h"
 #include "mvs/warm/column_cast.h"
 #include "mvs/warm/row_block.h"
 
@@ -97,17 +100,33 @@ Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema,
   }
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key, const TableSchema& schema) {
+Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key, const TableSchema& schema,
+                                                           std::optional<uint32_t> crc) {
+  if (crc && crc32c(view(*bytes)) != *crc) return corruption(fmt::format("{}: the checksum of its {} bytes differs from the log's", key, bytes->size()));
   return decode(std::make_shared<arrow::io::BufferReader>(std::move(bytes)), key, schema);
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema) {
+Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema, std::optional<uint32_t> crc) {
   if (const auto path = store.local_path(key)) {
-    auto file = arrow::io::MemoryMappedFile::Open(path->string(), arrow::io::FileMode::READ);
-    if (file.ok()) return decode(*file, key, schema);
+    // Mapped: the file's bytes are not copied, and decoded columns own their memory.
+    if (auto file = arrow::io::MemoryMappedFile::Open(path->string(), arrow::io::FileMode::READ); file.ok()) {
+      const auto size = (*file)->GetSize();
+      auto bytes = size.ok() ? (*file)->ReadAt(0, *size) : arrow::Result<std::shared_ptr<arrow::Buffer>>(size.status());
+      if (bytes.ok()) return decode_parquet(*bytes, key, schema, crc);
+    }
   }
   QUARRY_ASSIGN_OR_RETURN(std::string bytes, store.get(key));
-  return decode_parquet(arrow::Buffer::FromString(std::move(bytes)), key, schema);
+  return decode_parquet(arrow::Buffer::FromString(std::move(bytes)), key, schema, crc);
+}
+
+std::string crc_tag_value(std::string_view bytes) { return fmt::format("{:08x}", crc32c(bytes)); }
+
+std::optional<uint32_t> parse_crc_tag(const std::map<std::string, std::string>& tags) {
+  const auto it = tags.find(kCrcTag);
+  uint32_t crc = 0;
+  if (it == tags.end() || it->second.size() != 8) return std::nullopt;
+  const auto [end, ec] = std::from_chars(it->second.data(), it->second.data() + 8, crc, 16);
+  return ec == std::errc() && end == it->second.data() + 8 ? std::optional(crc) : std::nullopt;
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> concatenate(const TableSchema& schema, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {

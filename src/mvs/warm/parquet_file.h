@@ -3,7 +3,9 @@
 
 #include <arrow/type_fwd.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +18,16 @@ namespace quarry::mvs {
 Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& batch);
 
 // Reads the columns that `schema` knows; types of other writers (large or view strings, other list or integer widths) are converted.
-// kCorruption names `key`: not Parquet, a page whose CRC differs, a column of an impossible type.
-Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema);
-Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key, const TableSchema& schema);
+// `crc`: CRC-32C of the whole file, where the log has it: the pages' own CRCs leave headers and footer uncovered.
+// kCorruption names `key`: not Parquet, a checksum that differs, a column of an impossible type.
+Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema, std::optional<uint32_t> crc);
+Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key, const TableSchema& schema,
+                                                           std::optional<uint32_t> crc = std::nullopt);
+
+// The tag of an add action that holds the CRC: eight hexadecimal digits.
+inline constexpr const char* kCrcTag = "quarry.crc32c";
+std::string crc_tag_value(std::string_view bytes);
+std::optional<uint32_t> parse_crc_tag(const std::map<std::string, std::string>& tags);
 
 // The batches one after another as one; columns are copied.
 Result<std::shared_ptr<arrow::RecordBatch>> concatenate(const TableSchema& schema, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches);

@@ -38,8 +38,10 @@ json::object folded_equality(std::string_view field, std::string_view text) {
 json::array folded_alternatives(std::string_view field, const json::array& values) {
   json::array out;
   for (const json::value& value : values) {
-    if (value.is_string()) out.push_back(folded_equality(field, value.get_string()));
-    else out.push_back(json::object{{"field", field}, {"operator", "eq"}, {"value", value}});
+    if (value.is_string())
+      out.push_back(folded_equality(field, value.get_string()));
+    else
+      out.push_back(json::object{{"field", field}, {"operator", "eq"}, {"value", value}});
   }
   return out;
 }
@@ -68,8 +70,9 @@ Result<Filter> parse_conditions(const json::object& parameters, const json::arra
 class AttributeFilterStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
-    static const StageDefinition kDefinition{std::string(kStageId), "Keeps documents whose fields satisfy a condition, or a tree of conditions with AND, OR and NOT.",
-                                             StageCategory::kFilter, "filter", parse_schema_text(kSchema)};
+    static const StageDefinition kDefinition{
+        std::string(kStageId), "Keeps documents whose fields satisfy a condition, or a tree of conditions with AND, OR and NOT.",
+        StageCategory::kFilter, "filter", parse_schema_text(kSchema)};
     return kDefinition;
   }
 
@@ -80,14 +83,13 @@ class AttributeFilterStage final : public Stage {
   }
 
   Status check(const json::object& parameters, const json::array& at) const override {
-    if (parameters.contains("natural_language")) {
-      return Error{ErrorKind::kNotImplemented, "conditions in natural language are not available yet; write 'conditions'",
-                   json::object{{"location", extended(at, "natural_language")}, {"retryable", false}}};
-    }
+    if (parameters.contains("natural_language"))
+      return not_built("conditions in natural language are not available yet; write 'conditions'", extended(at, "natural_language"));
     bool has_field = parameters.contains("field"), has_tree = parameters.contains("conditions");
     if (has_field == has_tree)
-      return validation_error(has_field ? "value_error" : "missing", extended(at, "conditions"),
-                              has_field ? "give 'field' or 'conditions', not both" : "give 'conditions', or 'field', 'operator' and 'value'");
+      return validation_error(
+          has_field ? "value_error" : "missing", extended(at, "conditions"),
+          has_field ? "give 'field' or 'conditions', not both" : "give 'conditions', or 'field', 'operator' and 'value'");
     Result<Filter> filter = parse_conditions(parameters, at);
     return filter.ok() ? Status(Ok{}) : Status(std::move(filter).error());
   }
@@ -102,14 +104,16 @@ class AttributeFilterStage final : public Stage {
   StageEstimate estimate(const json::object&, const PlanState& state) const override {
     uint64_t rows = state.started ? state.rows : state.total_documents();
     StageEstimate out{rows / 2, static_cast<double>(rows) / 2000, {"half of the documents are assumed to match"}};
-    if (!state.started) out.notes.emplace_back("as the first stage it reads the collections, or becomes the filter of a feature_search that follows");
+    if (!state.started)
+      out.notes.emplace_back("as the first stage it reads the collections, or becomes the filter of a feature_search that follows");
     return out;
   }
 
  private:
   static bool becomes_search_filter(const StageRun& run) {
     for (const BoundStage& next : run.following) {
-      if (next.parsed->stage_id == "feature_search") return true;
+      if (next.parsed->stage_id == "feature_search")
+        return next.parsed->on_error != "skip";  // a search left out must leave the filter's documents
       if (next.parsed->stage_id != kStageId) return false;
     }
     return false;
@@ -134,13 +138,15 @@ class AttributeFilterStage final : public Stage {
     QUARRY_ASSIGN_OR_RETURN(std::vector<const Collection*> targets, target_collections(run, {}));
     std::vector<Filter> all{execution.pushed, execution.filter};
     Filter counted = all_of(std::move(all));
-    std::vector<uint64_t> counts(targets.size(), 0);
+    std::vector<uint64_t> counts(targets.size(), 0), considered(targets.size(), 0);
     auto count = [&](size_t i) -> Status {
+      considered[i] = documents_in(execution, *targets[i]);
       QUARRY_ASSIGN_OR_RETURN(counts[i], execution.env.vectors->count(targets[i]->collection_id, for_collection(counted, *targets[i])));
       return Ok{};
     };
     QUARRY_RETURN_IF_ERROR(read_targets(run, targets, count));
     for (uint64_t n : counts) run.report.output_count += n;
+    for (uint64_t n : considered) run.report.input_count += n;
     run.report.metadata["pushed_down"] = true;
     return Ok{};
   }

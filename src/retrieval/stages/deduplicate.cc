@@ -50,9 +50,12 @@ std::string key_of(const Row& row, const DedupOptions& options) {
   for (const std::string& field : options.fields) {
     const json::value* value = row_field(row, field, scratch);
     is_present = is_present || (value != nullptr && !value->is_null());
-    if (value == nullptr) key += "null";
-    else if (value->is_string() && !options.case_sensitive) key += json::serialize(json::string(fold_text(value->get_string())));
-    else key += json::serialize(*value);
+    if (value == nullptr)
+      key += "null";
+    else if (value->is_string() && !options.case_sensitive)
+      key += json::serialize(json::string(fold_text(value->get_string())));
+    else
+      key += json::serialize(*value);
     key.push_back('\n');
   }
   return is_present ? key : std::string();
@@ -120,21 +123,26 @@ class TextIndex {
 class DeduplicateStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
-    static const StageDefinition kDefinition{"deduplicate", "Keeps one document of each set of duplicates: equal fields, the same source object, or similar text.", StageCategory::kReduce, "copy-minus",
-                                             parse_schema_text(kSchema)};
+    static const StageDefinition kDefinition{
+        "deduplicate", "Keeps one document of each set of duplicates: equal fields, the same source object, or similar text.",
+        StageCategory::kReduce, "copy-minus", parse_schema_text(kSchema)};
     return kDefinition;
   }
 
   Status normalize(json::object& parameters, const json::array&) const override {
     rename_member(parameters, "field", "fields");
-    if (json::value* fields = parameters.if_contains("fields"); fields != nullptr && fields->is_string() && !has_template(fields->get_string())) *fields = json::array{*fields};
+    if (json::value* fields = parameters.if_contains("fields");
+        fields != nullptr && fields->is_string() && !has_template(fields->get_string()))
+      *fields = json::array{*fields};
     return Ok{};
   }
 
   Status check(const json::object& parameters, const json::array& at) const override {
     bool by_field = text_of(parameters, "strategy", "field") == "field";
     if (by_field != parameters.contains("fields") && !has_template(text_of(parameters, "strategy"))) {
-      return validation_error(by_field ? "missing" : "value_error", extended(at, "fields"), by_field ? "strategy 'field' needs 'fields', the paths to compare" : "'fields' goes with strategy 'field' only");
+      return validation_error(
+          by_field ? "missing" : "value_error", extended(at, "fields"),
+          by_field ? "strategy 'field' needs 'fields', the paths to compare" : "'fields' goes with strategy 'field' only");
     }
     return Ok{};
   }
@@ -142,7 +150,8 @@ class DeduplicateStage final : public Stage {
   Status run(const json::object& parameters, StageRun& run) const override {
     QUARRY_RETURN_IF_ERROR(ensure_rows(run));
     std::vector<Row>& rows = run.execution.rows;
-    DedupOptions options{texts_of(parameters, "fields"), text_of(parameters, "keep", "first"), text_of(parameters, "missing") == "collapse", bool_of(parameters, "case_sensitive", true)};
+    DedupOptions options{texts_of(parameters, "fields"), text_of(parameters, "keep", "first"), text_of(parameters, "missing") == "collapse",
+                         bool_of(parameters, "case_sensitive", true)};
     std::string strategy = text_of(parameters, "strategy", "field");
     if (strategy == "document") options.fields = {"document_id"};
     if (strategy == "root_object") options.fields = {"root_object_id"};

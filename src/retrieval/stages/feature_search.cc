@@ -38,7 +38,8 @@ void fit_to_page(FeatureSearchSpec& spec, const StageRun& run) {
   const json::value* searches = written.if_contains("searches");
   const json::array* list = searches == nullptr ? nullptr : searches->if_array();
   for (size_t i = 0; list != nullptr && i < spec.searches.size() && i < list->size(); ++i)
-    if ((*list)[i].is_object() && !(*list)[i].get_object().contains("top_k")) spec.searches[i].top_k = std::max(spec.searches[i].top_k, spec.final_top_k);
+    if ((*list)[i].is_object() && !(*list)[i].get_object().contains("top_k"))
+      spec.searches[i].top_k = std::max(spec.searches[i].top_k, spec.final_top_k);
 }
 
 void describe(const FeatureSearchSpec& spec, const SearchPlan& plan, StageReport& report) {
@@ -57,7 +58,8 @@ class FeatureSearchStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
     static const StageDefinition kDefinition{"feature_search",
-                                             "Finds documents by the likeness of their vectors to text, a vector or another document; several searches are fused into one ranking.",
+                                             "Finds documents by the likeness of their vectors to text, a vector or another document; "
+                                             "several searches are fused into one ranking.",
                                              StageCategory::kFilter, "search", feature_search_schema()};
     return kDefinition;
   }
@@ -70,8 +72,10 @@ class FeatureSearchStage final : public Stage {
     if (json::value* searches = parameters.if_contains("searches"); searches != nullptr && searches->is_array())
       for (json::value& search : searches->get_array()) forgive_missing(search, scope);
     QUARRY_RETURN_IF_ERROR(Stage::bind(parameters, scope, at));
-    if (const json::value* group = parameters.if_contains("group_by"); group != nullptr && group->is_object() && !parameters.contains("final_top_k"))
-      parameters["final_top_k"] = std::clamp<int64_t>(integer_of(group->get_object(), "limit", 25) * integer_of(group->get_object(), "max_per_group", 1), 1, 5000);
+    if (const json::value* group = parameters.if_contains("group_by");
+        group != nullptr && group->is_object() && !parameters.contains("final_top_k"))
+      parameters["final_top_k"] =
+          std::clamp<int64_t>(integer_of(group->get_object(), "limit", 25) * integer_of(group->get_object(), "max_per_group", 1), 1, 5000);
     return Ok{};
   }
 
@@ -103,7 +107,8 @@ class FeatureSearchStage final : public Stage {
   // Exact search compares every document: about 2,000 million multiply-adds a second.
   StageEstimate estimate(const json::object& parameters, const PlanState& state) const override {
     StageEstimate out;
-    uint64_t searches = parameters.contains("searches") && parameters.at("searches").is_array() ? parameters.at("searches").get_array().size() : 1;
+    uint64_t searches =
+        parameters.contains("searches") && parameters.at("searches").is_array() ? parameters.at("searches").get_array().size() : 1;
     uint64_t candidates = state.started ? state.rows : state.total_documents();
     out.output = std::min<uint64_t>(candidates, static_cast<uint64_t>(integer_of(parameters, "final_top_k", 25)));
     out.duration_ms = static_cast<double>(searches) * (5.0 + static_cast<double>(candidates) * 384 / 2e6);

@@ -9,7 +9,7 @@
 
 namespace quarry::retrieval {
 
-// ---- what is asked (feature_search_forms.cc, feature_search_spec.cc) --------------------------------------------------
+// ---- what is asked (feature_search_schema.cc, _forms.cc, _spec.cc, _input.cc) --------------------------------------------------
 
 enum class OnEmpty { kError, kSkip, kRandom };
 
@@ -59,6 +59,8 @@ const json::object& feature_search_schema();
 Status normalize_feature_search(json::object& parameters, const json::array& at);
 // What is written but not built: 501; a query of no known form: 422. Works on templates too.
 Status check_feature_search(const json::object& parameters, const json::array& at);
+// One query, as text or {input_mode, ...} (feature_search_input.cc).
+Result<QuerySpec> parse_query(const json::value& query, const json::array& at);
 Result<FeatureSearchSpec> parse_feature_search(const json::object& bound, const json::array& at);
 
 // ---- what is searched (feature_search_query.cc) -----------------------------------------------------------------------
@@ -72,13 +74,13 @@ struct SearchTask {
 };
 
 struct SearchPlan {
-  std::vector<SearchTask> tasks;                       // by search, then in the order of the collections
-  std::vector<size_t> random_searches;                 // empty queries with on_empty "random"
+  std::vector<SearchTask> tasks;                        // by search, then in the order of the collections
+  std::vector<size_t> random_searches;                  // empty queries with on_empty "random"
   std::vector<std::vector<const Collection*>> targets;  // of each search
 };
 
-// The collections and query vectors of every search. Each distinct text is embedded once per model. Errors: 400 listing the features that exist, 400
-// for a vector of another dimension, 404 for a referenced document, 422 for an empty query, 501 for content that is not text.
+// The collections and query vectors of every search. Each distinct text is embedded once per model. Errors: 400 listing the features that
+// exist, 400 for a vector of another dimension, 404 for a referenced document, 422 for an empty query, 501 for content that is not text.
 Result<SearchPlan> plan_searches(const FeatureSearchSpec& spec, StageRun& run);
 
 // ---- what is found (feature_search_gather.cc) -------------------------------------------------------------------------
@@ -104,7 +106,8 @@ Filter filter_of(const SearchSpec& search, const Collection& collection, const E
 // ---- what is kept (feature_search_combine.cc) -------------------------------------------------------------------------
 
 // The lists of the tasks as one, in final order, uncut.
-std::vector<Row> combine(const FeatureSearchSpec& spec, const SearchPlan& plan, std::vector<TaskResult> results, std::vector<std::vector<Row>> random);
+std::vector<Row> combine(const FeatureSearchSpec& spec, const SearchPlan& plan, std::vector<TaskResult> results,
+                         std::vector<std::vector<Row>> random);
 // The best groups by their best member; rows without the field stand in no group and are dropped. Returns their number.
 size_t keep_groups(std::vector<Row>& rows, const GroupBySpec& group);
 // Drops what lies past final_top_k.

@@ -76,7 +76,8 @@ std::vector<Row> merge_search(size_t search, const SearchPlan& plan, std::vector
 
 void add_feature_scores(Row& to, std::vector<FeatureScore> scores) {
   for (FeatureScore& score : scores) {
-    auto same = std::find_if(to.feature_scores.begin(), to.feature_scores.end(), [&](const FeatureScore& s) { return s.feature_uri == score.feature_uri; });
+    auto same = std::find_if(to.feature_scores.begin(), to.feature_scores.end(),
+                             [&](const FeatureScore& s) { return s.feature_uri == score.feature_uri; });
     if (same == to.feature_scores.end()) {
       to.feature_scores.push_back(std::move(score));
     } else {
@@ -105,7 +106,8 @@ std::vector<Row> fuse_searches(const FeatureSearchSpec& spec, std::vector<std::v
 
 }  // namespace
 
-std::vector<Row> combine(const FeatureSearchSpec& spec, const SearchPlan& plan, std::vector<TaskResult> results, std::vector<std::vector<Row>> random) {
+std::vector<Row> combine(const FeatureSearchSpec& spec, const SearchPlan& plan, std::vector<TaskResult> results,
+                         std::vector<std::vector<Row>> random) {
   std::vector<std::vector<Row>> lists;
   bool is_grouped_in_store = spec.searches.size() == 1 && spec.group_by.has_value();
   for (size_t i = 0; i < spec.searches.size(); ++i) {

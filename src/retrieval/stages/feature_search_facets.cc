@@ -57,7 +57,9 @@ class FacetSum {
   json::array best(size_t limit) const {
     std::vector<const Entry*> order;
     for (const auto& [key, entry] : entries_) order.push_back(&entry);
-    std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) { return a->count != b->count ? a->count > b->count : compare_json(a->value, b->value) < 0; });
+    std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) {
+      return a->count != b->count ? a->count > b->count : compare_json(a->value, b->value) < 0;
+    });
     if (order.size() > limit) order.resize(limit);
     json::array out;
     for (const Entry* entry : order) out.push_back(json::object{{"value", entry->value}, {"count", entry->count}});
@@ -84,7 +86,8 @@ Result<json::array> count_facets(const FeatureSearchSpec& spec, const SearchPlan
     std::vector<std::vector<mvs::FacetValue>> found(targets.size());
     size_t limit = targets.size() > 1 ? kMaxValues : facet.limit;
     auto count = [&](size_t i) -> Status {
-      QUARRY_ASSIGN_OR_RETURN(found[i], run.execution.env.vectors->facet(targets[i].collection->collection_id, targets[i].filter, facet.key, limit));
+      QUARRY_ASSIGN_OR_RETURN(found[i],
+                              run.execution.env.vectors->facet(targets[i].collection->collection_id, targets[i].filter, facet.key, limit));
       return Ok{};
     };
     if (!targets.empty()) QUARRY_RETURN_IF_ERROR(read_targets(run, collections, count));

@@ -9,7 +9,8 @@
 namespace quarry::retrieval {
 namespace {
 
-constexpr std::string_view kSearchMembers[] = {"feature_uri", "query", "top_k", "min_score", "weight", "lexical", "optional", "on_empty", "filters", "exact"};
+constexpr std::string_view kSearchMembers[] = {"feature_uri", "query",    "top_k",    "min_score", "weight",
+                                               "lexical",     "optional", "on_empty", "filters",   "exact"};
 
 bool is_numbers(const json::value& v) {
   const json::array* list = v.if_array();
@@ -111,7 +112,8 @@ void lift_single_search(json::object& parameters) {
     parameters.erase(name);
   }
   if (search.empty()) return;
-  if (const json::value* k = search.if_contains("top_k"); k != nullptr && !parameters.contains("final_top_k")) parameters["final_top_k"] = *k;
+  if (const json::value* k = search.if_contains("top_k"); k != nullptr && !parameters.contains("final_top_k"))
+    parameters["final_top_k"] = *k;
   parameters["searches"] = json::array{std::move(search)};
 }
 

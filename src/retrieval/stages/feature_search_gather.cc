@@ -176,7 +176,9 @@ Result<std::vector<std::vector<Row>>> gather_random(const FeatureSearchSpec& spe
     const SearchSpec& search = spec.searches[index];
     const std::vector<const Collection*>& targets = plan.targets[index];
     std::vector<std::vector<Draw>> drawn(targets.size());
-    QUARRY_RETURN_IF_ERROR(read_targets(run, targets, [&](size_t i) { return draw_from(*targets[i], filter_of(search, *targets[i], run.execution), search.top_k, run, drawn[i]); }));
+    QUARRY_RETURN_IF_ERROR(read_targets(run, targets, [&](size_t i) {
+      return draw_from(*targets[i], filter_of(search, *targets[i], run.execution), search.top_k, run, drawn[i]);
+    }));
     std::vector<Draw> all;
     for (std::vector<Draw>& one : drawn) all.insert(all.end(), std::make_move_iterator(one.begin()), std::make_move_iterator(one.end()));
     std::sort(all.begin(), all.end());

@@ -62,7 +62,8 @@ class SearchPlanner {
       return Ok{};
     }
     if (search.query.mode == QuerySpec::Mode::kEmpty) return add_empty(index);
-    for (const Collection* collection : with_feature) plan_.tasks.push_back({index, collection, collection->find_vector(search.feature_uri), {}});
+    for (const Collection* collection : with_feature)
+      plan_.tasks.push_back({index, collection, collection->find_vector(search.feature_uri), {}});
     return Ok{};
   }
 
@@ -88,7 +89,8 @@ class SearchPlanner {
   Result<std::string> model_of(const SearchTask& task) const {
     Result<FeatureUri> uri = parse_feature_uri(task.vector->feature_uri);
     if (uri.ok()) return uri->output;
-    return bad_request(fmt::format("feature '{}' of collection {} was made by no model; send a vector instead of text", task.vector->name, task.collection->collection_id));
+    return bad_request(fmt::format("feature '{}' of collection {} was made by no model; send a vector instead of text", task.vector->name,
+                                   task.collection->collection_id));
   }
 
   // Each distinct text once per model, in parallel.
@@ -128,8 +130,8 @@ class SearchPlanner {
       QUARRY_ASSIGN_OR_RETURN(task.query, document_vector(query, *task.vector, task.search));
     }
     if (task.query.size() == task.vector->dimension) return Ok{};
-    return bad_request(fmt::format("the query vector of search {} has {} dimensions, but feature '{}' of collection {} has {}", task.search, task.query.size(),
-                                   task.vector->feature_uri, task.collection->collection_id, task.vector->dimension),
+    return bad_request(fmt::format("the query vector of search {} has {} dimensions, but feature '{}' of collection {} has {}", task.search,
+                                   task.query.size(), task.vector->feature_uri, task.collection->collection_id, task.vector->dimension),
                        {{"expected_dimensions", task.vector->dimension}, {"given_dimensions", task.query.size()}});
   }
 
@@ -154,16 +156,20 @@ class SearchPlanner {
       const CollectionVector* vector = place->find_vector(feature.feature_uri);
       if (vector == nullptr) continue;
       mvs::Projection projection{.payload = false, .vectors = true, .vector_names = {vector->name}, .fields = {}};
-      QUARRY_ASSIGN_OR_RETURN(std::vector<Document> found, run_.execution.env.vectors->get(place->collection_id, {query.document_id}, projection));
+      QUARRY_ASSIGN_OR_RETURN(std::vector<Document> found,
+                              run_.execution.env.vectors->get(place->collection_id, {query.document_id}, projection));
       if (found.empty()) continue;
       if (found[0].vectors.empty())
-        return bad_request(fmt::format("document '{}' of collection {} has no vector of feature '{}'", query.document_id, place->collection_id, feature.feature_uri));
+        return bad_request(fmt::format("document '{}' of collection {} has no vector of feature '{}'", query.document_id,
+                                       place->collection_id, feature.feature_uri));
       known = std::move(found[0].vectors[0].values);
       return known;
     }
-    if (!query.collection.empty() && places.front()->find_vector(feature.feature_uri) == nullptr) return no_feature(feature.feature_uri, places);
-    return not_found(fmt::format("the query's document '{}' does not exist{}", query.document_id.substr(0, 255),
-                                 query.collection.empty() ? " in the searched collections" : " in collection '" + query.collection.substr(0, 255) + "'"));
+    if (!query.collection.empty() && places.front()->find_vector(feature.feature_uri) == nullptr)
+      return no_feature(feature.feature_uri, places);
+    return not_found(fmt::format(
+        "the query's document '{}' does not exist{}", query.document_id.substr(0, 255),
+        query.collection.empty() ? " in the searched collections" : " in collection '" + query.collection.substr(0, 255) + "'"));
   }
 
   Result<std::vector<const Collection*>> reference_places(const QuerySpec& query, size_t search, std::vector<Collection>& loaded) const {

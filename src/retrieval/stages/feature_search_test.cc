@@ -74,12 +74,15 @@ TEST_F(FeatureSearchTest, TakesEveryFormOfQuery) {
 TEST_F(FeatureSearchTest, SearchesByAStoredDocument) {
   add_collection("col_elsewhere");
   add("col_elsewhere", "doc_ref", {0, 1, 0});
-  ExecutionResult result = run(retriever("[" + search("", "", R"({"input_mode":"document","document_ref":{"collection_id":"col_elsewhere_name","document_id":"doc_ref"}})") + "]"));
+  ExecutionResult result = run(retriever(
+      "[" + search("", "", R"({"input_mode":"document","document_ref":{"collection_id":"col_elsewhere_name","document_id":"doc_ref"}})") +
+      "]"));
   EXPECT_EQ(ids(result)[0], "doc_y");
   result = run(retriever("[" + search("", "", R"({"document_id":"doc_z"})") + "]"));
   EXPECT_EQ(ids(result)[0], "doc_z");
   EXPECT_EQ(error_of(retriever("[" + search("", "", R"({"document_id":"doc_none"})") + "]")).kind, ErrorKind::kNotFound);
-  EXPECT_EQ(error_of(retriever("[" + search("", "", R"({"document_id":"doc_z","collection_id":"col_none"})") + "]")).kind, ErrorKind::kNotFound);
+  EXPECT_EQ(error_of(retriever("[" + search("", "", R"({"document_id":"doc_z","collection_id":"col_none"})") + "]")).kind,
+            ErrorKind::kNotFound);
 }
 
 TEST_F(FeatureSearchTest, RefusesWhatItCannotAnswer) {
@@ -92,6 +95,7 @@ TEST_F(FeatureSearchTest, RefusesWhatItCannotAnswer) {
       {R"([1,0])", ErrorKind::kBadRequest, "has 2 dimensions"},
       {R"({"input_mode":"vector","value":"xyz"})", ErrorKind::kValidation, "array of numbers"},
       {R"({"input_mode":"vector","value":[1,"x",0]})", ErrorKind::kValidation, "numbers only"},
+      {R"([1e300,0,0])", ErrorKind::kValidation, "too large"},
       {R"({"input_mode":"vector","value":[[1,0,0],[0,1,0]]})", ErrorKind::kNotImplemented, "several vectors"},
       {R"({"input_mode":"content","value":"https://example.org/cat.png"})", ErrorKind::kNotImplemented, "media content"},
       {R"({"input_mode":"content","content":{"url":"https://example.org/cat.txt"}})", ErrorKind::kNotImplemented, "URL"},
@@ -109,14 +113,42 @@ TEST_F(FeatureSearchTest, RefusesWhatItCannotAnswer) {
   }
 }
 
+TEST_F(FeatureSearchTest, HostileParametersAreRefused) {
+  std::string many, deep = R"({"text":"x"})";
+  for (int i = 0; i < 11; ++i) many += fmt::format(R"({}{{"feature_uri":"{}","query":"x"}})", i == 0 ? "" : ",", kLetters);
+  for (int i = 0; i < 18; ++i) deep = R"({"input":)" + deep + "}";
+  std::vector<std::string> stages{
+      fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{}]}}}}])", many),
+      fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":"x","top_k":5001}}]}}}}])",
+                  kLetters),
+      fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":"x","min_score":-1}}]}}}}])",
+                  kLetters),
+      fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":7}}]}}}}])", kLetters),
+      fmt::format(
+          R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":{{"input_mode":"smell","value":"x"}}}}]}}}}])",
+          kLetters),
+      R"([{"stage_id":"feature_search","parameters":{"searches":{"feature_uri":"x"}}}])",
+      R"([{"stage_id":"feature_search","parameters":{"searches":["x"]}}])",
+  };
+  for (const std::string& text : stages) {
+    SCOPED_TRACE(text.substr(0, 200));
+    Result<json::array> normal = normalize_stages(json::parse(text).as_array());
+    ASSERT_FALSE(normal.ok());
+    EXPECT_EQ(normal.error().kind, ErrorKind::kValidation);
+  }
+  EXPECT_EQ(ids(run(retriever("[" + search("", "", deep) + "]")))[0], "doc_x");
+}
+
 TEST_F(FeatureSearchTest, AnAbsentFeatureListsWhatExists) {
-  std::string stages = R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://image_extractor@v1/clip","query":"x"}]}}])";
+  std::string stages =
+      R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://image_extractor@v1/clip","query":"x"}]}}])";
   Error error = error_of(retriever(stages));
   EXPECT_EQ(error.kind, ErrorKind::kBadRequest);
   EXPECT_NE(error.message.find(std::string(kLetters)), std::string::npos) << error.message;
 
-  std::string optional = R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://image_extractor@v1/clip","query":"x","optional":true},)"
-                         R"({"feature_uri":"mixpeek://text_extractor@v1/embedding","query":"x"}]}}])";
+  std::string optional =
+      R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://image_extractor@v1/clip","query":"x","optional":true},)"
+      R"({"feature_uri":"mixpeek://text_extractor@v1/embedding","query":"x"}]}}])";
   ExecutionResult result = run(retriever(optional));
   EXPECT_EQ(ids(result)[0], "doc_x");
   ASSERT_EQ(result.warnings.size(), 1u);
@@ -125,7 +157,9 @@ TEST_F(FeatureSearchTest, AnAbsentFeatureListsWhatExists) {
 
 TEST_F(FeatureSearchTest, EmptyQueriesFollowOnEmpty) {
   auto two = [&](std::string_view on_empty) {
-    return retriever(fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":"{{{{INPUT.a}}}}"}},{{"feature_uri":"{0}","query":"{{{{INPUT.b}}}}",{1}}}]}}}}])", kLetters, on_empty));
+    return retriever(fmt::format(
+        R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":"{{{{INPUT.a}}}}"}},{{"feature_uri":"{0}","query":"{{{{INPUT.b}}}}",{1}}}]}}}}])",
+        kLetters, on_empty));
   };
   ExecuteOptions options;
   options.inputs = {{"a", "x"}};
@@ -146,7 +180,12 @@ TEST_F(FeatureSearchTest, EmptyQueriesFollowOnEmpty) {
 }
 
 TEST_F(FeatureSearchTest, FiltersScoresAndCuts) {
-  EXPECT_EQ(ids(run(retriever("[" + search(R"(,"filters":{"AND":[{"field":"lang","operator":"eq","value":"de"},{"field":"year","operator":"lt","value":2004}]})") + "]"))), (Ids{"doc_y"}));
+  EXPECT_EQ(
+      ids(run(retriever(
+          "[" +
+          search(R"(,"filters":{"AND":[{"field":"lang","operator":"eq","value":"de"},{"field":"year","operator":"lt","value":2004}]})") +
+          "]"))),
+      (Ids{"doc_y"}));
   EXPECT_EQ(ids(run(retriever("[" + search(R"(,"min_score":0.5)") + "]"))), (Ids{"doc_x", "doc_xy"}));
   EXPECT_EQ(ids(run(retriever("[" + search(R"(,"top_k":3)") + "]"))), (Ids{"doc_x", "doc_xy", "doc_y"}));
   EXPECT_EQ(ids(run(retriever("[" + search("", R"(,"final_top_k":1)") + "]"))), (Ids{"doc_x"}));
@@ -182,7 +221,9 @@ TEST_F(FeatureSearchTest, ScoresOfDifferentMetricsMeetByRank) {
 }
 
 std::string two_searches(std::string_view first, std::string_view second, std::string_view more) {
-  return fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}",{1}}},{{"feature_uri":"{0}",{2}}}]{3}}}}}])", kLetters, first, second, more);
+  return fmt::format(
+      R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}",{1}}},{{"feature_uri":"{0}",{2}}}]{3}}}}}])",
+      kLetters, first, second, more);
 }
 
 TEST_F(FeatureSearchTest, FusesSeveralSearches) {
@@ -207,8 +248,10 @@ TEST_F(FeatureSearchTest, FusesSeveralSearches) {
 TEST_F(FeatureSearchTest, EmbedsADistinctTextOncePerModel) {
   add_collection("col_two", {{}, {.name = "other", .uri = kOther}});
   add("col_two", "doc_t", {1, 0, 0}, "{}", {0, 1, 0});
-  std::string stages = fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":"xy"}},{{"feature_uri":"{0}","query":"xy","filters":{{"lang":"en"}}}},{{"feature_uri":"{1}","query":"xy"}}]}}}},)"
-                                   R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":"xy"}}]}}}}])", kLetters, kOther);
+  std::string stages = fmt::format(
+      R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":"xy"}},{{"feature_uri":"{0}","query":"xy","filters":{{"lang":"en"}}}},{{"feature_uri":"{1}","query":"xy"}}]}}}},)"
+      R"({{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{0}","query":"xy"}}]}}}}])",
+      kLetters, kOther);
   run(retriever(stages, {"col_a", "col_two"}));
   EXPECT_EQ(models_.letters->embedded, 1);
   EXPECT_EQ(models_.other->embedded, 1);
@@ -226,19 +269,23 @@ TEST_F(FeatureSearchTest, GroupsWithinAndAcrossCollections) {
   EXPECT_EQ(ids(result), (Ids{"doc_x", "doc_xy", "doc_y"}));  // doc_z belongs to no group
   EXPECT_EQ(result.stages[0].metadata.at("groups"), 2);
   EXPECT_EQ(ids(run(retriever("[" + search("", R"(,"group_by":"video")") + "]"))), (Ids{"doc_x", "doc_y"}));
-  EXPECT_EQ(ids(run(retriever("[" + search("", R"(,"group_by":{"field":"video","max_per_group":2,"limit":1})") + "]"))), (Ids{"doc_x", "doc_xy"}));
-  EXPECT_EQ(ids(run(retriever("[" + search("", R"(,"group_by":{"field":"video","max_per_group":2,"output_mode":"first"})") + "]"))), (Ids{"doc_x", "doc_y"}));
+  EXPECT_EQ(ids(run(retriever("[" + search("", R"(,"group_by":{"field":"video","max_per_group":2,"limit":1})") + "]"))),
+            (Ids{"doc_x", "doc_xy"}));
+  EXPECT_EQ(ids(run(retriever("[" + search("", R"(,"group_by":{"field":"video","max_per_group":2,"output_mode":"first"})") + "]"))),
+            (Ids{"doc_x", "doc_y"}));
 
   // Group v2 leads in col_b and is past the only group that col_a lists, yet its member there belongs to the group.
   add_collection("col_b");
   add("col_b", "doc_b", {5, 1, 0}, R"({"video":"v2"})");
-  result = run(retriever("[" + search("", R"(,"group_by":{"field":"video","max_per_group":2,"limit":1})", R"([5,1,0])") + "]", {"col_a", "col_b"}));
+  result = run(
+      retriever("[" + search("", R"(,"group_by":{"field":"video","max_per_group":2,"limit":1})", R"([5,1,0])") + "]", {"col_a", "col_b"}));
   EXPECT_EQ(ids(result), (Ids{"doc_b", "doc_y"}));
   EXPECT_EQ(result.results[1].at("lang"), "de");
 }
 
 TEST_F(FeatureSearchTest, GroupsFusedResults) {
-  ExecutionResult result = run(retriever(two_searches(R"("query":"x","top_k":2)", R"("query":"y","top_k":2)", R"(,"group_by":{"field":"video","max_per_group":1})")));
+  ExecutionResult result = run(retriever(
+      two_searches(R"("query":"x","top_k":2)", R"("query":"y","top_k":2)", R"(,"group_by":{"field":"video","max_per_group":1})")));
   EXPECT_EQ(ids(result), (Ids{"doc_xy", "doc_y"}));
   EXPECT_TRUE(result.results[0].contains("lang"));
 }
@@ -246,8 +293,13 @@ TEST_F(FeatureSearchTest, GroupsFusedResults) {
 TEST_F(FeatureSearchTest, FacetsCountTheFilteredSet) {
   add_collection("col_b");
   add("col_b", "doc_b", {1, 0, 0}, R"({"lang":"de"})");
-  ExecutionResult result = run(retriever("[" + search(R"(,"top_k":1,"filters":{"field":"year","operator":"ne","value":2001})", R"(,"facets":[{"key":"lang"},"video"])") + "]", {"col_a", "col_b"}));
-  EXPECT_EQ(json::value(result.facets), json::parse(R"([{"key":"lang","values":[{"value":"de","count":3},{"value":"en","count":1}]},{"key":"video","values":[{"value":"v1","count":1},{"value":"v2","count":1}]}])"))
+  ExecutionResult result = run(retriever(
+      "[" + search(R"(,"top_k":1,"filters":{"field":"year","operator":"ne","value":2001})", R"(,"facets":[{"key":"lang"},"video"])") + "]",
+      {"col_a", "col_b"}));
+  EXPECT_EQ(
+      json::value(result.facets),
+      json::parse(
+          R"([{"key":"lang","values":[{"value":"de","count":3},{"value":"en","count":1}]},{"key":"video","values":[{"value":"v1","count":1},{"value":"v2","count":1}]}])"))
       << json::serialize(result.facets);
 }
 
@@ -307,11 +359,13 @@ TEST_F(FeatureSearchTest, AFailingCollectionIsLeftOutWithAWarning) {
 
 TEST_F(FeatureSearchTest, AMissingModelIsNotRetryable) {
   add_collection("col_m", {{.name = "letters", .uri = "mixpeek://text_extractor@v1/absent_model"}});
-  std::string stages = R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://text_extractor@v1/absent_model","query":"x"}]}}])";
+  std::string stages =
+      R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://text_extractor@v1/absent_model","query":"x"}]}}])";
   Error error = error_of(retriever(stages, {"col_m"}));
   EXPECT_EQ(error.kind, ErrorKind::kInferenceUnavailable);
   EXPECT_FALSE(error.details.at("retryable").as_bool());
-  std::string by_vector = R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://text_extractor@v1/absent_model","query":[1,0,0]}]}}])";
+  std::string by_vector =
+      R"([{"stage_id":"feature_search","parameters":{"searches":[{"feature_uri":"mixpeek://text_extractor@v1/absent_model","query":[1,0,0]}]}}])";
   EXPECT_TRUE(try_run(retriever(by_vector, {"col_m"})).ok());
 }
 

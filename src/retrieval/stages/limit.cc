@@ -17,7 +17,8 @@ constexpr std::string_view kSchema = R"({
 class LimitStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
-    static const StageDefinition kDefinition{"limit", "Keeps a number of documents from the top, after passing over an offset.", StageCategory::kReduce, "list-end", parse_schema_text(kSchema)};
+    static const StageDefinition kDefinition{"limit", "Keeps a number of documents from the top, after passing over an offset.",
+                                             StageCategory::kReduce, "list-end", parse_schema_text(kSchema)};
     return kDefinition;
   }
 
@@ -29,7 +30,8 @@ class LimitStage final : public Stage {
 
   StageEstimate estimate(const json::object& parameters, const PlanState& state) const override {
     uint64_t rows = state.started ? state.rows : state.total_documents();
-    auto offset = static_cast<uint64_t>(integer_of(parameters, "offset", 0)), limit = static_cast<uint64_t>(integer_of(parameters, "limit", 10));
+    auto offset = static_cast<uint64_t>(integer_of(parameters, "offset", 0)),
+         limit = static_cast<uint64_t>(integer_of(parameters, "limit", 10));
     return {std::min(limit, rows - std::min(rows, offset)), 0.01, {}};
   }
 

@@ -46,7 +46,8 @@ TEST_F(RowStagesTest, AttributeFilterTable) {
       {R"({"field":"document_id","operator":"in","value":["doc_2","doc_9"]})", {"doc_2"}},
       {R"({"field":"collection_id","value":"col_b"})", {}},
       {R"({"field":"collection_id","value":"col_a"})", {"doc_1", "doc_2", "doc_3", "doc_4", "doc_5"}},
-      {R"({"conditions":{"OR":[{"field":"kind","operator":"eq","value":"b"},{"field":"price","operator":"gte","value":100}]}})", {"doc_2", "doc_3"}},
+      {R"({"conditions":{"OR":[{"field":"kind","operator":"eq","value":"b"},{"field":"price","operator":"gte","value":100}]}})",
+       {"doc_2", "doc_3"}},
       {R"({"conditions":{"NOT":[{"field":"kind","operator":"eq","value":"a"}]}})", {"doc_2", "doc_5"}},
       {R"({"conditions":[{"field":"kind","operator":"eq","value":"a"},{"field":"price","operator":"lt","value":50}]})", {"doc_1"}},
       {R"({"conditions":{"kind":"c"}})", {"doc_5"}},
@@ -60,13 +61,24 @@ TEST_F(RowStagesTest, AttributeFilterTable) {
 }
 
 TEST_F(RowStagesTest, AFilterInFrontOfASearchBecomesItsFilter) {
-  ExecutionResult result = run(retriever(R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"a"}},{"stage_id":"attribute_filter","parameters":{"field":"price","operator":"exists"}},)" + search() + "]"));
+  ExecutionResult result = run(retriever(
+      R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"a"}},{"stage_id":"attribute_filter","parameters":{"field":"price","operator":"exists"}},)" +
+      search() + "]"));
   EXPECT_EQ(ids(result), (Ids{"doc_1", "doc_3"}));
   EXPECT_EQ(store_.scans, 0);
+  EXPECT_EQ(result.stages[0].input_count, 5u);
   EXPECT_EQ(result.stages[0].output_count, 3u);
   EXPECT_EQ(result.stages[1].output_count, 2u);
   EXPECT_TRUE(result.stages[1].metadata.at("pushed_down").as_bool());
   EXPECT_EQ(result.stages[2].output_count, 2u);
+}
+
+TEST_F(RowStagesTest, ASearchThatMayBeLeftOutLeavesTheFiltersDocuments) {
+  std::string failing =
+      R"({"stage_id":"feature_search","on_error":"skip","parameters":{"searches":[{"feature_uri":"mixpeek://image_extractor@v1/clip","query":"x"}]}})";
+  ExecutionResult result = run(retriever(R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"b"}},)" + failing + "]"));
+  EXPECT_EQ(ids(result), (Ids{"doc_2"}));
+  EXPECT_EQ(result.status, "COMPLETED_WITH_ERRORS");
 }
 
 TEST_F(RowStagesTest, AFirstFilterReadsNoMoreThanIsShown) {
@@ -78,14 +90,16 @@ TEST_F(RowStagesTest, AFirstFilterReadsNoMoreThanIsShown) {
   EXPECT_TRUE(result.has_more);
   EXPECT_LE(store_.payloads_read, 6u);
   store_.payloads_read = 0;
-  result = run(retriever(R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"m"}},{"stage_id":"sort_attribute","parameters":{"field":"n"}},{"stage_id":"limit","parameters":{"limit":2,"offset":1}}])"));
+  result = run(retriever(
+      R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"m"}},{"stage_id":"sort_attribute","parameters":{"field":"n"}},{"stage_id":"limit","parameters":{"limit":2,"offset":1}}])"));
   EXPECT_EQ(ids(result), (Ids{"doc_more_298", "doc_more_297"}));
   EXPECT_LE(store_.payloads_read, 3u);
 }
 
 TEST_F(RowStagesTest, AScanSaysWhereItStopped) {
   for (int i = 0; i < 10'050; ++i) add("col_a", fmt::format("doc_many_{:05}", i), {1, 0, 0}, R"({"kind":"m"})");
-  ExecutionResult result = run(retriever(R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"m"}},{"stage_id":"sort_relevance"}])"));
+  ExecutionResult result =
+      run(retriever(R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"m"}},{"stage_id":"sort_relevance"}])"));
   EXPECT_EQ(result.results.size(), 10'000u);
   ASSERT_EQ(result.limits.size(), 1u);
   EXPECT_EQ(result.limits[0].at("requested"), 10'050);
@@ -97,21 +111,31 @@ TEST_F(RowStagesTest, SortAttribute) {
   EXPECT_EQ(after_search("sort_attribute", R"({"field":"price"})"), (Ids{"doc_3", "doc_1", "doc_2", "doc_4", "doc_5"}));
   EXPECT_EQ(after_search("sort_attribute", R"({"field":"price","direction":"asc"})"), (Ids{"doc_2", "doc_1", "doc_3", "doc_4", "doc_5"}));
   EXPECT_EQ(after_search("sort_attribute", R"({"field":"price","nulls_last":false})"), (Ids{"doc_4", "doc_5", "doc_3", "doc_1", "doc_2"}));
-  EXPECT_EQ(after_search("sort_attribute", R"({"field":"when","direction":"asc"})"), (Ids{"doc_3", "doc_2", "doc_1", "doc_4", "doc_5"})) << "by time, not by text";
-  EXPECT_EQ(after_search("sort_attribute", R"({"field":"kind","direction":"asc"})"), (Ids{"doc_1", "doc_3", "doc_4", "doc_2", "doc_5"})) << "stable";
-  EXPECT_EQ(after_search("sort_attribute", R"({"field":"document_id","direction":"desc"})"), (Ids{"doc_5", "doc_4", "doc_3", "doc_2", "doc_1"}));
+  EXPECT_EQ(after_search("sort_attribute", R"({"field":"when","direction":"asc"})"), (Ids{"doc_3", "doc_2", "doc_1", "doc_4", "doc_5"}))
+      << "by time, not by text";
+  EXPECT_EQ(after_search("sort_attribute", R"({"field":"kind","direction":"asc"})"), (Ids{"doc_1", "doc_3", "doc_4", "doc_2", "doc_5"}))
+      << "stable";
+  EXPECT_EQ(after_search("sort_attribute", R"({"field":"document_id","direction":"desc"})"),
+            (Ids{"doc_5", "doc_4", "doc_3", "doc_2", "doc_1"}));
   store_.tables["col_a"][3].created_at += 10'000'000;
   EXPECT_EQ(after_search("sort_attribute", "{}")[0], "doc_4") << "newest first by default";
-  EXPECT_EQ(ids(run(retriever(R"([{"stage_id":"sort_attribute","parameters":{"field":"price"}},{"stage_id":"limit","parameters":{"limit":1}}])"))), (Ids{"doc_3"}));
+  EXPECT_EQ(ids(run(retriever(
+                R"([{"stage_id":"sort_attribute","parameters":{"field":"price"}},{"stage_id":"limit","parameters":{"limit":1}}])"))),
+            (Ids{"doc_3"}));
 }
 
 TEST_F(RowStagesTest, SortRelevance) {
   EXPECT_EQ(after_search("sort_relevance", R"({"direction":"asc"})"), (Ids{"doc_4", "doc_5", "doc_3", "doc_2", "doc_1"}));
   EXPECT_EQ(after_search("sort_relevance", R"({"score_field":"price"})"), (Ids{"doc_3", "doc_1", "doc_2", "doc_4", "doc_5"}));
-  EXPECT_EQ(after_search("sort_relevance", R"({"score_field":"price","missing_score":"top"})"), (Ids{"doc_4", "doc_5", "doc_3", "doc_1", "doc_2"}));
-  EXPECT_EQ(after_search("sort_relevance", R"({"score_field":"price","missing_score":"zero","direction":"asc"})"), (Ids{"doc_4", "doc_5", "doc_2", "doc_1", "doc_3"}));
-  EXPECT_EQ(after_search("sort_relevance", fmt::format(R"({{"feature_address":"{}"}})", kLetters)), (Ids{"doc_1", "doc_2", "doc_3", "doc_4", "doc_5"}));
-  EXPECT_EQ(after_search("sort_relevance", R"({"feature_address":"mixpeek://x@v1/none"})"), (Ids{"doc_1", "doc_2", "doc_3", "doc_4", "doc_5"})) << "ties by document_id";
+  EXPECT_EQ(after_search("sort_relevance", R"({"score_field":"price","missing_score":"top"})"),
+            (Ids{"doc_4", "doc_5", "doc_3", "doc_1", "doc_2"}));
+  EXPECT_EQ(after_search("sort_relevance", R"({"score_field":"price","missing_score":"zero","direction":"asc"})"),
+            (Ids{"doc_4", "doc_5", "doc_2", "doc_1", "doc_3"}));
+  EXPECT_EQ(after_search("sort_relevance", fmt::format(R"({{"feature_address":"{}"}})", kLetters)),
+            (Ids{"doc_1", "doc_2", "doc_3", "doc_4", "doc_5"}));
+  EXPECT_EQ(after_search("sort_relevance", R"({"feature_address":"mixpeek://x@v1/none"})"),
+            (Ids{"doc_1", "doc_2", "doc_3", "doc_4", "doc_5"}))
+      << "ties by document_id";
 }
 
 TEST_F(RowStagesTest, Limit) {
@@ -130,7 +154,9 @@ TEST_F(RowStagesTest, Deduplicate) {
   EXPECT_EQ(after_search("deduplicate", R"({"fields":["price"]})"), (Ids{"doc_1", "doc_2", "doc_3", "doc_4", "doc_5"}));
   EXPECT_EQ(after_search("deduplicate", R"({"fields":["price"],"missing":"collapse"})"), (Ids{"doc_1", "doc_2", "doc_3", "doc_4"}));
   EXPECT_EQ(after_search("deduplicate", R"({"fields":["kind","url"]})"), (Ids{"doc_1", "doc_2", "doc_4", "doc_5"}));
-  std::string best = "[" + search() + R"(,{"stage_id":"sort_attribute","parameters":{"field":"document_id"}},{"stage_id":"deduplicate","parameters":{"fields":["kind"],"keep":"best"}}])";
+  std::string best =
+      "[" + search() +
+      R"(,{"stage_id":"sort_attribute","parameters":{"field":"document_id"}},{"stage_id":"deduplicate","parameters":{"fields":["kind"],"keep":"best"}}])";
   EXPECT_EQ(ids(run(retriever(best))), (Ids{"doc_5", "doc_2", "doc_1"}));
   for (Document& document : store_.tables["col_a"]) document.lineage.root_object_id = "obj_1";
   EXPECT_EQ(after_search("deduplicate", R"({"strategy":"root_object"})"), (Ids{"doc_1"}));
@@ -144,8 +170,10 @@ TEST_F(RowStagesTest, DeduplicateByContent) {
   documents[2].payload["content"] = "The quick brown fox jumps over the lazy dog near the river bank yesterday";
   documents[3].payload["content"] = "Something else entirely";
   EXPECT_EQ(after_search("deduplicate", R"({"strategy":"content"})"), (Ids{"doc_1", "doc_3", "doc_4", "doc_5"}));
-  EXPECT_EQ(after_search("deduplicate", R"({"strategy":"content","similarity_threshold":0.8})"), (Ids{"doc_1", "doc_4", "doc_5"}));  // 11 of 13 sequences shared
-  EXPECT_EQ(after_search("deduplicate", R"({"strategy":"content","similarity_threshold":0.8,"keep":"last"})"), (Ids{"doc_3", "doc_4", "doc_5"}));
+  EXPECT_EQ(after_search("deduplicate", R"({"strategy":"content","similarity_threshold":0.8})"),
+            (Ids{"doc_1", "doc_4", "doc_5"}));  // 11 of 13 sequences shared
+  EXPECT_EQ(after_search("deduplicate", R"({"strategy":"content","similarity_threshold":0.8,"keep":"last"})"),
+            (Ids{"doc_3", "doc_4", "doc_5"}));
 }
 
 TEST_F(RowStagesTest, Sample) {
@@ -154,7 +182,8 @@ TEST_F(RowStagesTest, Sample) {
   EXPECT_TRUE(std::is_sorted(first.begin(), first.end())) << "the order stays";
   EXPECT_EQ(after_search("sample", R"({"count":3,"seed":11})"), first);
   bool varies = false;
-  for (int seed = 0; seed < 20 && !varies; ++seed) varies = after_search("sample", fmt::format(R"({{"count":3,"seed":{}}})", seed)) != first;
+  for (int seed = 0; seed < 20 && !varies; ++seed)
+    varies = after_search("sample", fmt::format(R"({{"count":3,"seed":{}}})", seed)) != first;
   EXPECT_TRUE(varies);
   EXPECT_EQ(after_search("sample", R"({"count":100})").size(), 5u);
   for (int seed = 0; seed < 10; ++seed) {
@@ -175,16 +204,19 @@ TEST_F(RowStagesTest, SampleIsEven) {
 
 TEST_F(RowStagesTest, SampleByStrata) {
   store_.tables["col_a"].clear();
-  for (int i = 0; i < 60; ++i) add("col_a", fmt::format("doc_{:02}", i), {1, 0, 0}, i < 40 ? R"({"kind":"a"})" : i < 58 ? R"({"kind":"b"})" : R"({})");
+  for (int i = 0; i < 60; ++i)
+    add("col_a", fmt::format("doc_{:02}", i), {1, 0, 0}, i < 40 ? R"({"kind":"a"})" : i < 58 ? R"({"kind":"b"})" : R"({})");
   auto shares = [&](std::string_view parameters) {
     ExecutionResult result = run(retriever(fmt::format(R"([{{"stage_id":"sample","parameters":{}}}])", parameters)));
     std::map<std::string, int> out;
-    for (const json::object& document : result.results) ++out[document.contains("kind") ? std::string(document.at("kind").as_string()) : "none"];
+    for (const json::object& document : result.results)
+      ++out[document.contains("kind") ? std::string(document.at("kind").as_string()) : "none"];
     return out;
   };
   using Shares = std::map<std::string, int>;
   EXPECT_EQ(shares(R"({"strategy":"stratified","stratify_by":"kind","count":30})"), (Shares{{"a", 20}, {"b", 9}, {"none", 1}}));
-  EXPECT_EQ(shares(R"({"strategy":"stratified","stratify_by":"kind","count":12,"min_per_stratum":4})"), (Shares{{"a", 6}, {"b", 4}, {"none", 2}}));
+  EXPECT_EQ(shares(R"({"strategy":"stratified","stratify_by":"kind","count":12,"min_per_stratum":4})"),
+            (Shares{{"a", 6}, {"b", 4}, {"none", 2}}));
   EXPECT_EQ(shares(R"({"strategy":"stratified","stratify_by":"kind","count":2,"min_per_stratum":1})"), (Shares{{"a", 1}, {"b", 1}}));
   EXPECT_EQ(shares(R"({"strategy":"stratified","stratify_by":"kind","count":100})"), (Shares{{"a", 40}, {"b", 18}, {"none", 2}}));
 }

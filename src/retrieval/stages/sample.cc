@@ -96,8 +96,9 @@ void share_out(std::vector<Stratum>& strata, size_t count, size_t least) {
 class SampleStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
-    static const StageDefinition kDefinition{"sample", "Draws some of the documents: at random, in proportion to the values of a field, or evenly spaced.", StageCategory::kReduce, "dices",
-                                             parse_schema_text(kSchema)};
+    static const StageDefinition kDefinition{
+        "sample", "Draws some of the documents: at random, in proportion to the values of a field, or evenly spaced.",
+        StageCategory::kReduce, "dices", parse_schema_text(kSchema)};
     return kDefinition;
   }
 
@@ -112,7 +113,8 @@ class SampleStage final : public Stage {
 
   Status check(const json::object& parameters, const json::array& at) const override {
     if (text_of(parameters, "strategy") != "stratified" || parameters.contains("stratify_by")) return Ok{};
-    return validation_error("missing", extended(at, "stratify_by"), "strategy 'stratified' needs 'stratify_by', the field whose values are the strata");
+    return validation_error("missing", extended(at, "stratify_by"),
+                            "strategy 'stratified' needs 'stratify_by', the field whose values are the strata");
   }
 
   Status run(const json::object& parameters, StageRun& run) const override {

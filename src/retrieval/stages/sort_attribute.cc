@@ -16,8 +16,9 @@ constexpr std::string_view kSchema = R"({
 class SortAttributeStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
-    static const StageDefinition kDefinition{"sort_attribute", "Orders documents by the value of a field: numbers by value, timestamps by time, other text by bytes.",
-                                             StageCategory::kSort, "arrow-up-down", parse_schema_text(kSchema)};
+    static const StageDefinition kDefinition{
+        "sort_attribute", "Orders documents by the value of a field: numbers by value, timestamps by time, other text by bytes.",
+        StageCategory::kSort, "arrow-up-down", parse_schema_text(kSchema)};
     return kDefinition;
   }
 
@@ -26,8 +27,10 @@ class SortAttributeStage final : public Stage {
     rename_member(parameters, "order", "direction");
     rename_member(parameters, "null_handling", "nulls_last");
     if (json::value* nulls = parameters.if_contains("nulls_last"); nulls != nullptr && nulls->is_string()) {
-      if (nulls->get_string() == "last") *nulls = true;
-      else if (nulls->get_string() == "first") *nulls = false;
+      if (nulls->get_string() == "last")
+        *nulls = true;
+      else if (nulls->get_string() == "first")
+        *nulls = false;
     }
     return Ok{};
   }

@@ -36,8 +36,8 @@ std::optional<double> score_of(const Row& row, const std::string& field, const s
 class SortRelevanceStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
-    static const StageDefinition kDefinition{"sort_relevance", "Orders documents by a relevance score; equal scores by document_id.", StageCategory::kSort, "trending-up",
-                                             parse_schema_text(kSchema)};
+    static const StageDefinition kDefinition{"sort_relevance", "Orders documents by a relevance score; equal scores by document_id.",
+                                             StageCategory::kSort, "trending-up", parse_schema_text(kSchema)};
     return kDefinition;
   }
 
@@ -63,7 +63,8 @@ class SortRelevanceStage final : public Stage {
     std::sort(index.begin(), index.end(), [&](size_t a, size_t b) {
       if (scores[a].has_value() != scores[b].has_value()) return scores[a].has_value() == (missing != "top");
       if (scores[a] && *scores[a] != *scores[b]) return (*scores[a] < *scores[b]) == ascending;
-      return rows[a].document.document_id != rows[b].document.document_id ? rows[a].document.document_id < rows[b].document.document_id : a < b;
+      return rows[a].document.document_id != rows[b].document.document_id ? rows[a].document.document_id < rows[b].document.document_id
+                                                                          : a < b;
     });
     std::vector<Row> sorted;
     sorted.reserve(rows.size());
