@@ -13,7 +13,7 @@ FACES = {
     "mvs": {"mvs.h"},
     "extract": {"extract.h"},
     "clustering": {"clustering.h"},
-    "retrieval": {"retrieval.h"},
+    "retrieval": {"retrieval.h", "aggregate.h"},
     "pipeline": {"pipeline.h"},
     "service": {"service.h"},
     "http": {"http.h"},

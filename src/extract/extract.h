@@ -19,8 +19,8 @@ namespace quarry::extract {
 struct Embedding {
   std::vector<float> values;  // unit length where the model normalises
   uint32_t tokens = 0;
-  uint32_t windows = 1;       // > 1: the text was longer than the model's window; the windows' vectors were averaged
-  bool truncated = false;     // true when anything of the text did not reach the model
+  uint32_t windows = 1;    // > 1: the text was longer than the model's window; the windows' vectors were averaged
+  bool truncated = false;  // true when anything of the text did not reach the model
 };
 
 // Thread-safe. A text's vector is bit-identical alone, in any batch and at any thread count: one unpadded text per run.
@@ -102,8 +102,8 @@ struct Blob {
 // One object of a bucket or one document of a source collection.
 struct SourceItem {
   std::string source_id;
-  json::object fields;      // plain values by property (an object's non-media blobs and metadata, or a document's payload)
-  std::vector<Blob> blobs;  // text and media
+  json::object fields;               // plain values by property (an object's non-media blobs and metadata, or a document's payload)
+  std::vector<Blob> blobs;           // text and media
   std::vector<DenseVector> vectors;  // of a source document
 };
 
@@ -148,8 +148,8 @@ class Extractor {
   virtual std::string_view name() const = 0;
   virtual std::string_view version() const = 0;
   virtual std::string_view description() const = 0;
-  virtual std::vector<std::string> input_types() const = 0;      // "text", "pdf", ...
-  virtual const json::object& parameter_schema() const = 0;      // JSON schema with types, bounds, defaults
+  virtual std::vector<std::string> input_types() const = 0;  // "text", "pdf", ...
+  virtual const json::object& parameter_schema() const = 0;  // JSON schema with types, bounds, defaults
   // 422 naming each bad parameter; kNotImplemented for a parameter value that exists in the contract but not here yet.
   virtual Result<std::shared_ptr<const BoundExtractor>> bind(const ExtractorConfig& config, ModelRegistry& models) const = 0;
 };

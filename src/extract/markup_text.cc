@@ -1,62 +1,14 @@
 #include "extract/markup_text.h"
 
 #include <algorithm>
-#include <iterator>
+
+#include "extract/markup_rules.h"
 
 namespace quarry::extract {
 namespace {
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
-// What an element does to the text around it.
-enum class Role {
-  kInline,
-  kLine,       // on a line of its own
-  kBlock,      // a paragraph of its own
-  kCell,       // apart from its neighbour
-  kVerbatim,   // a paragraph that keeps its white space
-  kHidden,     // not shown: skipped with all it holds
-  kTitle,
-};
-
-struct Rule {
-  std::string_view name;
-  Role role;
-};
-
-constexpr Rule kHtmlRules[] = {
-    {"address", Role::kBlock}, {"article", Role::kBlock}, {"aside", Role::kBlock}, {"blockquote", Role::kBlock}, {"body", Role::kBlock}, {"br", Role::kLine}, {"caption", Role::kBlock},
-    {"dd", Role::kLine}, {"details", Role::kBlock}, {"div", Role::kBlock}, {"dl", Role::kBlock}, {"dt", Role::kLine}, {"fieldset", Role::kBlock}, {"figcaption", Role::kBlock},
-    {"figure", Role::kBlock}, {"footer", Role::kBlock}, {"form", Role::kBlock}, {"h1", Role::kBlock}, {"h2", Role::kBlock}, {"h3", Role::kBlock}, {"h4", Role::kBlock}, {"h5", Role::kBlock},
-    {"h6", Role::kBlock}, {"header", Role::kBlock}, {"hr", Role::kBlock}, {"li", Role::kLine}, {"main", Role::kBlock}, {"nav", Role::kBlock}, {"noscript", Role::kHidden}, {"ol", Role::kBlock},
-    {"option", Role::kLine}, {"p", Role::kBlock}, {"pre", Role::kVerbatim}, {"script", Role::kHidden}, {"section", Role::kBlock}, {"style", Role::kHidden}, {"summary", Role::kLine},
-    {"svg", Role::kHidden}, {"table", Role::kBlock}, {"tbody", Role::kLine}, {"td", Role::kCell}, {"template", Role::kHidden}, {"textarea", Role::kVerbatim}, {"tfoot", Role::kLine},
-    {"th", Role::kCell}, {"thead", Role::kLine}, {"title", Role::kTitle}, {"tr", Role::kLine}, {"ul", Role::kBlock},
-};
-
-constexpr Rule kXmlRules[] = {
-    {"abstract", Role::kBlock}, {"appendix", Role::kBlock}, {"article", Role::kBlock}, {"blockquote", Role::kBlock}, {"book", Role::kBlock}, {"bridgehead", Role::kBlock}, {"caution", Role::kBlock},
-    {"chapter", Role::kBlock}, {"code", Role::kInline}, {"desc", Role::kBlock}, {"entry", Role::kCell}, {"example", Role::kBlock}, {"figure", Role::kBlock}, {"formalpara", Role::kBlock},
-    {"funcprototype", Role::kLine}, {"glossentry", Role::kBlock}, {"important", Role::kBlock}, {"indexterm", Role::kHidden}, {"info", Role::kBlock}, {"informaltable", Role::kBlock}, {"item", Role::kLine},
-    {"itemizedlist", Role::kBlock}, {"list", Role::kBlock}, {"listitem", Role::kLine}, {"literallayout", Role::kVerbatim}, {"member", Role::kLine}, {"note", Role::kBlock}, {"orderedlist", Role::kBlock},
-    {"p", Role::kBlock}, {"page", Role::kBlock}, {"para", Role::kBlock}, {"part", Role::kBlock}, {"preface", Role::kBlock}, {"procedure", Role::kBlock}, {"programlisting", Role::kVerbatim},
-    {"refentry", Role::kBlock}, {"refentrytitle", Role::kInline}, {"refname", Role::kLine}, {"refpurpose", Role::kBlock}, {"refsect1", Role::kBlock}, {"refsect2", Role::kBlock}, {"refsect3", Role::kBlock},
-    {"refsection", Role::kBlock}, {"row", Role::kLine}, {"screen", Role::kVerbatim}, {"sect1", Role::kBlock}, {"sect2", Role::kBlock}, {"sect3", Role::kBlock}, {"sect4", Role::kBlock},
-    {"sect5", Role::kBlock}, {"section", Role::kBlock}, {"seg", Role::kCell}, {"simpara", Role::kBlock}, {"simplelist", Role::kBlock}, {"step", Role::kLine}, {"steps", Role::kBlock},
-    {"subtitle", Role::kBlock}, {"synopsis", Role::kVerbatim}, {"table", Role::kBlock}, {"td", Role::kCell}, {"term", Role::kLine}, {"terms", Role::kBlock}, {"tip", Role::kBlock},
-    {"title", Role::kTitle}, {"tr", Role::kLine}, {"variablelist", Role::kBlock}, {"varlistentry", Role::kBlock}, {"warning", Role::kBlock},
-};
-
-constexpr auto kByName = [](const Rule& a, const Rule& b) { return a.name < b.name; };
-static_assert(std::is_sorted(std::begin(kHtmlRules), std::end(kHtmlRules), kByName));
-static_assert(std::is_sorted(std::begin(kXmlRules), std::end(kXmlRules), kByName));
-
-Role role_of(std::string_view name, bool html) {
-  const Rule *begin = html ? std::begin(kHtmlRules) : std::begin(kXmlRules), *end = html ? std::end(kHtmlRules) : std::end(kXmlRules);
-  const Rule* found = std::lower_bound(begin, end, Rule{name, Role::kInline}, kByName);
-  return found != end && found->name == name ? found->role : Role::kInline;
-}
 
 // Collects text, with runs of white space made one space and breaks made one or two line ends.
 class TextSink {
@@ -174,24 +126,25 @@ class MarkupReader {
     tag = tag.substr(0, end);
     if (!html_) return std::string(tag.substr(tag.rfind(':') == std::string_view::npos ? 0 : tag.rfind(':') + 1));
     std::string name(tag);
-    std::transform(name.begin(), name.end(), name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
     return name;
   }
 
-  void apply(Role role, const std::string& name, bool closing, bool empty_element) {
+  void apply(MarkupRole role, const std::string& name, bool closing, bool empty_element) {
     switch (role) {
-      case Role::kInline: return;
-      case Role::kCell: return sink_.break_word();
-      case Role::kLine: return sink_.break_lines(1);
-      case Role::kBlock: return sink_.break_lines(2);
-      case Role::kHidden:
+      case MarkupRole::kInline: return;
+      case MarkupRole::kCell: return sink_.break_word();
+      case MarkupRole::kLine: return sink_.break_lines(1);
+      case MarkupRole::kBlock: return sink_.break_lines(2);
+      case MarkupRole::kHidden:
         if (!closing && !empty_element) skip_element(name);
         return sink_.break_word();
-      case Role::kVerbatim:
+      case MarkupRole::kVerbatim:
         sink_.break_lines(2);
         if (!empty_element) verbatim_ = closing ? std::max(verbatim_ - 1, 0) : verbatim_ + 1;
         return;
-      case Role::kTitle:
+      case MarkupRole::kTitle:
         sink_.break_lines(2);
         if (empty_element) return;
         if (closing && in_title_) title_done_ = true;
@@ -205,7 +158,8 @@ class MarkupReader {
     for (size_t at = 0; (at = rest_.find("</", at)) != std::string_view::npos; at += 2) {
       std::string_view candidate = rest_.substr(at, closing.size());
       const bool same = candidate.size() == closing.size() &&
-                        std::equal(candidate.begin(), candidate.end(), closing.begin(), [](char a, char b) { return a == b || (a >= 'A' && a <= 'Z' && a + ('a' - 'A') == b); });
+                        std::equal(candidate.begin(), candidate.end(), closing.begin(),
+                                   [](char a, char b) { return a == b || (a >= 'A' && a <= 'Z' && a + ('a' - 'A') == b); });
       if (!same) continue;
       rest_.remove_prefix(at);
       rest_.remove_prefix(tag_end());

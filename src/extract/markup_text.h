@@ -11,9 +11,11 @@ struct MarkupText {
   std::string title;  // of the first <title> (HTML: in the head); empty if there is none
 };
 
-// `source` is valid UTF-8 and need not be well formed: what is no tag is text. One pass, no recursion, output no longer than about the input.
+// `source` is valid UTF-8 and need not be well formed: what is no tag is text. One pass, no recursion, output no longer than about the
+// input.
 MarkupText text_of_html(std::string_view source);
-// DocBook, Mallard and the like: their paragraph and section elements break lines; listings keep theirs. Elements that are not known stand in line.
+// DocBook, Mallard and the like: their paragraph and section elements break lines; listings keep theirs. Elements that are not known stand
+// in line.
 MarkupText text_of_xml(std::string_view source);
 
 // "&amp;", "&#233;", "&#xE9;", "&eacute;": decoded in place of the reference; what is none stays.

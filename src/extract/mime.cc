@@ -32,17 +32,25 @@ constexpr Magic kMagics[] = {
     {0, "ID3"sv, "audio/mpeg"},
     {0, "\x1F\x8B\x08"sv, "application/gzip"},
     {0, "BZh"sv, "application/x-bzip2"},
-    {0, "\xFD" "7zXZ\0"sv, "application/x-xz"},
+    {0,
+     "\xFD"
+     "7zXZ\0"sv,
+     "application/x-xz"},
     {0, "\x28\xB5\x2F\xFD"sv, "application/zstd"},
     {0, "7z\xBC\xAF\x27\x1C"sv, "application/x-7z-compressed"},
     {257, "ustar"sv, "application/x-tar"},
-    {0, "\x7F" "ELF"sv, "application/x-executable"},
+    {0,
+     "\x7F"
+     "ELF"sv,
+     "application/x-executable"},
     {0, "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"sv, "application/x-ole-storage"},
     {0, "PAR1"sv, "application/vnd.apache.parquet"},
     {0, "SQLite format 3\0"sv, "application/vnd.sqlite3"},
 };
 
-bool has(std::string_view bytes, size_t offset, std::string_view magic) { return bytes.size() >= offset && bytes.substr(offset).starts_with(magic); }
+bool has(std::string_view bytes, size_t offset, std::string_view magic) {
+  return bytes.size() >= offset && bytes.substr(offset).starts_with(magic);
+}
 
 std::string_view by_magic(std::string_view bytes) {
   for (const Magic& magic : kMagics)
@@ -79,8 +87,8 @@ std::string_view matroska_type(std::string_view bytes) {
   return bytes.substr(0, 4096).find("webm") != std::string_view::npos ? "video/webm" : "video/x-matroska";
 }
 
-// A frame header of MPEG audio, layer II or III, whose fields are all possible: version, bit rate, sampling rate. (Layer I would take the byte
-// order mark of UTF-16 for music.)
+// A frame header of MPEG audio, layer II or III, whose fields are all possible: version, bit rate, sampling rate. (Layer I would take the
+// byte order mark of UTF-16 for music.)
 std::string_view mpeg_audio_type(std::string_view bytes) {
   if (bytes.size() < 4) return {};
   auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
@@ -95,7 +103,8 @@ std::string_view mpeg_audio_type(std::string_view bytes) {
 std::string_view bitmap_type(std::string_view bytes) {
   if (!bytes.starts_with("BM") || bytes.size() < 18 || bytes.substr(6, 4) != "\0\0\0\0"sv) return {};
   const auto size = static_cast<unsigned char>(bytes[14]);
-  return size == 12 || size == 40 || size == 52 || size == 56 || size == 64 || size == 108 || size == 124 ? "image/bmp" : std::string_view();
+  return size == 12 || size == 40 || size == 52 || size == 56 || size == 64 || size == 108 || size == 124 ? "image/bmp"
+                                                                                                          : std::string_view();
 }
 
 // Office files are ZIP archives that begin with entries of known names.
@@ -116,7 +125,9 @@ std::string_view zip_type(std::string_view bytes) {
   return "application/zip";
 }
 
-std::string_view pdf_type(std::string_view bytes) { return bytes.substr(0, 1024).find("%PDF-") != std::string_view::npos ? "application/pdf" : std::string_view(); }
+std::string_view pdf_type(std::string_view bytes) {
+  return bytes.substr(0, 1024).find("%PDF-") != std::string_view::npos ? "application/pdf" : std::string_view();
+}
 
 std::string_view binary_type(std::string_view bytes) {
   for (auto detect : {by_magic, riff_type, iso_media_type, ogg_type, matroska_type, mpeg_audio_type, bitmap_type, zip_type, pdf_type})
@@ -135,8 +146,8 @@ std::string_view without_last_sequence(std::string_view sample) {
 
 bool is_control(unsigned char c) { return c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != '\b' && c != 0x1B; }
 
-// No control characters other than white space, escape and backspace; UTF-8, UTF-16 with its mark, or mostly ASCII in some 8-bit encoding. A sequence cut
-// at the end of the sample is no fault.
+// No control characters other than white space, escape and backspace; UTF-8, UTF-16 with its mark, or mostly ASCII in some 8-bit encoding.
+// A sequence cut at the end of the sample is no fault.
 bool is_text(std::string_view sample) {
   if (sample.size() % 2 == 0 && (sample.starts_with("\xFF\xFE") || sample.starts_with("\xFE\xFF"))) return sample.size() > 2;
   if (std::any_of(sample.begin(), sample.end(), is_control)) return false;
@@ -190,10 +201,22 @@ bool is_json(std::string_view text, bool cut) {
 }
 
 std::string_view text_type(std::string_view sample, bool cut, std::string_view filename) {
-  static constexpr std::pair<std::string_view, std::string_view> kByExtension[] = {
-      {"md", "text/markdown"}, {"markdown", "text/markdown"}, {"csv", "text/csv"}, {"tsv", "text/tab-separated-values"}, {"jsonl", "application/x-ndjson"}, {"ndjson", "application/x-ndjson"},
-      {"html", "text/html"}, {"htm", "text/html"}, {"xml", "application/xml"}, {"xhtml", "text/html"}, {"docbook", "application/xml"}, {"rst", "text/x-rst"}, {"css", "text/css"},
-      {"yaml", "application/yaml"}, {"yml", "application/yaml"}, {"toml", "application/toml"}};
+  static constexpr std::pair<std::string_view, std::string_view> kByExtension[] = {{"md", "text/markdown"},
+                                                                                   {"markdown", "text/markdown"},
+                                                                                   {"csv", "text/csv"},
+                                                                                   {"tsv", "text/tab-separated-values"},
+                                                                                   {"jsonl", "application/x-ndjson"},
+                                                                                   {"ndjson", "application/x-ndjson"},
+                                                                                   {"html", "text/html"},
+                                                                                   {"htm", "text/html"},
+                                                                                   {"xml", "application/xml"},
+                                                                                   {"xhtml", "text/html"},
+                                                                                   {"docbook", "application/xml"},
+                                                                                   {"rst", "text/x-rst"},
+                                                                                   {"css", "text/css"},
+                                                                                   {"yaml", "application/yaml"},
+                                                                                   {"yml", "application/yaml"},
+                                                                                   {"toml", "application/toml"}};
   if (std::string_view markup = markup_type(sample); !markup.empty()) return markup;
   const std::string extension = lower(extension_of(filename));
   for (const auto& [known, type] : kByExtension)
@@ -217,7 +240,8 @@ FieldType field_type_of_mime(std::string_view mime_type) {
   if (mime_type.starts_with("image/") && mime_type != "image/svg+xml") return FieldType::kImage;
   if (mime_type.starts_with("audio/")) return FieldType::kAudio;
   if (mime_type.starts_with("video/")) return FieldType::kVideo;
-  if (mime_type == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" || mime_type == "application/vnd.oasis.opendocument.spreadsheet" || mime_type == "application/vnd.ms-excel")
+  if (mime_type == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" ||
+      mime_type == "application/vnd.oasis.opendocument.spreadsheet" || mime_type == "application/vnd.ms-excel")
     return FieldType::kExcel;
   if (mime_type.starts_with("text/") || mime_type == "image/svg+xml") return FieldType::kText;
   for (std::string_view text : {"application/json", "application/xml", "application/x-ndjson", "application/yaml", "application/toml"})

@@ -155,9 +155,11 @@ uint32_t PagedText::page_at(size_t byte) const {
 
 Result<std::vector<Chunk>> chunk_text(const PagedText& source, const ChunkOptions& options) {
   QUARRY_CHECK(options.size > 0 && options.overlap < options.size);
-  if (source.text.size() > kMaxChunkedBytes) return extraction(fmt::format("a text of {} bytes is over the limit of {}", source.text.size(), kMaxChunkedBytes));
+  if (source.text.size() > kMaxChunkedBytes)
+    return extraction(fmt::format("a text of {} bytes is over the limit of {}", source.text.size(), kMaxChunkedBytes));
   std::vector<Chunk> chunks;
-  if (!pack(source, options, chunks)) return extraction(fmt::format("the text makes more than {} chunks; choose a larger chunk_size", kMaxChunks));
+  if (!pack(source, options, chunks))
+    return extraction(fmt::format("the text makes more than {} chunks; choose a larger chunk_size", kMaxChunks));
   CodePointCursor begins(source.text), ends(source.text);
   for (Chunk& chunk : chunks) {
     chunk.start_offset = begins.at(chunk.begin);

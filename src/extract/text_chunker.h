@@ -35,15 +35,16 @@ struct PagedText {
 };
 
 struct Chunk {
-  size_t begin = 0, end = 0;                     // bytes
-  uint64_t start_offset = 0, end_offset = 0;     // code points
+  size_t begin = 0, end = 0;                  // bytes
+  uint64_t start_offset = 0, end_offset = 0;  // code points
 };
 
 inline constexpr size_t kMaxChunks = 100'000;
 inline constexpr size_t kMaxChunkedBytes = 256u << 20;
 
-// The chunks in order. The first begins at 0, the last ends at the end of the text, each begins where the one before ends less `overlap` units: what
-// they do not share restores the text. None begins or ends inside a grapheme cluster (UAX #29). kExtraction over kMaxChunks or kMaxChunkedBytes.
+// The chunks in order. The first begins at 0, the last ends at the end of the text, each begins where the one before ends less `overlap`
+// units: what they do not share restores the text. None begins or ends inside a grapheme cluster (UAX #29). kExtraction over kMaxChunks or
+// kMaxChunkedBytes.
 Result<std::vector<Chunk>> chunk_text(const PagedText& source, const ChunkOptions& options);
 
 // Moves a chunk's ends inwards over white space; empty where there is nothing else.
@@ -54,6 +55,7 @@ std::vector<PageStart> form_feed_pages(std::string_view text);
 
 // Calls `visit` with the end of each unit in ascending order, the last being the end of the text; stops when it returns false.
 using UnitVisitor = std::function<bool(size_t end)>;
-void visit_units(std::string_view text, const std::vector<PageStart>& pages, SplitBy split_by, const std::string& language, const UnitVisitor& visit);
+void visit_units(std::string_view text, const std::vector<PageStart>& pages, SplitBy split_by, const std::string& language,
+                 const UnitVisitor& visit);
 
 }  // namespace quarry::extract

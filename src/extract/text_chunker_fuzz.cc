@@ -18,7 +18,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!chunks.ok()) return 0;
   size_t covered = 0;
   for (const Chunk& chunk : *chunks) {
-    if (chunk.begin > covered || chunk.end <= covered || !is_valid_utf8(std::string_view(source.text).substr(chunk.begin, chunk.end - chunk.begin))) std::abort();
+    if (chunk.begin > covered || chunk.end <= covered ||
+        !is_valid_utf8(std::string_view(source.text).substr(chunk.begin, chunk.end - chunk.begin)))
+      std::abort();
     covered = chunk.end;
   }
   if (covered != source.text.size()) std::abort();

@@ -13,7 +13,8 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr SplitBy kAll[] = {SplitBy::kNone, SplitBy::kCharacters, SplitBy::kWords, SplitBy::kSentences, SplitBy::kParagraphs, SplitBy::kPages, SplitBy::kMarkdown};
+constexpr SplitBy kAll[] = {SplitBy::kNone,       SplitBy::kCharacters, SplitBy::kWords,   SplitBy::kSentences,
+                            SplitBy::kParagraphs, SplitBy::kPages,      SplitBy::kMarkdown};
 
 PagedText paged(std::string text) {
   auto pages = form_feed_pages(text);
@@ -37,7 +38,9 @@ TEST(ChunkText, Characters) {
   EXPECT_THAT(cut("abcdefgh", SplitBy::kCharacters, 4, 2), ElementsAre("abcd", "cdef", "efgh"));
   EXPECT_THAT(cut("abcde", SplitBy::kCharacters, 4, 3), ElementsAre("abcd", "bcde"));
   EXPECT_THAT(cut("", SplitBy::kCharacters, 4), ElementsAre());
-  EXPECT_THAT(cut("e\u0301e\u0301👨‍👩‍👧🇩🇪🇫🇷x", SplitBy::kCharacters, 2), ElementsAre("e\u0301e\u0301", "👨‍👩‍👧🇩🇪", "🇫🇷x")) << "a character is what a reader calls one";
+  EXPECT_THAT(cut("e\u0301e\u0301👨‍👩‍👧🇩🇪🇫🇷x", SplitBy::kCharacters, 2),
+              ElementsAre("e\u0301e\u0301", "👨‍👩‍👧🇩🇪", "🇫🇷x"))
+      << "a character is what a reader calls one";
 }
 
 TEST(ChunkText, Words) {
@@ -48,14 +51,17 @@ TEST(ChunkText, Words) {
 }
 
 TEST(ChunkText, SentencesAcrossLineBreaksAndAbbreviations) {
-  EXPECT_THAT(cut("Mr. Smith went\nto Washington. He saw it! Did he? Yes.", SplitBy::kSentences, 1), ElementsAre("Mr. Smith went\nto Washington.", "He saw it!", "Did he?", "Yes."));
-  EXPECT_THAT(cut("A heading\n\nA sentence. Another one.", SplitBy::kSentences, 1), ElementsAre("A heading", "A sentence.", "Another one."));
+  EXPECT_THAT(cut("Mr. Smith went\nto Washington. He saw it! Did he? Yes.", SplitBy::kSentences, 1),
+              ElementsAre("Mr. Smith went\nto Washington.", "He saw it!", "Did he?", "Yes."));
+  EXPECT_THAT(cut("A heading\n\nA sentence. Another one.", SplitBy::kSentences, 1),
+              ElementsAre("A heading", "A sentence.", "Another one."));
   EXPECT_THAT(cut("One. Two. Three. Four. Five.", SplitBy::kSentences, 3, 1), ElementsAre("One. Two. Three.", "Three. Four. Five."));
   EXPECT_THAT(cut("これは文です。これも文です。", SplitBy::kSentences, 1, 0, "ja"), ElementsAre("これは文です。", "これも文です。"));
 }
 
 TEST(ChunkText, Paragraphs) {
-  EXPECT_THAT(cut("\n\nfirst\nstill first\n\n  second\r\n\r\nthird\n \t\n\n\nfourth\n\n", SplitBy::kParagraphs, 1), ElementsAre("first\nstill first", "second", "third", "fourth"));
+  EXPECT_THAT(cut("\n\nfirst\nstill first\n\n  second\r\n\r\nthird\n \t\n\n\nfourth\n\n", SplitBy::kParagraphs, 1),
+              ElementsAre("first\nstill first", "second", "third", "fourth"));
   EXPECT_THAT(cut("a\n\nb\n\nc", SplitBy::kParagraphs, 2, 1), ElementsAre("a\n\nb", "b\n\nc"));
 }
 
@@ -71,7 +77,8 @@ TEST(ChunkText, Pages) {
 
 TEST(ChunkText, MarkdownByHeadings) {
   const std::string text = "intro\n# One\ntext one\n## Two\n```sh\n# no heading\n```\nmore\n\nThree\n=====\nlast\n#nohash\n";
-  EXPECT_THAT(cut(text, SplitBy::kMarkdown, 1000), ElementsAre("intro", "# One\ntext one", "## Two\n```sh\n# no heading\n```\nmore", "Three\n=====\nlast\n#nohash"));
+  EXPECT_THAT(cut(text, SplitBy::kMarkdown, 1000),
+              ElementsAre("intro", "# One\ntext one", "## Two\n```sh\n# no heading\n```\nmore", "Three\n=====\nlast\n#nohash"));
   EXPECT_THAT(cut("# H\none two three four", SplitBy::kMarkdown, 10), ElementsAre("# H\none", "two three", "four"));
   EXPECT_THAT(cut("one two three four", SplitBy::kMarkdown, 10, 5), ElementsAre("one two", "two three", "four"));
   EXPECT_THAT(cut("abcdefghij", SplitBy::kMarkdown, 4), ElementsAre("abcd", "efgh", "ij")) << "a word longer than a chunk";
@@ -102,8 +109,13 @@ TEST(TrimChunk, WhiteSpaceAloneBecomesEmpty) {
 }
 
 std::string random_text(Rng& rng) {
-  static const std::vector<std::string> kPieces = {"a", "Word", " ", "  ", "\n", "\n\n", "\r\n", "\f", ". ", "! ", "? ", "e.g. ", "# ", "\n# Head\n", "\n---\n", "```\n", "ä", "e\u0301", "日", "本語", "ไทย", "ภาษา", "हिन्दी",
-                                                "👨‍👩‍👧", "🇩🇪", "각", "ᄀ\u1161ᆨ", "\u200d", "\u0301", "\u0600", "(", "\"", "3.14", "don't", "-", "\t", "\xC2\xA0", "\xEF\xBB\xBF", "،", "שלום", "\u2028", "\u2029"};
+  static const std::vector<std::string> kPieces = {"a",        "Word",         " ",          "  ",     "\n",     "\n\n",
+                                                   "\r\n",     "\f",           ". ",         "! ",     "? ",     "e.g. ",
+                                                   "# ",       "\n# Head\n",   "\n---\n",    "```\n",  "ä",      "e\u0301",
+                                                   "日",       "本語",         "ไทย",        "ภาษา",   "हिन्दी",  "👨‍👩‍👧",
+                                                   "🇩🇪",       "각",           "ᄀ\u1161ᆨ", "\u200d", "\u0301", "\u0600",
+                                                   "(",        "\"",           "3.14",       "don't",  "-",      "\t",
+                                                   "\xC2\xA0", "\xEF\xBB\xBF", "،",          "שלום",   "\u2028", "\u2029"};
   std::string text;
   for (uint64_t n = rng.below(60); n > 0; --n) text += kPieces[rng.below(kPieces.size())];
   return text;
@@ -129,7 +141,8 @@ TEST(ChunkTextProperties, ChunksLessTheirOverlapRestoreTheText) {
         ASSERT_LT(chunk.begin, chunk.end);
         ASSERT_LE(chunk.begin, restored.size()) << "a gap";
         ASSERT_GT(chunk.end, restored.size()) << "nothing new";
-        ASSERT_TRUE(allowed.contains(chunk.begin) && allowed.contains(chunk.end)) << static_cast<int>(split_by) << " inside a character: " << source.text;
+        ASSERT_TRUE(allowed.contains(chunk.begin) && allowed.contains(chunk.end))
+            << static_cast<int>(split_by) << " inside a character: " << source.text;
         ASSERT_EQ(chunk.start_offset, count_code_points(std::string_view(source.text).substr(0, chunk.begin)));
         ASSERT_EQ(chunk.end_offset, count_code_points(std::string_view(source.text).substr(0, chunk.end)));
         ASSERT_TRUE(overlap > 0 || chunk.begin == restored.size());

@@ -65,7 +65,8 @@ icu::BreakIterator& breaker_over(UText* text, BreakKind kind, const std::string&
 }
 
 // Calls visit(begin, end, rule status) for each segment while it returns true.
-void visit_segments(std::string_view text, BreakKind kind, const std::string& language, const std::function<bool(size_t, size_t, int32_t)>& visit) {
+void visit_segments(std::string_view text, BreakKind kind, const std::string& language,
+                    const std::function<bool(size_t, size_t, int32_t)>& visit) {
   TextHandle handle = open_text(text);
   icu::BreakIterator& breaker = breaker_over(handle.get(), kind, language);
   int32_t begin = breaker.first();
@@ -81,7 +82,8 @@ void visit_characters(std::string_view text, const UnitVisitor& visit) {
   }
 }
 
-// A word with what follows it: the next unit begins behind the last white space before the next word, so that an opening quote stays with its word.
+// A word with what follows it: the next unit begins behind the last white space before the next word, so that an opening quote stays with
+// its word.
 void visit_words(std::string_view text, const std::string& language, const UnitVisitor& visit) {
   bool has_word = false;
   size_t behind_space = 0;
@@ -117,7 +119,8 @@ std::string without_line_breaks(std::string_view text) {
     }
     size_t end = i;
     int lines = 0;
-    for (; end < out.size() && is_space(out[end]); ++end) lines += text[end] == '\n' || (text[end] == '\r' && (end + 1 == out.size() || text[end + 1] != '\n'));
+    for (; end < out.size() && is_space(out[end]); ++end)
+      lines += text[end] == '\n' || (text[end] == '\r' && (end + 1 == out.size() || text[end + 1] != '\n'));
     if (lines <= 1) std::fill(out.begin() + static_cast<std::ptrdiff_t>(i), out.begin() + static_cast<std::ptrdiff_t>(end), ' ');
     i = end;
   }
@@ -130,7 +133,8 @@ void visit_sentences(std::string_view text, const std::string& language, const U
   size_t last = 0;
   bool go_on = true;
   visit_segments(plain, BreakKind::kSentence, language, [&](size_t begin, size_t end, int32_t) {
-    const bool blank = std::all_of(plain.begin() + static_cast<std::ptrdiff_t>(begin), plain.begin() + static_cast<std::ptrdiff_t>(end), is_space);
+    const bool blank =
+        std::all_of(plain.begin() + static_cast<std::ptrdiff_t>(begin), plain.begin() + static_cast<std::ptrdiff_t>(end), is_space);
     if (!blank && last > 0) go_on = visit(last);
     if (!blank || last > 0) last = end;
     return go_on;
@@ -250,11 +254,13 @@ void visit_sections(std::string_view text, const UnitVisitor& visit) {
 
 }  // namespace
 
-void visit_units(std::string_view text, const std::vector<PageStart>& pages, SplitBy split_by, const std::string& language, const UnitVisitor& visit) {
+void visit_units(std::string_view text, const std::vector<PageStart>& pages, SplitBy split_by, const std::string& language,
+                 const UnitVisitor& visit) {
   switch (split_by) {
     case SplitBy::kCharacters: return visit_characters(text, visit);
     case SplitBy::kWords: return visit_whole_characters(text, visit, [&](const UnitVisitor& units) { visit_words(text, language, units); });
-    case SplitBy::kSentences: return visit_whole_characters(text, visit, [&](const UnitVisitor& units) { visit_sentences(text, language, units); });
+    case SplitBy::kSentences:
+      return visit_whole_characters(text, visit, [&](const UnitVisitor& units) { visit_sentences(text, language, units); });
     case SplitBy::kParagraphs: return visit_paragraphs(text, visit);
     case SplitBy::kPages: return visit_pages(text, pages, visit);
     case SplitBy::kMarkdown: return visit_sections(text, visit);

@@ -16,7 +16,9 @@ const char* skip_ascii(const char* at, const char* end) {
   return at;
 }
 
-bool is_damaged(char32_t point, const char* from, const char* to) { return point == kReplacement && std::string_view(from, to) != "\xEF\xBF\xBD"; }
+bool is_damaged(char32_t point, const char* from, const char* to) {
+  return point == kReplacement && std::string_view(from, to) != "\xEF\xBF\xBD";
+}
 
 // The first damaged sequence, or `end`.
 const char* find_damage(const char* at, const char* end) {
@@ -53,7 +55,8 @@ std::string to_valid_utf8(std::string bytes) {
 }
 
 uint64_t count_code_points(std::string_view text) {
-  return static_cast<uint64_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<uint64_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace quarry::extract

@@ -23,7 +23,8 @@ inline char32_t decode_utf8(const char*& at, const char* end) {
   unsigned high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
   char32_t point = first & (0xFF >> (length + 1));
   for (unsigned i = 1; i < length; ++i) {
-    if (end - at <= static_cast<std::ptrdiff_t>(i) || byte(static_cast<int>(i)) < low || byte(static_cast<int>(i)) > high) return at += i, kReplacement;
+    if (end - at <= static_cast<std::ptrdiff_t>(i) || byte(static_cast<int>(i)) < low || byte(static_cast<int>(i)) > high)
+      return at += i, kReplacement;
     point = point << 6 | (byte(static_cast<int>(i)) & 0x3F);
     low = 0x80, high = 0xBF;
   }

@@ -25,19 +25,24 @@ TEST(Utf8, EveryScalarValueSurvivesARoundTrip) {
 }
 
 TEST(Utf8, RefusesOverlongFormsSurrogatesAndStrayBytes) {
-  for (std::string_view bad : {"\xC0\x80", "\xE0\x80\x80", "\xF0\x80\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80", "\x80", "\xE2\x82", "\xFF"})
+  for (std::string_view bad : {"\xC0\x80", "\xE0\x80\x80", "\xF0\x80\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80",
+                               "\x80", "\xE2\x82", "\xFF"})
     EXPECT_FALSE(is_valid_utf8(bad)) << bad.size();
 }
 
 // The examples of the Unicode standard, section 3.9, table 3-8: one replacement for each longest valid prefix.
 TEST(Utf8, ReplacesMaximalSubparts) {
-  EXPECT_EQ(decode_all("\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64"),
-            (std::vector<char32_t>{0x61, kReplacement, kReplacement, kReplacement, 0x62, kReplacement, 0x63, kReplacement, kReplacement, 0x64}));
+  EXPECT_EQ(
+      decode_all("\x61\xF1\x80\x80\xE1\x80\xC2\x62\x80\x63\x80\xBF\x64"),
+      (std::vector<char32_t>{0x61, kReplacement, kReplacement, kReplacement, 0x62, kReplacement, 0x63, kReplacement, kReplacement, 0x64}));
 }
 
 TEST(Utf8, RepairedBytesAreValidAndKeepWhatWasValid) {
   EXPECT_EQ(to_valid_utf8("plain \xC3\xA9"), "plain \xC3\xA9");
-  EXPECT_EQ(to_valid_utf8("a\xFF" "b\xE2\x82"), "a\xEF\xBF\xBD" "b\xEF\xBF\xBD");
+  EXPECT_EQ(to_valid_utf8("a\xFF"
+                          "b\xE2\x82"),
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD");
   EXPECT_EQ(to_valid_utf8(""), "");
   Rng rng(7);
   for (int round = 0; round < 2000; ++round) {

@@ -11,8 +11,10 @@ namespace quarry {
 namespace {
 
 constexpr size_t kMaxMappings = 1'000;
-constexpr std::pair<LifecycleState, std::string_view> kLifecycleNames[] = {
-    {LifecycleState::kActive, "active"}, {LifecycleState::kCold, "cold"}, {LifecycleState::kArchived, "archived"}, {LifecycleState::kFrozen, "frozen"}};
+constexpr std::pair<LifecycleState, std::string_view> kLifecycleNames[] = {{LifecycleState::kActive, "active"},
+                                                                           {LifecycleState::kCold, "cold"},
+                                                                           {LifecycleState::kArchived, "archived"},
+                                                                           {LifecycleState::kFrozen, "frozen"}};
 
 // The member, or null when it is absent or a JSON null.
 const json::value* member(const json::object& object, std::string_view name) {
@@ -26,7 +28,9 @@ const json::value* member_of(const json::object& object, std::initializer_list<s
   return nullptr;
 }
 
-std::string text_of(const json::value* value) { return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string(); }
+std::string text_of(const json::value* value) {
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
 
 std::vector<std::string> texts_of(const json::value* value) {
   std::vector<std::string> out;
@@ -55,7 +59,8 @@ Status read_mapping(std::string_view input, const json::value& path, ExtractorCo
 
 Status read_mappings(const json::value& source, ExtractorConfig& out) {
   size_t size = source.is_object() ? source.get_object().size() : source.is_array() ? source.get_array().size() : kMaxMappings + 1;
-  if (size > kMaxMappings) return bad_config("input_mappings", fmt::format("must be an object or a list of at most {} entries", kMaxMappings));
+  if (size > kMaxMappings)
+    return bad_config("input_mappings", fmt::format("must be an object or a list of at most {} entries", kMaxMappings));
   if (const json::object* object = source.if_object()) {
     for (const auto& entry : *object) QUARRY_RETURN_IF_ERROR(read_mapping(entry.key(), entry.value(), out));
     return Ok{};
@@ -70,7 +75,8 @@ Status read_mappings(const json::value& source, ExtractorConfig& out) {
 
 Status read_passthrough(const json::value& source, ExtractorConfig& out) {
   const json::array* list = source.if_array();
-  if (list == nullptr || list->size() > kMaxMappings) return bad_config("field_passthrough", fmt::format("must be a list of at most {} entries", kMaxMappings));
+  if (list == nullptr || list->size() > kMaxMappings)
+    return bad_config("field_passthrough", fmt::format("must be a list of at most {} entries", kMaxMappings));
   for (const json::value& entry : *list) {
     FieldPassthrough field;
     if (const json::object* object = entry.if_object()) {
@@ -101,7 +107,8 @@ Result<CollectionSource> parse_source(const json::object& body) {
   out.bucket_ids = texts_of(member(*source, "bucket_ids"));
   out.collection_ids = texts_of(member(*source, "collection_ids"));
   std::string single = text_of(member(*source, "collection_id"));
-  if (!single.empty() && std::find(out.collection_ids.begin(), out.collection_ids.end(), single) == out.collection_ids.end()) out.collection_ids.push_back(single);
+  if (!single.empty() && std::find(out.collection_ids.begin(), out.collection_ids.end(), single) == out.collection_ids.end())
+    out.collection_ids.push_back(single);
   const json::value* filters = member(*source, "source_filters");
   if (filters == nullptr) return out;
   const json::object* wrapper = filters->if_object();
@@ -188,7 +195,8 @@ const CollectionVector* Collection::find_vector(std::string_view feature_uri) co
     auto uri = parse_feature_uri(vector.feature_uri);
     if (!uri.ok()) continue;
     if (uri->to_string() == canonical) return &vector;
-    if (first_of_extractor == nullptr && uri->extractor == wanted->extractor && uri->version == wanted->version) first_of_extractor = &vector;
+    if (first_of_extractor == nullptr && uri->extractor == wanted->extractor && uri->version == wanted->version)
+      first_of_extractor = &vector;
   }
   return wanted->output == "embedding" ? first_of_extractor : nullptr;
 }
@@ -206,7 +214,8 @@ Result<ExtractorConfig> parse_extractor_config(const json::object& source) {
   if (const json::value* mappings = member(source, "input_mappings")) QUARRY_RETURN_IF_ERROR(read_mappings(*mappings, out));
   if (const json::value* fields = member(source, "field_passthrough")) QUARRY_RETURN_IF_ERROR(read_passthrough(*fields, out));
   const json::value* all = member(source, "include_all_source_fields");
-  out.include_all_source_fields = all != nullptr ? all->is_bool() && all->get_bool() : out.name == "passthrough_extractor" && out.field_passthrough.empty();
+  out.include_all_source_fields =
+      all != nullptr ? all->is_bool() && all->get_bool() : out.name == "passthrough_extractor" && out.field_passthrough.empty();
   return out;
 }
 

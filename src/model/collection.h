@@ -18,10 +18,10 @@ struct FieldPassthrough {
 };
 
 struct CollectionSource {
-  std::string type = "bucket";               // "bucket", "collection" or "none" (documents are written directly)
-  std::vector<std::string> bucket_ids;       // type bucket
-  std::vector<std::string> collection_ids;   // type collection
-  Filter filter;                             // source_filters
+  std::string type = "bucket";              // "bucket", "collection" or "none" (documents are written directly)
+  std::vector<std::string> bucket_ids;      // type bucket
+  std::vector<std::string> collection_ids;  // type collection
+  Filter filter;                            // source_filters
 };
 
 struct ExtractorConfig {
@@ -59,11 +59,13 @@ struct Collection {
   LifecycleState lifecycle = LifecycleState::kActive;
   bool enabled = true;
 
-  // By canonical URI, by the alias ".../embedding" of an extractor's first output, or by the column's name (own vectors); null if there is none.
+  // By canonical URI, by the alias ".../embedding" of an extractor's first output, or by the column's name (own vectors); null if there is
+  // none.
   const CollectionVector* find_vector(std::string_view feature_uri) const;
 };
 
-// The contract's feature extractor object: name and version are normalised, `params` stands for `parameters`, input_mappings may be an object
+// The contract's feature extractor object: name and version are normalised, `params` stands for `parameters`, input_mappings may be an
+// object
 // {"text": "content"} or a list of {input_key, path}. A passthrough extractor that names no fields passes all of them on. 422 otherwise.
 Result<ExtractorConfig> parse_extractor_config(const json::object& source);
 

@@ -55,7 +55,8 @@ TEST(ParseCollection, AVectorIndexSurvivesARoundTrip) {
 }
 
 TEST(ParseCollection, ReadsOtherSources) {
-  auto chained = parse_collection(body_of(R"({"source": {"type": "collection", "collection_id": "col_a", "collection_ids": ["col_b"]}})"), "o", "n");
+  auto chained =
+      parse_collection(body_of(R"({"source": {"type": "collection", "collection_id": "col_a", "collection_ids": ["col_b"]}})"), "o", "n");
   ASSERT_TRUE(chained.ok());
   EXPECT_EQ(chained->source.collection_ids, (std::vector<std::string>{"col_b", "col_a"}));
   auto direct = parse_collection(body_of(R"({"source": {"type": "direct_upsert"}})"), "o", "n");
@@ -64,8 +65,9 @@ TEST(ParseCollection, ReadsOtherSources) {
 }
 
 TEST(ParseCollection, ABodyThatIsNoCollectionIsInternal) {
-  for (const char* change : {R"({"collection_id": null})", R"({"source": null})", R"({"feature_extractor": "text"})", R"({"vector_indexes": [{"name": "x"}]})",
-                             R"({"vector_indexes": 5})", R"({"lifecycle_state": "boiling"})", R"({"output_schema": {"a": {"type": "nonsense"}}})"}) {
+  for (const char* change :
+       {R"({"collection_id": null})", R"({"source": null})", R"({"feature_extractor": "text"})", R"({"vector_indexes": [{"name": "x"}]})",
+        R"({"vector_indexes": 5})", R"({"lifecycle_state": "boiling"})", R"({"output_schema": {"a": {"type": "nonsense"}}})"}) {
     auto collection = parse_collection(body_of(change), "o", "n");
     ASSERT_FALSE(collection.ok()) << change;
     EXPECT_EQ(collection.error().kind, ErrorKind::kInternal) << change;
@@ -85,19 +87,23 @@ TEST(FindVector, ByUriWhateverTheVersionsFormAndByAlias) {
   EXPECT_EQ(name_of("mixpeek://image_extractor@v1/embedding"), "-");
   EXPECT_EQ(name_of("mixpeek://text_extractor@v2/embedding"), "-");
   EXPECT_EQ(name_of("mixpeek://text_extractor@v1/absent"), "-");
-  EXPECT_EQ(name_of("all_minilm_l6_v2_v1"), "-");
+  EXPECT_EQ(name_of("all_minilm_l6_v2_v1"), "all_minilm_l6_v2_v1") << "by its own name";
+  EXPECT_EQ(name_of("absent"), "-");
 }
 
 TEST(FindVector, AnOutputCalledEmbeddingWinsOverTheAlias) {
-  auto collection = parse_collection(body_of(R"({"vector_indexes": [{"name": "a", "feature_uri": "mixpeek://x@v1/a", "index": {"dimensions": 2}},
-    {"name": "embedding", "feature_uri": "mixpeek://x@v1/embedding", "index": {"dimensions": 3}}]})"), "o", "n");
+  auto collection =
+      parse_collection(body_of(R"({"vector_indexes": [{"name": "a", "feature_uri": "mixpeek://x@v1/a", "index": {"dimensions": 2}},
+    {"name": "embedding", "feature_uri": "mixpeek://x@v1/embedding", "index": {"dimensions": 3}}]})"),
+                       "o", "n");
   ASSERT_TRUE(collection.ok());
   EXPECT_EQ(collection->find_vector("mixpeek://x@v1/embedding")->dimension, 3u);
 }
 
 TEST(ParseExtractorConfig, AcceptsAliasesAndBothFormsOfMappings) {
   auto config = parse_extractor_config(json::parse(R"({"feature_extractor_name": "text_extractor@v1", "params": {"chunk_size": 3},
-    "input_mappings": [{"input_key": "text", "path": "body"}], "field_passthrough": ["title"], "include_all_source_fields": true})").get_object());
+    "input_mappings": [{"input_key": "text", "path": "body"}], "field_passthrough": ["title"], "include_all_source_fields": true})")
+                                           .get_object());
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config->name, "text_extractor");
   EXPECT_EQ(config->parameters.at("chunk_size"), 3);
@@ -109,14 +115,18 @@ TEST(ParseExtractorConfig, AcceptsAliasesAndBothFormsOfMappings) {
 TEST(ParseExtractorConfig, PassthroughWithoutFieldsPassesAllOn) {
   auto parse = [](std::string_view text) { return parse_extractor_config(json::parse(text).get_object()); };
   EXPECT_TRUE(parse(R"({"feature_extractor_name": "passthrough_extractor"})")->include_all_source_fields);
-  EXPECT_FALSE(parse(R"({"feature_extractor_name": "passthrough_extractor", "field_passthrough": [{"source_path": "a"}]})")->include_all_source_fields);
-  EXPECT_FALSE(parse(R"({"feature_extractor_name": "passthrough_extractor", "include_all_source_fields": false})")->include_all_source_fields);
+  EXPECT_FALSE(parse(R"({"feature_extractor_name": "passthrough_extractor", "field_passthrough": [{"source_path": "a"}]})")
+                   ->include_all_source_fields);
+  EXPECT_FALSE(
+      parse(R"({"feature_extractor_name": "passthrough_extractor", "include_all_source_fields": false})")->include_all_source_fields);
 }
 
 TEST(ParseExtractorConfig, RefusesWhatIsIllFormed) {
-  for (const char* bad : {R"({})", R"({"feature_extractor_name": ""})", R"({"feature_extractor_name": "x", "parameters": 1})", R"({"feature_extractor_name": "x", "input_mappings": "a"})",
-                          R"({"feature_extractor_name": "x", "input_mappings": {"text": 1}})", R"({"feature_extractor_name": "x", "input_mappings": [1]})",
-                          R"({"feature_extractor_name": "x", "field_passthrough": {}})", R"({"feature_extractor_name": "x", "field_passthrough": [{"target_path": "a"}]})"}) {
+  for (const char* bad :
+       {R"({})", R"({"feature_extractor_name": ""})", R"({"feature_extractor_name": "x", "parameters": 1})",
+        R"({"feature_extractor_name": "x", "input_mappings": "a"})", R"({"feature_extractor_name": "x", "input_mappings": {"text": 1}})",
+        R"({"feature_extractor_name": "x", "input_mappings": [1]})", R"({"feature_extractor_name": "x", "field_passthrough": {}})",
+        R"({"feature_extractor_name": "x", "field_passthrough": [{"target_path": "a"}]})"}) {
     auto config = parse_extractor_config(json::parse(bad).get_object());
     ASSERT_FALSE(config.ok()) << bad;
     EXPECT_EQ(config.error().kind, ErrorKind::kValidation) << bad;

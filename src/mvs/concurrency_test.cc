@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "base/log.h"
 #include "mvs/mvs.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/delta_log.h"
@@ -26,14 +27,15 @@ Document numbered(const std::string& id, int64_t n) {
 
 json::value stored(const json::object& payload) { return json::object{{"payload", payload}}; }
 
-std::unique_ptr<VectorStore> open_store(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0) {
-  auto store = std::move(VectorStore::open({.store = &objects, .executor = executor, .commit_window_us = window_us, .checkpoint_interval = 7,
-                                            .target_file_bytes = 100'000, .file_retention_us = 0, .log_retention_us = 0})).value();
-  return store;
+constexpr int64_t kHourUs = 3600ll * 1'000'000;
+
+std::unique_ptr<VectorStore> open_store(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0, int64_t retention_us = 0) {
+  return std::move(VectorStore::open({.store = &objects, .executor = executor, .commit_window_us = window_us, .checkpoint_interval = 7,
+                                      .target_file_bytes = 100'000, .file_retention_us = retention_us, .log_retention_us = retention_us})).value();
 }
 
-std::unique_ptr<VectorStore> attached(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0) {
-  auto store = open_store(objects, executor, window_us);
+std::unique_ptr<VectorStore> attached(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0, int64_t retention_us = 0) {
+  auto store = open_store(objects, executor, window_us, retention_us);
   EXPECT_TRUE(store->attach_table(test::full_spec()).ok());
   return store;
 }
@@ -154,12 +156,12 @@ TEST_F(ConcurrencyTest, TwoStoresOnOneLogRebaseOnEachOther) {
     for (const auto& id : batch.deletes) model.erase(id);
     ASSERT_QUARRY_OK(store.write(kTable, std::move(batch)));
     ASSERT_EQ(read_all(store, kTable), model) << i;
-    if (source.one_in(10)) ASSERT_TRUE(store.maintain(kTable).ok());
+    ASSERT_TRUE(!source.one_in(10) || store.maintain(kTable).ok());
   }
 }
 
 TEST_F(ConcurrencyTest, TwoStoresRacingLoseNothing) {
-  const auto a = attached(*objects_, &executor_), b = attached(*objects_, &executor_);
+  const auto a = attached(*objects_, &executor_, 0, kHourUs), b = attached(*objects_, &executor_, 0, kHourUs);
   std::vector<std::thread> threads;
   for (int t = 0; t < 6; ++t)
     threads.emplace_back([&, t] {
@@ -186,6 +188,7 @@ class FaultTest : public ::testing::TestWithParam<uint64_t> {};
 // Acknowledged writes stay; a failed one is there whole or not at all; and memory never runs ahead of the log.
 TEST_P(FaultTest, AFailedWriteIsAllOrNothing) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
+  configure_logging({.level = LogLevel::kError});  // upkeep that fails is expected
   const auto objects = objects::make_memory_store();
   ASSERT_QUARRY_OK(open_store(*objects)->create_table(test::full_spec()));
   const auto faulty = objects::make_faulty_store(*objects, {.seed = GetParam(), .fail_before = 0.06, .fail_after = 0.06});
@@ -193,7 +196,7 @@ TEST_P(FaultTest, AFailedWriteIsAllOrNothing) {
   DocumentSource source(GetParam());
   Contents model;
   int failures = 0;
-  for (int i = 0; i < 80; ++i) {
+  for (int i = 0; i < 60; ++i) {
     WriteBatch batch;
     for (uint64_t k = 0; k <= source.below(6); ++k) batch.upserts.push_back(numbered(source.id(25), int64_t(i * 10 + int(k))));
     batch.deletes = {source.id(25), source.id(25)};
@@ -220,7 +223,7 @@ TEST_P(FaultTest, AFailedWriteIsAllOrNothing) {
   EXPECT_GT(failures, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, FaultTest, ::testing::Range<uint64_t>(1, 1 + test::seeds_from_environment(6)));
+INSTANTIATE_TEST_SUITE_P(Seeds, FaultTest, ::testing::Range<uint64_t>(1, 1 + test::seeds_from_environment(4)));
 
 }  // namespace
 }  // namespace quarry::mvs

@@ -62,6 +62,7 @@ Status Table::load() {
   std::lock_guard lock(load_mutex_);
   if (loaded_) return Ok{};
   const auto context = fmt::format("opening table '{}'", spec_.table_id);
+  const TimestampUs started = shared_->options.clock->now_us();
   auto log = delta_log_.load();
   if (!log.ok()) return std::move(log).error().with_context(context);
   if (auto s = check_protocol(log->protocol); !s.ok()) return std::move(s).error().with_context(context);
@@ -71,6 +72,7 @@ Status Table::load() {
   const auto checkpoint = delta_log_.last_checkpoint();
   checkpointed_ = checkpoint.ok() ? *checkpoint : -1;
   log_ = std::move(log).value();
+  followed_us_ = started;
   publish(std::move(snapshot).value());
   loaded_ = true;
   return Ok{};
@@ -84,16 +86,35 @@ Result<std::shared_ptr<const Snapshot>> Table::snapshot() {
   return out;
 }
 
+// In a turn, before a commit: log_ is the newest version, or was so recently that no later entry can have been cleaned away meanwhile. Without
+// that, a put of the next version could succeed at a number that a checkpoint has already swallowed.
+Status Table::follow() {
+  const TimestampUs now = shared_->options.clock->now_us();
+  if (!unsure_ && now - followed_us_ < shared_->options.log_retention_us / 2) return Ok{};
+  QUARRY_RETURN_IF_ERROR(catch_up());
+  unsure_ = false;
+  return Ok{};
+}
+
 // In a turn: what others have committed since.
 Status Table::catch_up() {
+  const TimestampUs now = shared_->options.clock->now_us();
   QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
-  if (commits.empty()) return Ok{};
   LogState next = log_;
   for (const auto& commit : commits) next.apply(commit.actions, commit.version);
-  QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
-  QUARRY_ASSIGN_OR_RETURN(auto snapshot, build_snapshot(files_, next, current().get(), next_uid_, shared_->options.executor));
-  log_ = std::move(next);
-  publish(std::move(snapshot));
+  if (commits.empty()) {
+    QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
+    if (checkpoint > log_.version) {
+      QUARRY_ASSIGN_OR_RETURN(next, delta_log_.load());
+    }
+  }
+  if (next.version > log_.version) {
+    QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
+    QUARRY_ASSIGN_OR_RETURN(auto snapshot, build_snapshot(files_, next, current().get(), next_uid_, shared_->options.executor));
+    log_ = std::move(next);
+    publish(std::move(snapshot));
+  }
+  followed_us_ = now;
   return Ok{};
 }
 
@@ -101,8 +122,7 @@ Status Table::extend(const TableSpec& spec) {
   QUARRY_RETURN_IF_ERROR(snapshot());
   CommitQueue::Turn turn(queue_);
   if (dropped_) return gone();
-  if (unsure_) QUARRY_RETURN_IF_ERROR(catch_up());
-  unsure_ = false;
+  QUARRY_RETURN_IF_ERROR(follow());
   for (int attempt = 0; attempt < 8; ++attempt) {
     const auto base = current();
     QUARRY_ASSIGN_OR_RETURN(const TableSchema schema, base->schema->extended(spec));

@@ -53,6 +53,7 @@ class Table : public std::enable_shared_from_this<Table> {
   Status load();
   void publish(std::shared_ptr<const Snapshot> next);
   std::shared_ptr<const Snapshot> current() const;
+  Status follow();
   Status catch_up();
   Error gone() const;
 
@@ -98,6 +99,7 @@ class Table : public std::enable_shared_from_this<Table> {
   // Owned by the turn.
   LogState log_;
   bool unsure_ = false;
+  TimestampUs followed_us_ = 0;  // when log_ was last known to be the newest
   std::map<std::string, int64_t> transaction_versions_;  // Delta version that holds each app's newest transaction, where known
 
   mutable std::mutex snapshot_mutex_;  // held for a pointer copy only

@@ -161,8 +161,7 @@ void Table::commit(const WriteGroup& group, PreparedGroup* prepared) {
 }
 
 Status Table::commit_group(const WriteGroup& group, PreparedGroup& prepared, std::vector<GroupItem>& items) {
-  if (unsure_) QUARRY_RETURN_IF_ERROR(catch_up());
-  unsure_ = false;
+  QUARRY_RETURN_IF_ERROR(follow());
   for (int attempt = 0; attempt < kMaxConflicts; ++attempt) {
     QUARRY_ASSIGN_OR_RETURN(ResolvedGroup resolved, resolve(group, prepared, items));
     QUARRY_ASSIGN_OR_RETURN(const bool committed, try_commit(prepared, resolved));
@@ -271,6 +270,7 @@ Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
     return false;
   }
   log_.apply(plan.actions, version);
+  followed_us_ = shared_->options.clock->now_us();
   Snapshot& next = *plan.next;
   next.version = version;
   for (const auto& view : plan.added) next.views.push_back(view);

@@ -139,8 +139,7 @@ Result<bool> Table::compact_views(const TableSchema& schema, const std::vector<S
   QUARRY_ASSIGN_OR_RETURN(const SegmentView output, write_rows(std::move(block)));
   CommitQueue::Turn turn(queue_);
   if (dropped_) return false;
-  if (unsure_) QUARRY_RETURN_IF_ERROR(catch_up());
-  unsure_ = false;
+  QUARRY_RETURN_IF_ERROR(follow());
   for (int attempt = 0; attempt < 8; ++attempt) {
     QUARRY_ASSIGN_OR_RETURN(const auto outcome, commit_compaction(inputs, taken, output));
     if (outcome) return *outcome;

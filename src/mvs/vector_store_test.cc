@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "mvs/mvs.h"
 
 namespace quarry::mvs {
@@ -69,6 +71,190 @@ TEST_F(VectorStoreTest, WritesSearchesAndReopens) {
   ASSERT_TRUE(store_->attach_table(spec()).ok());
   EXPECT_EQ(ids({1, 0, 0, 0}), (std::vector<std::string>{"c", "a"}));
   EXPECT_EQ(*store_->count("col_a", {}), 3u);
+}
+
+TEST_F(VectorStoreTest, SaysWhatIsWrongWithARequest) {
+  EXPECT_EQ(store_->write("nope", {}).error().kind, ErrorKind::kNotFound);
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  const auto refused = [&](Document d, std::string_view part) {
+    const auto result = store_->write("col_a", {.upserts = {doc("fine", {1, 2, 3, 4}), std::move(d)}});
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().kind, ErrorKind::kBadRequest);
+    EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
+  };
+  refused(doc("", {1, 2, 3, 4}), "no document_id");
+  refused(doc(std::string(600, 'x'), {}), "600 bytes");
+  refused(doc("a", {1, 2, 3}), "vector 'text' has 3 values; its dimension is 4");
+  refused(doc("a", {1, 2, 3, std::nanf("")}), "not finite");
+  refused(doc("a", {1, 2, 3, INFINITY}), "not finite");
+  refused(doc("\xff\xfe", {}), "UTF-8");
+  refused(doc("a", {}, {{"t", "\xff"}}), "document 'a': t: text is not valid UTF-8");
+  Document other = doc("a", {});
+  other.vectors = {{"nope", {1}}};
+  refused(other, "no vector 'nope'");
+  other.vectors = {{"text", {1, 2, 3, 4}}, {"text", {1, 2, 3, 4}}};
+  refused(other, "given twice");
+  EXPECT_EQ(*store_->count("col_a", {}), 0u);  // nothing half-written
+  EXPECT_EQ(store_->stats("col_a")->version, 0);
+
+  SearchRequest r{.table_id = "col_a", .vector_name = "text", .vector = {1, 2, 3}};
+  EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kBadRequest);
+  r.vector = {1, 2, 3, std::nanf("")};
+  EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kBadRequest);
+  r.vector_name = "nope";
+  EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kBadRequest);
+  r = {.table_id = "col_a", .vector_name = "text", .vector = {1, 2, 3, 4}, .deadline_us = 1};
+  ASSERT_TRUE(store_->write("col_a", {.upserts = {doc("a", {1, 2, 3, 4})}}).ok());
+  EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kTimeout);
+
+  TableSpec twice = spec();
+  twice.table_id = "col_b";
+  twice.prefix = "org/ns/col_b";
+  twice.vectors.push_back(twice.vectors.front());
+  EXPECT_EQ(store_->create_table(twice).error().kind, ErrorKind::kBadRequest);
+  twice.vectors = {{"v", "u", 0, Metric::kDot}};
+  EXPECT_EQ(store_->create_table(twice).error().kind, ErrorKind::kBadRequest);
+  twice.prefix = "../x";
+  EXPECT_EQ(store_->create_table(twice).error().kind, ErrorKind::kBadRequest);
+}
+
+TEST_F(VectorStoreTest, TheLastOfEqualIdsWins) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  const auto r = write({.upserts = {doc("a", {}, {{"n", 1}}), doc("b", {}), doc("a", {}, {{"n", 2}})}});
+  EXPECT_EQ(r.inserted, 2u);
+  EXPECT_EQ(store_->get("col_a", {"a"}, {})->front().payload.at("n").as_int64(), 2);
+  EXPECT_EQ(store_->stats("col_a")->deleted_rows, 0u);
+}
+
+TEST_F(VectorStoreTest, AnEmptyWriteCommitsNothing) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  EXPECT_EQ(write({}).version, 0);
+  EXPECT_EQ(write({.deletes = {"nope"}}).version, 0);
+  EXPECT_EQ(store_->stats("col_a")->version, 0);
+}
+
+TEST_F(VectorStoreTest, KeepsCreatedAtAcrossUpserts) {
+  ManualClock clock(1'000'000'000);
+  store_ = std::move(VectorStore::open({.store = objects_.get(), .clock = &clock, .commit_window_us = 0})).value();
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  write({.upserts = {doc("a", {})}});
+  clock.advance_us(5'000'000);
+  write({.upserts = {doc("a", {}), doc("b", {})}});
+  const auto got = *store_->get("col_a", {"a", "b"}, {});
+  EXPECT_EQ(got[0].created_at, 1'000'000'000);
+  EXPECT_EQ(got[0].updated_at, 1'005'000'000);
+  EXPECT_EQ(got[1].created_at, 1'005'000'000);
+}
+
+TEST_F(VectorStoreTest, GrowsByColumns) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  write({.upserts = {doc("old", {1, 0, 0, 0}, {{"author", "ann"}, {"Title", "x"}})}});
+  TableSpec more = spec();
+  more.vectors.push_back({"image", "u", 2, Metric::kDot});
+  more.fields.push_back({"author", FieldType::kString});
+  more.fields.push_back({"Title", FieldType::kString});  // the case-twin of a column: stays in the JSON column
+  ASSERT_TRUE(store_->extend_table(more).ok());
+  ASSERT_TRUE(store_->extend_table(more).ok());  // nothing left to add
+  EXPECT_EQ(store_->stats("col_a")->version, 2);
+  Document d = doc("new", {0, 1, 0, 0}, {{"author", "bob"}, {"Title", "y"}});
+  d.vectors.push_back({"image", {1, 1}});
+  write({.upserts = {d}});
+  write({.patches = {{.document_id = "old", .set = {{"author", "cat"}}, .vectors = {{"image", {2, 2}}}}}});
+  for (int round = 0; round < 2; ++round) {
+    SearchRequest r{.table_id = "col_a", .vector_name = "image", .vector = {1, 1}};
+    const auto hits = store_->search(r)->hits;
+    ASSERT_EQ(hits.size(), 2u);
+    EXPECT_EQ(hits[0].document.document_id, "old");
+    EXPECT_EQ(hits[0].score, 4.0f);
+    EXPECT_EQ(*store_->count("col_a", equals("author", "cat")), 1u);
+    EXPECT_EQ(*store_->count("col_a", equals("Title", "y")), 1u);
+    reopen();
+    ASSERT_TRUE(store_->attach_table(more).ok());
+  }
+  TableSpec other = spec();
+  other.vectors[0].dimension = 5;
+  EXPECT_EQ(store_->extend_table(other).error().kind, ErrorKind::kBadRequest);
+  other = spec();
+  other.fields[1].type = FieldType::kString;
+  EXPECT_EQ(store_->extend_table(other).error().kind, ErrorKind::kBadRequest);
+}
+
+TEST_F(VectorStoreTest, AnOldFileAnswersForAColumnThatCameLater) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  write({.upserts = {doc("a", {}, {{"author", "ann"}}), doc("b", {}, {{"author", 7}})}});
+  TableSpec more = spec();
+  more.fields.push_back({"author", FieldType::kString});
+  ASSERT_TRUE(store_->extend_table(more).ok());
+  write({.upserts = {doc("c", {}, {{"author", "ann"}})}});
+  EXPECT_EQ(*store_->count("col_a", equals("author", "ann")), 2u);
+  for (int i = 0; i < 10; ++i) write({.upserts = {doc("x" + std::to_string(i), {}, {{"author", "zoe"}})}});
+  ASSERT_TRUE(store_->maintain("col_a").ok());  // old and new files become one
+  EXPECT_LE(store_->stats("col_a")->files, 8u);
+  EXPECT_EQ(*store_->count("col_a", equals("author", "ann")), 2u);
+  EXPECT_EQ(store_->get("col_a", {"b"}, {})->front().payload.at("author").as_int64(), 7);
+}
+
+TEST_F(VectorStoreTest, DropsATable) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  write({.upserts = {doc("a", {1, 0, 0, 0})}});
+  ASSERT_TRUE(store_->drop_table("col_a").ok());
+  EXPECT_EQ(store_->count("col_a", {}).error().kind, ErrorKind::kNotFound);
+  EXPECT_TRUE(objects_->list("org/", "", 10)->empty());
+  ASSERT_TRUE(store_->attach_table(spec()).ok());
+  EXPECT_EQ(store_->count("col_a", {}).error().kind, ErrorKind::kNotFound);
+}
+
+TEST_F(VectorStoreTest, ABrokenTableLeavesTheOthersAlone) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  write({.upserts = {doc("a", {1, 0, 0, 0})}});
+  TableSpec other = spec();
+  other.table_id = "col_b";
+  other.prefix = "org/ns/col_b";
+  ASSERT_TRUE(store_->create_table(other).ok());
+  ASSERT_TRUE(store_->write("col_b", {.upserts = {doc("b", {1, 0, 0, 0})}}).ok());
+  std::string data_key;
+  for (const auto& o : *objects_->list("org/ns/col_a/part-", "", 10)) data_key = o.key;
+  std::string bytes = *objects_->get(data_key);
+  bytes[bytes.size() / 2] = char(bytes[bytes.size() / 2] ^ 1);
+  ASSERT_TRUE(objects_->put(data_key, bytes).ok());
+  reopen();
+  ASSERT_TRUE(store_->attach_table(spec()).ok());
+  ASSERT_TRUE(store_->attach_table(other).ok());
+  const auto broken = store_->count("col_a", {});
+  ASSERT_FALSE(broken.ok());
+  EXPECT_EQ(broken.error().kind, ErrorKind::kCorruption);
+  EXPECT_NE(broken.error().message.find(data_key), std::string::npos) << broken.error().message;
+  EXPECT_EQ(*store_->count("col_b", {}), 1u);
+  ASSERT_TRUE(objects_->remove(data_key).ok());
+  EXPECT_EQ(store_->count("col_a", {}).error().kind, ErrorKind::kCorruption);
+}
+
+TEST_F(VectorStoreTest, MemoryAndFilesFallAfterDeletes) {
+  constexpr uint64_t kBudget = 400'000;
+  store_ = std::move(VectorStore::open({.store = objects_.get(), .memory_budget_bytes = kBudget, .commit_window_us = 0, .checkpoint_interval = 3,
+                                        .file_retention_us = 0, .log_retention_us = 0})).value();
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  int written = 0;
+  Result<WriteResult> last = WriteResult{};
+  for (; last.ok() && written < 100; ++written) {
+    WriteBatch batch;
+    for (int i = 0; i < 100; ++i) batch.upserts.push_back(doc("d" + std::to_string(written * 100 + i), {1, 2, 3, 4}, {{"text", std::string(100, 'x')}}));
+    last = store_->write("col_a", std::move(batch));
+  }
+  ASSERT_FALSE(last.ok());
+  EXPECT_EQ(last.error().kind, ErrorKind::kTooManyRequests);
+  EXPECT_EQ(last.error().details.at("memory_budget_bytes").to_number<uint64_t>(), kBudget);
+  EXPECT_TRUE(last.error().details.at("retryable").as_bool());
+  const auto full = *store_->stats("col_a");
+  EXPECT_LE(full.memory_bytes, kBudget);
+  ASSERT_TRUE(store_->delete_where("col_a", *parse_filter(json::object{{"field", "document_id"}, {"operator", "ne"}, {"value", "d1"}})).ok());
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  const auto empty = *store_->stats("col_a");
+  EXPECT_EQ(empty.documents, 1u);
+  EXPECT_LT(empty.memory_bytes, full.memory_bytes / 10);
+  EXPECT_LT(empty.bytes, full.bytes / 4);
+  EXPECT_TRUE(store_->write("col_a", {.upserts = {doc("again", {1, 2, 3, 4})}}).ok());
+  EXPECT_LE(objects_->list("org/ns/col_a/part-", "", 100)->size(), 3u);  // what nothing needs is gone from the store too
 }
 
 TEST_F(VectorStoreTest, GivesBackEveryPayloadAsItWas) {

@@ -72,7 +72,8 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
     transfer.body.clear();
   }
   const bool matches = line.size() > kDisposition.size() && line.size() < kMaxHeader &&
-                       std::equal(kDisposition.begin(), kDisposition.end(), line.begin(), [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b + ('a' - 'A')) : b); });
+                       std::equal(kDisposition.begin(), kDisposition.end(), line.begin(),
+                                  [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b + ('a' - 'A')) : b); });
   if (matches) transfer.content_disposition = line.substr(kDisposition.size());
   return size;
 }
@@ -81,7 +82,9 @@ size_t on_header(char* data, size_t, size_t size, void* user) {
 curl_socket_t on_open_socket(void* user, curlsocktype purpose, curl_sockaddr* address) {
   auto& transfer = *static_cast<Transfer*>(user);
   const FetchOptions& options = transfer.options;
-  const bool allowed = purpose == CURLSOCKTYPE_IPCXN && (options.allow_address ? options.allow_address(address->addr) : options.allow_private_networks || is_public_address(address->addr));
+  const bool allowed =
+      purpose == CURLSOCKTYPE_IPCXN &&
+      (options.allow_address ? options.allow_address(address->addr) : options.allow_private_networks || is_public_address(address->addr));
   if (!allowed) {
     transfer.refused_address = format_address(address->addr);
     return CURL_SOCKET_BAD;
@@ -115,23 +118,28 @@ void configure(CURL* handle, const std::string& url, Transfer& transfer) {
 Error transfer_error(CURLcode code, const Transfer& transfer, const std::string& url) {
   const std::string where = shown(url);
   if (!transfer.refused_address.empty() && code == CURLE_COULDNT_CONNECT)
-    return bad_request(fmt::format("{}: leads to the address {}, which is not public and therefore refused", where, transfer.refused_address));
+    return bad_request(
+        fmt::format("{}: leads to the address {}, which is not public and therefore refused", where, transfer.refused_address));
   switch (code) {
     case CURLE_WRITE_ERROR:
     case CURLE_FILESIZE_EXCEEDED:
       if (transfer.out_of_memory) return {ErrorKind::kUnavailable, fmt::format("{}: no memory to hold it", where)};
       return {ErrorKind::kPayloadTooLarge, fmt::format("{}: is larger than the limit of {} bytes", where, transfer.options.max_bytes)};
-    case CURLE_OPERATION_TIMEDOUT: return {ErrorKind::kTimeout, fmt::format("{}: not read within {} ms", where, transfer.options.timeout_ms)};
+    case CURLE_OPERATION_TIMEDOUT:
+      return {ErrorKind::kTimeout, fmt::format("{}: not read within {} ms", where, transfer.options.timeout_ms)};
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL: return bad_request(fmt::format("{}: leads to a URL that is not http or https", where));
-    case CURLE_TOO_MANY_REDIRECTS: return bad_request(fmt::format("{}: redirects more than {} times", where, transfer.options.max_redirects));
+    case CURLE_TOO_MANY_REDIRECTS:
+      return bad_request(fmt::format("{}: redirects more than {} times", where, transfer.options.max_redirects));
     default: return storage_error(fmt::format("{}: {}", where, curl_easy_strerror(code)));
   }
 }
 
 Error status_error(long status, const std::string& url) {
   const bool retryable = status == 429 || status >= 500;
-  return {ErrorKind::kStorage, fmt::format("{}: the server answered {}", shown(url), status), {{"http_status", status}, {"retryable", retryable}}};
+  return {ErrorKind::kStorage,
+          fmt::format("{}: the server answered {}", shown(url), status),
+          {{"http_status", status}, {"retryable", retryable}}};
 }
 
 class CurlFetcher : public Fetcher {
@@ -161,7 +169,8 @@ class CurlFetcher : public Fetcher {
     if (type != nullptr) out.content_type = type;
     Url url(curl_url());
     std::string path;
-    if (url != nullptr && final_url != nullptr && curl_url_set(url.get(), CURLUPART_URL, final_url, 0) == CURLUE_OK) path = url_part(url.get(), CURLUPART_PATH);
+    if (url != nullptr && final_url != nullptr && curl_url_set(url.get(), CURLUPART_URL, final_url, 0) == CURLUE_OK)
+      path = url_part(url.get(), CURLUPART_PATH);
     out.filename = fetched_name(transfer.content_disposition, path);
     out.bytes = std::move(transfer.body);
     return out;
@@ -181,17 +190,21 @@ std::unique_ptr<Fetcher> Fetcher::make(FetchOptions options) {
 // By libcurl's own parser, so that what is checked is what is used.
 Status check_url(std::string_view text) {
   if (text.size() > kMaxUrlBytes) return bad_request(fmt::format("a URL of {} bytes is over the limit of {}", text.size(), kMaxUrlBytes));
-  const bool odd = std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '\\'; });
+  const bool odd =
+      std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7F || c == '\\'; });
   if (odd) return bad_request("a URL must not hold spaces, control characters or backslashes");
   Url url(curl_url());
   if (url == nullptr) return Error{ErrorKind::kUnavailable, "libcurl: no memory"};
-  if (curl_url_set(url.get(), CURLUPART_URL, std::string(text).c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) return bad_request(fmt::format("'{}' is not a URL", shown(text)));
+  if (curl_url_set(url.get(), CURLUPART_URL, std::string(text).c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+    return bad_request(fmt::format("'{}' is not a URL", shown(text)));
   const std::string scheme = url_part(url.get(), CURLUPART_SCHEME);
   if (scheme != "http" && scheme != "https") return bad_request(fmt::format("'{}': only http and https URLs are read", shown(text)));
   const size_t authority = text.find("://");
-  const bool no_host = authority == std::string_view::npos || text.substr(authority + 3).starts_with('/');  // curl would take the path for the host
+  const bool no_host =
+      authority == std::string_view::npos || text.substr(authority + 3).starts_with('/');  // curl would take the path for the host
   if (no_host || url_part(url.get(), CURLUPART_HOST).empty()) return bad_request(fmt::format("'{}' names no host", shown(text)));
-  if (!url_part(url.get(), CURLUPART_USER).empty() || !url_part(url.get(), CURLUPART_PASSWORD).empty()) return bad_request("a URL must not hold a user name or a password");
+  if (!url_part(url.get(), CURLUPART_USER).empty() || !url_part(url.get(), CURLUPART_PASSWORD).empty())
+    return bad_request("a URL must not hold a user name or a password");
   return Ok{};
 }
 

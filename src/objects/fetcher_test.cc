@@ -18,7 +18,8 @@ using Server = TestHttpServer;
 
 void answer(const std::string& path, int socket) {
   if (path == "/ok/file%20name.txt?q=1") return Server::reply(socket, "200 OK", "Content-Type: text/plain\r\n", "hello");
-  if (path == "/named") return Server::reply(socket, "200 OK", "Content-Disposition: attachment; filename=\"../../etc/pass wd.pdf\"\r\n", "x");
+  if (path == "/named")
+    return Server::reply(socket, "200 OK", "Content-Disposition: attachment; filename=\"../../etc/pass wd.pdf\"\r\n", "x");
   if (path.starts_with("/to/")) return Server::reply(socket, "302 Found", "Location: " + path.substr(4) + "\r\n", "moved body");
   if (path == "/loop") return Server::reply(socket, "302 Found", "Location: /loop\r\n", "");
   if (path.starts_with("/missing")) return Server::reply(socket, "404 Not Found", "", "no");
@@ -36,7 +37,9 @@ void answer(const std::string& path, int socket) {
 
 class FetcherTest : public testing::Test {
  protected:
-  static FetchOptions open() { return {.allow_private_networks = true, .max_bytes = 1'000'000, .timeout_ms = 20'000, .allow_address = nullptr}; }
+  static FetchOptions open() {
+    return {.allow_private_networks = true, .max_bytes = 1'000'000, .timeout_ms = 20'000, .allow_address = nullptr};
+  }
   Result<Fetched> get(const std::string& url, FetchOptions options = open()) { return Fetcher::make(std::move(options))->get(url); }
   Error error_of(const std::string& url, FetchOptions options = open()) {
     auto fetched = get(url, std::move(options));
@@ -55,8 +58,9 @@ TEST_F(FetcherTest, GetsBytesTypeAndName) {
 }
 
 TEST_F(FetcherTest, PrivateAddressesAreRefusedBeforeAnyConnection) {
-  for (const char* host : {"127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "10.1.2.3",
-                           "169.254.169.254", "[fe80::1]", "[fd00::1]", "192.168.0.1", "100.64.0.1"}) {
+  for (const char* host :
+       {"127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "10.1.2.3", "169.254.169.254", "[fe80::1]", "[fd00::1]", "192.168.0.1", "100.64.0.1"}) {
     Error error = error_of(server_.url("/ok", host), {.timeout_ms = 20'000, .allow_address = nullptr});
     EXPECT_EQ(error.kind, ErrorKind::kBadRequest) << host << ": " << error.message;
     EXPECT_THAT(error.message, HasSubstr("not public")) << host;
@@ -69,7 +73,8 @@ TEST_F(FetcherTest, ARedirectIsCheckedLikeTheFirstRequest) {
   mixed.allow_private_networks = false;
   mixed.allow_address = [](const sockaddr& address) { return format_address(address) == "127.0.0.1"; };
   EXPECT_EQ(get(server_.url("/to//next"), mixed)->bytes, "/next");
-  for (const std::string& target : {server_.url("/x", "127.0.0.2"), server_.url("/x", "[::1]"), std::string("http://10.0.0.1/"), std::string("http://169.254.169.254/latest/meta-data/")}) {
+  for (const std::string& target : {server_.url("/x", "127.0.0.2"), server_.url("/x", "[::1]"), std::string("http://10.0.0.1/"),
+                                    std::string("http://169.254.169.254/latest/meta-data/")}) {
     Error error = error_of(server_.url("/to/" + target), mixed);
     EXPECT_EQ(error.kind, ErrorKind::kBadRequest) << target;
     EXPECT_THAT(error.message, HasSubstr("not public")) << target;
@@ -120,9 +125,13 @@ TEST_F(FetcherTest, FailuresOfTheServerAreStorageErrors) {
 TEST_F(FetcherTest, MessagesHideTheQuery) { EXPECT_THAT(error_of(server_.url("/missing?token=secret")).message, Not(HasSubstr("secret"))); }
 
 TEST(CheckUrl, AcceptsHttpOnly) {
-  for (const char* good : {"http://example.org", "https://example.org:8443/a/b?c=d#e", "HTTP://EXAMPLE.ORG/", "http://[2001:db8::1]/x", "http://127.0.0.1/"}) EXPECT_TRUE(check_url(good).ok()) << good;
-  for (const char* bad : {"", "example.org", "ftp://example.org/", "file:///etc/passwd", "s3://bucket/key", "http://", "http:///x", "http://user@example.org/", "http://user:pass@example.org/", "http://:pass@example.org/",
-                          "http://example.org/a b", "http://example.org/\n", "http://example.org\\@evil.org/", "javascript:alert(1)", "//example.org/x", "http://example.org:99999/", "http://[::1/"}) {
+  for (const char* good :
+       {"http://example.org", "https://example.org:8443/a/b?c=d#e", "HTTP://EXAMPLE.ORG/", "http://[2001:db8::1]/x", "http://127.0.0.1/"})
+    EXPECT_TRUE(check_url(good).ok()) << good;
+  for (const char* bad : {"", "example.org", "ftp://example.org/", "file:///etc/passwd", "s3://bucket/key", "http://", "http:///x",
+                          "http://user@example.org/", "http://user:pass@example.org/", "http://:pass@example.org/",
+                          "http://example.org/a b", "http://example.org/\n", "http://example.org\\@evil.org/", "javascript:alert(1)",
+                          "//example.org/x", "http://example.org:99999/", "http://[::1/"}) {
     Status checked = check_url(bad);
     ASSERT_FALSE(checked.ok()) << bad;
     EXPECT_EQ(checked.error().kind, ErrorKind::kBadRequest);
@@ -146,13 +155,21 @@ bool is_public(const std::string& text) {
 }
 
 TEST(IsPublicAddress, KnowsTheSpecialRangesAndTheirEdges) {
-  for (const char* address : {"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0", "169.253.255.255", "172.15.255.255", "172.32.0.0", "192.0.1.0",
-                              "192.167.255.255", "192.169.0.0", "198.17.255.255", "198.20.0.0", "223.255.255.255", "2606:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "2001:200::1"})
+  for (const char* address :
+       {"1.1.1.1",         "8.8.8.8",        "9.255.255.255",    "11.0.0.0",        "100.63.255.255",  "100.128.0.0",
+        "126.255.255.255", "128.0.0.0",      "169.253.255.255",  "172.15.255.255",  "172.32.0.0",      "192.0.1.0",
+        "192.167.255.255", "192.169.0.0",    "198.17.255.255",   "198.20.0.0",      "223.255.255.255", "2606:4700::1111",
+        "2a00:1450::1",    "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "2001:200::1"})
     EXPECT_TRUE(is_public(address)) << address;
-  for (const char* address : {"0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.1",
-                              "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "::", "::1",
-                              "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::1", "2001::1", "2001:0:808:808::1", "2001:db8::1",
-                              "3fff::1", "fc00::1", "fdff::1", "fe80::1", "fec0::1", "ff02::1", "100::1", "5f00::1"}) {
+  for (const char* address :
+       {"0.0.0.0",      "0.1.2.3",         "10.0.0.1",         "10.255.255.255",  "100.64.0.0",        "100.127.255.255",
+        "127.0.0.1",    "127.255.255.254", "169.254.169.254",  "172.16.0.1",      "172.31.255.255",    "192.0.0.1",
+        "192.0.2.1",    "192.88.99.1",     "192.168.1.1",      "198.18.0.1",      "198.19.255.255",    "198.51.100.1",
+        "203.0.113.1",  "224.0.0.1",       "239.255.255.255",  "240.0.0.1",       "255.255.255.255",   "::",
+        "::1",          "::7f00:1",        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",   "64:ff9b::a00:1",
+        "64:ff9b:1::1", "2002:7f00:1::",   "2002:a00:1::1",    "2001::1",         "2001:0:808:808::1", "2001:db8::1",
+        "3fff::1",      "fc00::1",         "fdff::1",          "fe80::1",         "fec0::1",           "ff02::1",
+        "100::1",       "5f00::1"}) {
     std::string text = address;
     if (text == "::7f00:1") text = "::127.0.0.1";  // as inet_ntop writes it
     EXPECT_FALSE(is_public(text)) << address;

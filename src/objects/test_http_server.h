@@ -39,7 +39,9 @@ class TestHttpServer {
 
   int port() const { return port_; }
   int connections() const { return connections_; }
-  std::string url(const std::string& path, const std::string& host = "127.0.0.1") const { return "http://" + host + ":" + std::to_string(port_) + path; }
+  std::string url(const std::string& path, const std::string& host = "127.0.0.1") const {
+    return "http://" + host + ":" + std::to_string(port_) + path;
+  }
 
   static void send_all(int socket, std::string_view bytes) {
     while (!bytes.empty()) {
@@ -49,7 +51,8 @@ class TestHttpServer {
     }
   }
   static void reply(int socket, const std::string& status, const std::string& headers, std::string_view body) {
-    send_all(socket, "HTTP/1.1 " + status + "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n");
+    send_all(socket,
+             "HTTP/1.1 " + status + "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + headers + "\r\n");
     send_all(socket, body);
   }
   // Blocks until the other side closes.

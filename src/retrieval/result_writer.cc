@@ -18,13 +18,20 @@ std::string_view blob_type(std::string_view content_type) {
   return content_type == "application/pdf" ? "pdf" : content_type == "application/json" ? "json" : "other";
 }
 
+// Only what lies under the namespace's own prefix, whatever a payload says: clients may write payloads.
+bool is_own_key(std::string_view key, const RequestContext& request) {
+  std::string prefix = fmt::format("{}/{}/", request.internal_id, request.namespace_id);
+  return prefix.size() > 2 && key.starts_with(prefix) && key.find("..") == std::string_view::npos;
+}
+
 json::object present_blob(const json::object& blob, const Execution& execution) {
   std::string key = text_of(blob, "key"), url = text_of(blob, "url"), content_type = text_of(blob, "content_type");
-  json::object out{{"field", text_of(blob, "property")}, {"role", "source"}, {"type", blob_type(content_type)}};
-  std::string presigned;
-  if (execution.options.return_presigned_urls && !key.empty() && execution.env.presign)
-    presigned = execution.env.presign(execution.request, key);
-  out["url"] = url.empty() ? presigned : url;
+  json::object out{
+      {"field", text_of(blob, "property", "content")}, {"role", "source"}, {"type", text_of(blob, "type", blob_type(content_type))}};
+  bool wants_signed = execution.options.return_presigned_urls && execution.env.presign && is_own_key(key, execution.request);
+  std::string presigned = wants_signed ? execution.env.presign(execution.request, key) : "";
+  if (url.empty()) url = presigned;
+  if (!url.empty()) out["url"] = url;
   for (std::string_view name : {"filename", "content_type", "size_bytes", "checksum", "created_at"})
     if (const json::value* v = blob.if_contains(name); v != nullptr && !v->is_null()) out[name] = *v;
   if (const json::value* id = blob.if_contains("blob_id")) out["source_blob_id"] = *id;

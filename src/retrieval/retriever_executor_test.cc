@@ -71,7 +71,8 @@ TEST_F(ExecutorTest, AnOpenSearchFitsThePageButAWrittenSizeHolds) {
 
 TEST_F(ExecutorTest, VectorsAndPresignedUrlsWhenAsked) {
   store_.tables["col_a"][0].payload = json::parse(R"({"text":"t","_internal":{"x":1},"source_blobs":[
-    {"property":"content","key":"i/ns/blobs/1","url":"s3://b/cat.png","content_type":"image/png","filename":"cat.png"},{"property":"note","key":"i/ns/blobs/2"}]})")
+    {"property":"content","key":"int_1/ns_1/blobs/1","url":"s3://b/cat.png","content_type":"image/png","filename":"cat.png"},{"property":"note","key":"int_1/ns_1/blobs/2"},
+    {"property":"stolen","key":"int_2/ns_2/blobs/3"},{"property":"stolen","key":"int_1/ns_1/../../int_2/ns_2/blobs/3"}]})")
                                           .as_object();
   ParsedRetriever parsed = retriever("[" + search("", R"(,"final_top_k":1)") + "]");
   json::object plain = run(parsed).results.at(0);
@@ -86,8 +87,10 @@ TEST_F(ExecutorTest, VectorsAndPresignedUrlsWhenAsked) {
   ExecuteOptions options;
   options.return_vectors = options.return_presigned_urls = true;
   json::object full = run(parsed, options).results.at(0);
-  EXPECT_EQ(full.at("document_blobs").at(0).at("presigned_url"), "http://host/i/ns/blobs/1?signed");
-  EXPECT_EQ(full.at("document_blobs").at(1).at("url"), "http://host/i/ns/blobs/2?signed");
+  EXPECT_EQ(full.at("document_blobs").at(0).at("presigned_url"), "http://host/int_1/ns_1/blobs/1?signed");
+  EXPECT_EQ(full.at("document_blobs").at(1).at("url"), "http://host/int_1/ns_1/blobs/2?signed");
+  EXPECT_FALSE(full.at("document_blobs").at(2).as_object().contains("presigned_url")) << "of another tenant";
+  EXPECT_FALSE(full.at("document_blobs").at(3).as_object().contains("presigned_url"));
   EXPECT_EQ(json::value(full.at("vectors").at("letters")), json::parse("[1.0,0.0,0.0]"));
 }
 
@@ -131,6 +134,14 @@ TEST_F(ExecutorTest, WhatWasFoundWithinTheBudgetIsShown) {
   ExecutionResult enough = run(retriever(stages, {"col_a", "col_slow"}, R"({"budget_limits":{"max_time_ms":5000}})"));
   EXPECT_FALSE(enough.budget.at("exceeded").as_bool());
   EXPECT_EQ(enough.status, "COMPLETED");
+}
+
+TEST_F(ExecutorTest, TheLastStageMayUseUpTheBudget) {
+  store_.slow_us["col_a"] = 300'000;
+  ExecutionResult result = run(retriever("[" + search() + "]", {"col_a"}, R"({"budget_limits":{"max_time_ms":200}})"));
+  EXPECT_TRUE(result.results.empty());
+  EXPECT_TRUE(result.budget.at("exceeded").as_bool());
+  EXPECT_EQ(result.status, "COMPLETED_WITH_ERRORS");
 }
 
 TEST_F(ExecutorTest, AStageMayBoundItsOwnTime) {

@@ -25,6 +25,7 @@ class RetrievalTest : public ::testing::Test {
     catalog_ = std::move(opened).value();
     context_.organization_id = "org_1";
     context_.namespace_id = "ns_1";
+    context_.internal_id = "int_1";
     context_.request_id = "req_1";
     context_.clock = &clock_;
     env_.catalog = catalog_.get();

@@ -12,6 +12,7 @@ class ObjectsTest : public IngestWorld {
   static std::string location_of(const Error& error) {
     return json::serialize(error.details.at("validation_errors").as_array()[0].as_object().at("location"));
   }
+  json::object media(std::string_view type, std::string_view data) { return media(type, json::value(data)); }
   json::object media(std::string_view type, json::value data) { return {{"blobs", json::array{json::object{{"property", "file"}, {"type", type}, {"data", std::move(data)}}}}}; }
 };
 
@@ -54,9 +55,9 @@ TEST_F(ObjectsTest, FilesComeAsBase64DataUriOrUrl) {
   clock_.advance_us(2 * 3'600'000'000);
   EXPECT_EQ(follow("get_presigned", url).error().kind, ErrorKind::kForbidden);
 
-  json::object as_uri = create_object(bucket, media("image", "data:image/png;base64," + std::string(kPng)));
+  json::object as_uri = create_object(bucket, media("image", std::string_view("data:image/png;base64," + std::string(kPng))));
   EXPECT_EQ(first_blob(as_uri).at("details").as_object().at("hash"), details.at("hash"));
-  json::object as_url = create_object(bucket, media("image", "https://example.org/a.png"));
+  json::object as_url = create_object(bucket, media("image", std::string_view("https://example.org/a.png")));
   EXPECT_EQ(first_blob(as_url).at("url"), "https://example.org/a.png");
 }
 
@@ -67,15 +68,15 @@ TEST_F(ObjectsTest, WhatCannotBeAFileIsRefusedByName) {
     ErrorKind kind;
     const char* says;
   };
-  for (const Case& c : {Case{"file:///etc/passwd", ErrorKind::kValidation, "'file' URLs are refused"}, Case{"ftp://host/x", ErrorKind::kValidation, "refused"},
+  for (const Case& c : {Case{json::value("file:///etc/passwd"), ErrorKind::kValidation, "'file' URLs are refused"}, Case{"ftp://host/x", ErrorKind::kValidation, "refused"},
                         Case{"s3://bucket/key", ErrorKind::kNotImplemented, "s3://"}, Case{"%%%", ErrorKind::kValidation, "neither a URL"},
-                        Case{std::string(kPng), ErrorKind::kValidation, "declared as pdf but its content is image/png"}, Case{"data:application/pdf;base64,", ErrorKind::kValidation, "is empty"},
+                        Case{json::value(kPng), ErrorKind::kValidation, "declared as pdf but its content is image/png"}, Case{"data:application/pdf;base64,", ErrorKind::kValidation, "is empty"},
                         Case{"https://", ErrorKind::kValidation, ""}, Case{7, ErrorKind::kValidation, "is a URL, a data: URI or base64"}}) {
     Error error = refused_object(bucket, media("pdf", c.data));
     EXPECT_EQ(error.kind, c.kind) << json::serialize(c.data) << " " << error.message;
     EXPECT_NE((error.message + json::serialize(error.details)).find(c.says), std::string::npos) << error.message;
   }
-  EXPECT_EQ(refused_object(bucket, media("pdf", std::string(2 << 20, 'A'))).kind, ErrorKind::kPayloadTooLarge);
+  EXPECT_EQ(refused_object(bucket, media("pdf", std::string_view(std::string(2 << 20, 'A')))).kind, ErrorKind::kPayloadTooLarge);
   EXPECT_TRUE(store_->list("", "", 100)->empty()) << "nothing half-written";
 }
 

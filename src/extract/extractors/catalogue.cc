@@ -52,7 +52,9 @@ Result<const Extractor*> find_extractor(std::string_view name, std::string_view 
     known.emplace_back(fmt::format("{}@{}", extractor->name(), extractor->version()));
     names += fmt::format("{}{}@{}", names.empty() ? "" : ", ", extractor->name(), extractor->version());
   }
-  return bad_request(fmt::format("extractor '{}@{}' is not known; there are {}", wanted.name.substr(0, 200), wanted.version.substr(0, 50), names), {{"known_extractors", std::move(known)}});
+  return bad_request(
+      fmt::format("extractor '{}@{}' is not known; there are {}", wanted.name.substr(0, 200), wanted.version.substr(0, 50), names),
+      {{"known_extractors", std::move(known)}});
 }
 
 json::object passthrough_fields(const ExtractorConfig& config, const json::object& source_fields) {
@@ -71,7 +73,8 @@ Status check_required_fields(const ExtractorConfig& config, const json::object& 
   for (const FieldPassthrough& field : config.field_passthrough) {
     if (!field.required || !field.default_value.is_null()) continue;
     const json::value* value = find_source(source_fields, field.source_path);
-    if (value == nullptr || value->is_null()) return bad_request(fmt::format("the source lacks the field '{}', which field_passthrough requires", field.source_path));
+    if (value == nullptr || value->is_null())
+      return bad_request(fmt::format("the source lacks the field '{}', which field_passthrough requires", field.source_path));
   }
   return Ok{};
 }

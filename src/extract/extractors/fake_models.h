@@ -31,7 +31,11 @@ class FakeModels : public ModelRegistry {
     if (name == "fake_v1" || name == kDefaultTextOutput) return std::shared_ptr<const TextEmbedder>(embedder_);
     return Error{ErrorKind::kInferenceUnavailable, "no model '" + std::string(name) + "'; there is fake_v1", {{"retryable", false}}};
   }
-  std::vector<ModelInfo> list() const override { return {{"fake", "fake_v1", "fp32", "ready", 4}, {"default", std::string(kDefaultTextOutput), "fp32", "ready", 4}, {"broken", "broken_v1", "fp32", "file is missing", 0}}; }
+  std::vector<ModelInfo> list() const override {
+    return {{"fake", "fake_v1", "fp32", "ready", 4},
+            {"default", std::string(kDefaultTextOutput), "fp32", "ready", 4},
+            {"broken", "broken_v1", "fp32", "file is missing", 0}};
+  }
 
  private:
   std::shared_ptr<const FakeEmbedder> embedder_ = std::make_shared<FakeEmbedder>();

@@ -50,7 +50,10 @@ bool is_of_type(const json::value& value, std::string_view type) {
   if (type == "number") return value.is_number();
   if (type == "array") return value.is_array();
   if (type == "object") return value.is_object();
-  if (type == "integer") return value.is_int64() || value.is_uint64() || (value.is_double() && value.get_double() == static_cast<double>(static_cast<int64_t>(std::clamp(value.get_double(), -9e15, 9e15))));
+  if (type == "integer")
+    return value.is_int64() || value.is_uint64() ||
+           (value.is_double() &&
+            value.get_double() == static_cast<double>(static_cast<int64_t>(std::clamp(value.get_double(), -9e15, 9e15))));
   return true;
 }
 
@@ -64,7 +67,8 @@ class Checker {
     for (const auto& entry : given) {
       const json::value* rule = known.if_contains(entry.key());
       if (rule == nullptr) {
-        fault("extra_forbidden", at, entry.key(), fmt::format("'{}' is not known; the nearest is '{}'", entry.key(), nearest_name(entry.key(), known)));
+        fault("extra_forbidden", at, entry.key(),
+              fmt::format("'{}' is not known; the nearest is '{}'", entry.key(), nearest_name(entry.key(), known)));
       } else if (!entry.value().is_null()) {
         out[entry.key()] = value(rule->get_object(), entry.value(), extended(at, entry.key()), depth + 1);
       }
@@ -93,7 +97,8 @@ class Checker {
     const json::value* required = schema.if_contains("required");
     if (required == nullptr) return;
     for (const json::value& name : required->get_array())
-      if (!object.contains(name.get_string())) fault("missing", at, name.get_string(), fmt::format("'{}' is required", std::string_view(name.get_string())));
+      if (!object.contains(name.get_string()))
+        fault("missing", at, name.get_string(), fmt::format("'{}' is required", std::string_view(name.get_string())));
   }
 
   json::value value(const json::object& rule, const json::value& given, const json::array& at, int depth) {
@@ -101,10 +106,12 @@ class Checker {
     if (depth > kMaxDepth || !is_of_type(given, type)) return fault("type_error", at, fmt::format("must be of type {}", type)), nullptr;
     if (const json::value* allowed = rule.if_contains("enum")) {
       const json::array& list = allowed->get_array();
-      if (std::find(list.begin(), list.end(), given) == list.end()) return fault("enum", at, fmt::format("must be one of {}", json::serialize(list))), nullptr;
+      if (std::find(list.begin(), list.end(), given) == list.end())
+        return fault("enum", at, fmt::format("must be one of {}", json::serialize(list))), nullptr;
     }
     if (given.is_number()) return number(rule, given, at);
-    if (given.is_string() && rule.contains("minLength") && given.get_string().size() < rule.at("minLength").to_number<size_t>()) fault("string_too_short", at, "must not be empty");
+    if (given.is_string() && rule.contains("minLength") && given.get_string().size() < rule.at("minLength").to_number<size_t>())
+      fault("string_too_short", at, "must not be empty");
     if (given.is_array() && rule.contains("items")) return array(rule.at("items").get_object(), given.get_array(), at, depth);
     if (given.is_object()) return object(rule, given.get_object(), at, depth);
     return given;
@@ -122,16 +129,20 @@ class Checker {
 
   json::value array(const json::object& rule, const json::array& given, const json::array& at, int depth) {
     json::array out;
-    for (size_t i = 0; i < given.size() && faults_.size() < kMaxFaults; ++i) out.push_back(value(rule, given[i], extended(at, i), depth + 1));
+    for (size_t i = 0; i < given.size() && faults_.size() < kMaxFaults; ++i)
+      out.push_back(value(rule, given[i], extended(at, i), depth + 1));
     return out;
   }
 
-  void fault(std::string_view type, const json::array& at, std::string_view name, std::string message) { fault(type, extended(at, json::string(name)), std::move(message)); }
+  void fault(std::string_view type, const json::array& at, std::string_view name, std::string message) {
+    fault(type, extended(at, json::string(name)), std::move(message));
+  }
 
   void fault(std::string_view type, const json::array& at, std::string message) {
     if (faults_.size() >= kMaxFaults) return;
     std::string path;
-    for (size_t i = 2; i < at.size(); ++i) path += (path.empty() ? "" : ".") + (at[i].is_string() ? std::string(at[i].get_string()) : json::serialize(at[i]));
+    for (size_t i = 2; i < at.size(); ++i)
+      path += (path.empty() ? "" : ".") + (at[i].is_string() ? std::string(at[i].get_string()) : json::serialize(at[i]));
     message = path + ": " + message;
     if (first_.empty()) first_ = message;
     faults_.push_back(json::object{{"type", type}, {"location", at}, {"message", std::move(message)}});

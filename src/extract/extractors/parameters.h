@@ -5,8 +5,9 @@
 
 namespace quarry::extract {
 
-// `given` with defaults filled in and nulls, which mean absent, left out. `schema`: {"properties": {name: {type, minimum, maximum, minLength, enum,
-// default, items, properties, required}}}; other keywords are not looked at. 422 naming every bad parameter; an unknown one with the nearest known.
+// `given` with defaults filled in and nulls, which mean absent, left out. `schema`: {"properties": {name: {type, minimum, maximum,
+// minLength, enum, default, items, properties, required}}}; other keywords are not looked at. 422 naming every bad parameter; an unknown
+// one with the nearest known.
 Result<json::object> check_parameters(const json::object& schema, const json::object& given);
 
 // A 422 at one parameter.

@@ -10,9 +10,12 @@ namespace {
 
 using testing::HasSubstr;
 
-ExtractorConfig config_of(std::string_view parameters) { return {.name = "passthrough_extractor", .version = "v1", .parameters = json::parse(parameters).get_object()}; }
+ExtractorConfig config_of(std::string_view parameters) {
+  return {.name = "passthrough_extractor", .version = "v1", .parameters = json::parse(parameters).get_object()};
+}
 
-constexpr std::string_view kTwoVectors = R"({"vector_fields": [{"field": "emb", "name": "mine", "dimensions": 3, "distance": "l2"}, {"field": "deep.v", "name": "other", "dimensions": 2}]})";
+constexpr std::string_view kTwoVectors =
+    R"({"vector_fields": [{"field": "emb", "name": "mine", "dimensions": 3, "distance": "l2"}, {"field": "deep.v", "name": "other", "dimensions": 2}]})";
 
 Result<ExtractOutput> run(const SourceItem& item, std::string_view parameters) {
   FakeModels models;
@@ -53,8 +56,13 @@ TEST(PassthroughExtractor, TakesAVectorThatASourceDocumentCarries) {
 }
 
 TEST(PassthroughExtractor, RefusesVectorsThatDoNotFit) {
-  const std::pair<const char*, const char*> cases[] = {{R"({"emb": [1, 2]})", "has 2 numbers"}, {R"({"emb": [1, 2, "NaN"]})", "something else than a number at 2"}, {R"({"emb": [1, 2, 1e39]})", "32-bit float"},
-                                                       {R"({"emb": "x"})", "not a list"}, {R"({"emb": null})", "is missing"}, {R"({})", "is missing"}, {R"({"emb": [1, null, 2]})", "something else"}};
+  const std::pair<const char*, const char*> cases[] = {{R"({"emb": [1, 2]})", "has 2 numbers"},
+                                                       {R"({"emb": [1, 2, "NaN"]})", "something else than a number at 2"},
+                                                       {R"({"emb": [1, 2, 1e39]})", "32-bit float"},
+                                                       {R"({"emb": "x"})", "not a list"},
+                                                       {R"({"emb": null})", "is missing"},
+                                                       {R"({})", "is missing"},
+                                                       {R"({"emb": [1, null, 2]})", "something else"}};
   for (const auto& [fields, expected] : cases) {
     auto output = run(item_of(fields), kTwoVectors);
     ASSERT_FALSE(output.ok()) << fields;
@@ -65,10 +73,14 @@ TEST(PassthroughExtractor, RefusesVectorsThatDoNotFit) {
 
 TEST(PassthroughExtractor, NamesBadParameters) {
   FakeModels models;
-  for (const char* parameters : {R"({"vector_fields": [{"field": "a", "name": "b"}]})", R"({"vector_fields": [{"field": "", "name": "b", "dimensions": 2}]})", R"({"vector_fields": [{"field": "a", "name": "b/c", "dimensions": 2}]})",
-                                 R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 0}]})", R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 65537}]})",
-                                 R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 2, "distance": "hamming"}]})", R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 2}, {"field": "c", "name": "b", "dimensions": 2}]})",
-                                 R"({"vector_fields": {}})", R"({"vector_fields": [5]})", R"({"unknown": 1})"}) {
+  for (const char* parameters :
+       {R"({"vector_fields": [{"field": "a", "name": "b"}]})", R"({"vector_fields": [{"field": "", "name": "b", "dimensions": 2}]})",
+        R"({"vector_fields": [{"field": "a", "name": "b/c", "dimensions": 2}]})",
+        R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 0}]})",
+        R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 65537}]})",
+        R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 2, "distance": "hamming"}]})",
+        R"({"vector_fields": [{"field": "a", "name": "b", "dimensions": 2}, {"field": "c", "name": "b", "dimensions": 2}]})",
+        R"({"vector_fields": {}})", R"({"vector_fields": [5]})", R"({"unknown": 1})"}) {
     auto bound = passthrough_extractor().bind(config_of(parameters), models);
     ASSERT_FALSE(bound.ok()) << parameters;
     EXPECT_EQ(bound.error().kind, ErrorKind::kValidation) << parameters;
@@ -77,7 +89,11 @@ TEST(PassthroughExtractor, NamesBadParameters) {
 }
 
 TEST(FindExtractor, ByAnyFormOfItsName) {
-  for (auto [name, version] : {std::pair{"text_extractor", ""}, {"text_extractor_v1", ""}, {"text_extractor@v1", ""}, {"text_extractor", "1.0.0"}, {"text_extractor", "1"}}) {
+  for (auto [name, version] : {std::pair{"text_extractor", ""},
+                               {"text_extractor_v1", ""},
+                               {"text_extractor@v1", ""},
+                               {"text_extractor", "1.0.0"},
+                               {"text_extractor", "1"}}) {
     auto found = find_extractor(name, version);
     ASSERT_TRUE(found.ok()) << name;
     EXPECT_EQ((*found)->name(), "text_extractor");
@@ -94,11 +110,14 @@ TEST(PassthroughFields, CopiesRenamesAndDefaults) {
   const json::object source = json::parse(R"({"a": 1, "metadata": {"x": {"y": 2}}, "z.w": 3})").get_object();
   ExtractorConfig config;
   EXPECT_TRUE(passthrough_fields(config, source).empty());
-  config.field_passthrough = {{"a", "renamed"}, {"metadata.x.y", ""}, {"absent", "", "fallback"}, {"gone", ""}, {"payload.a", "b"}, {"z.w", "flat"}};
-  EXPECT_EQ(passthrough_fields(config, source), json::parse(R"({"renamed": 1, "metadata": {"x": {"y": 2}}, "absent": "fallback", "b": 1, "flat": 3})"));
+  config.field_passthrough = {{"a", "renamed"}, {"metadata.x.y", ""}, {"absent", "", "fallback"},
+                              {"gone", ""},     {"payload.a", "b"},   {"z.w", "flat"}};
+  EXPECT_EQ(passthrough_fields(config, source),
+            json::parse(R"({"renamed": 1, "metadata": {"x": {"y": 2}}, "absent": "fallback", "b": 1, "flat": 3})"));
   config.include_all_source_fields = true;
   config.field_passthrough = {{"a", "metadata.x.new"}, {"a", "z.w.deep"}, {"a", "a.inner"}};
-  EXPECT_EQ(passthrough_fields(config, source), json::parse(R"({"a": 1, "metadata": {"x": {"y": 2, "new": 1}}, "z.w": 3, "z": {"w": {"deep": 1}}, "a.inner": 1})"));
+  EXPECT_EQ(passthrough_fields(config, source),
+            json::parse(R"({"a": 1, "metadata": {"x": {"y": 2, "new": 1}}, "z.w": 3, "z": {"w": {"deep": 1}}, "a.inner": 1})"));
 }
 
 TEST(PassthroughFields, MetadataMayStayBehind) {

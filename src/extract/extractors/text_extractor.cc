@@ -13,30 +13,59 @@ namespace {
 
 constexpr std::string_view kName = "text_extractor", kVersion = "v1";
 
-constexpr std::pair<std::string_view, SplitBy> kSplits[] = {{"none", SplitBy::kNone}, {"characters", SplitBy::kCharacters}, {"words", SplitBy::kWords}, {"sentences", SplitBy::kSentences},
-                                                            {"paragraphs", SplitBy::kParagraphs}, {"pages", SplitBy::kPages}, {"markdown", SplitBy::kMarkdown}};
+constexpr std::pair<std::string_view, SplitBy> kSplits[] = {
+    {"none", SplitBy::kNone},           {"characters", SplitBy::kCharacters}, {"words", SplitBy::kWords},
+    {"sentences", SplitBy::kSentences}, {"paragraphs", SplitBy::kParagraphs}, {"pages", SplitBy::kPages},
+    {"markdown", SplitBy::kMarkdown}};
 
 json::object make_schema() {
   json::array splits;
   for (const auto& [name, split] : kSplits) splits.emplace_back(json::string(name));
   splits.emplace_back("time_segments");
-  return {{"type", "object"},
-          {"additionalProperties", false},
-          {"properties",
-           {{"extractor_type", {{"type", "string"}, {"enum", {kName}}, {"default", kName}}},
-            {"source_type", {{"type", "string"}, {"default", "text"}, {"description", "What the input is; only 'text' (which includes PDF) is read here."}}},
-            {"split_by", {{"type", "string"}, {"enum", std::move(splits)}, {"default", "none"}, {"description", "What a text is cut into; each chunk becomes a document."}}},
-            {"chunk_size", {{"type", "integer"}, {"minimum", 1}, {"maximum", 10000}, {"default", 1000}, {"description", "Units a chunk holds: characters, words, sentences, ...; with 'markdown' the most characters of a section's piece."}}},
-            {"chunk_overlap", {{"type", "integer"}, {"minimum", 0}, {"maximum", 5000}, {"default", 0}, {"description", "Units that neighbouring chunks share; less than chunk_size."}}},
-            {"segment_length_seconds", {{"type", "integer"}, {"minimum", 30}, {"maximum", 600}, {"default", 120}, {"description", "Length of time segments; for transcripts."}}},
-            {"language", {{"type", "string"}, {"default", "en"}, {"minLength", 1}, {"description", "Language tag; tells where sentences and words end."}}},
-            {"extract_captions", {{"type", "boolean"}, {"default", true}, {"description", "Captions of videos; not used for texts."}}},
-            {"response_shape", {{"description", "Structure that a language model fills; none is installed."}}},
-            {"llm_provider", {{"type", "string"}, {"description", "Provider of that language model."}}},
-            {"llm_model", {{"type", "string"}, {"description", "That language model."}}},
-            {"llm_api_key", {{"type", "string"}, {"description", "Its key."}}},
-            {"embedding_model", {{"type", "string"}, {"default", kDefaultTextOutput}, {"minLength", 1}, {"description", "Output name of an installed text model."}}},
-            {"embedding_task", {{"type", "string"}, {"description", "What the vectors are for; models without tasks ignore it."}}}}}};
+  return {
+      {"type", "object"},
+      {"additionalProperties", false},
+      {"properties",
+       {{"extractor_type", {{"type", "string"}, {"enum", {kName}}, {"default", kName}}},
+        {"source_type",
+         {{"type", "string"}, {"default", "text"}, {"description", "What the input is; only 'text' (which includes PDF) is read here."}}},
+        {"split_by",
+         {{"type", "string"},
+          {"enum", std::move(splits)},
+          {"default", "none"},
+          {"description", "What a text is cut into; each chunk becomes a document."}}},
+        {"chunk_size",
+         {{"type", "integer"},
+          {"minimum", 1},
+          {"maximum", 10000},
+          {"default", 1000},
+          {"description",
+           "Units a chunk holds: characters, words, sentences, ...; with 'markdown' the most characters of a section's piece."}}},
+        {"chunk_overlap",
+         {{"type", "integer"},
+          {"minimum", 0},
+          {"maximum", 5000},
+          {"default", 0},
+          {"description", "Units that neighbouring chunks share; less than chunk_size."}}},
+        {"segment_length_seconds",
+         {{"type", "integer"},
+          {"minimum", 30},
+          {"maximum", 600},
+          {"default", 120},
+          {"description", "Length of time segments; for transcripts."}}},
+        {"language",
+         {{"type", "string"}, {"default", "en"}, {"minLength", 1}, {"description", "Language tag; tells where sentences and words end."}}},
+        {"extract_captions", {{"type", "boolean"}, {"default", true}, {"description", "Captions of videos; not used for texts."}}},
+        {"response_shape", {{"description", "Structure that a language model fills; none is installed."}}},
+        {"llm_provider", {{"type", "string"}, {"description", "Provider of that language model."}}},
+        {"llm_model", {{"type", "string"}, {"description", "That language model."}}},
+        {"llm_api_key", {{"type", "string"}, {"description", "Its key."}}},
+        {"embedding_model",
+         {{"type", "string"},
+          {"default", kDefaultTextOutput},
+          {"minLength", 1},
+          {"description", "Output name of an installed text model."}}},
+        {"embedding_task", {{"type", "string"}, {"description", "What the vectors are for; models without tasks ignore it."}}}}}};
 }
 
 struct TextParameters {
@@ -53,9 +82,17 @@ class BoundTextExtractor : public BoundExtractor {
 
   ObjectSchema output_fields() const override {
     ObjectSchema schema;
-    for (auto [name, type] : {std::pair{"text", FieldType::kText}, {"chunk_index", FieldType::kInteger}, {"total_chunks", FieldType::kInteger}, {"start_offset", FieldType::kInteger},
-                              {"end_offset", FieldType::kInteger}, {"page_number", FieldType::kInteger}, {"page_end", FieldType::kInteger}, {"token_count", FieldType::kInteger},
-                              {"truncated", FieldType::kBoolean}, {"document_title", FieldType::kString}, {"document_author", FieldType::kString}})
+    for (auto [name, type] : {std::pair{"text", FieldType::kText},
+                              {"chunk_index", FieldType::kInteger},
+                              {"total_chunks", FieldType::kInteger},
+                              {"start_offset", FieldType::kInteger},
+                              {"end_offset", FieldType::kInteger},
+                              {"page_number", FieldType::kInteger},
+                              {"page_end", FieldType::kInteger},
+                              {"token_count", FieldType::kInteger},
+                              {"truncated", FieldType::kBoolean},
+                              {"document_title", FieldType::kString},
+                              {"document_author", FieldType::kString}})
       schema.properties[name].type = type;
     return schema;
   }
@@ -81,7 +118,8 @@ class BoundTextExtractor : public BoundExtractor {
     return chunks;
   }
 
-  Status fill(const TextInput& input, const std::vector<Chunk>& chunks, const TextEmbedder& embedder, Executor* executor, std::vector<ExtractedDocument>& documents) const {
+  Status fill(const TextInput& input, const std::vector<Chunk>& chunks, const TextEmbedder& embedder, Executor* executor,
+              std::vector<ExtractedDocument>& documents) const {
     std::mutex mutex;
     std::optional<Error> failure;
     std::atomic<bool> failed{false};
@@ -97,13 +135,19 @@ class BoundTextExtractor : public BoundExtractor {
     return Ok{};
   }
 
-  Status fill_one(const TextInput& input, const std::vector<Chunk>& chunks, size_t i, const TextEmbedder& embedder, ExtractedDocument& out) const {
+  Status fill_one(const TextInput& input, const std::vector<Chunk>& chunks, size_t i, const TextEmbedder& embedder,
+                  ExtractedDocument& out) const {
     const Chunk& chunk = chunks[i];
     std::string_view text = std::string_view(input.source.text).substr(chunk.begin, chunk.end - chunk.begin);
     QUARRY_ASSIGN_OR_RETURN(Embedding embedding, embedder.embed(text));
     out.position = i;
-    out.fields = {{"text", text}, {"chunk_index", i}, {"total_chunks", chunks.size()}, {"start_offset", chunk.start_offset}, {"end_offset", chunk.end_offset},
-                  {"token_count", embedding.tokens}, {"truncated", embedding.truncated}};
+    out.fields = {{"text", text},
+                  {"chunk_index", i},
+                  {"total_chunks", chunks.size()},
+                  {"start_offset", chunk.start_offset},
+                  {"end_offset", chunk.end_offset},
+                  {"token_count", embedding.tokens},
+                  {"truncated", embedding.truncated}};
     if (const uint32_t page = input.source.page_at(chunk.begin); page > 0) {
       out.fields["page_number"] = page;
       out.fields["page_end"] = input.source.page_at(chunk.end - 1);
@@ -127,9 +171,11 @@ Status refuse_unbuilt(const json::object& parameters) {
   if (parameters.contains("response_shape")) return not_built("response_shape", "structured extraction by a language model is not built");
   for (std::string_view name : {"llm_provider", "llm_model", "llm_api_key"})
     if (parameters.contains(name)) return not_built(name, "the text extractor calls no language model yet");
-  if (parameters.at("split_by") == "time_segments") return not_built("split_by", "time_segments needs a transcript with times; texts have none");
+  if (parameters.at("split_by") == "time_segments")
+    return not_built("split_by", "time_segments needs a transcript with times; texts have none");
   const std::string_view source = parameters.at("source_type").get_string();
-  if (source != "text" && source != "pdf" && source != "document") return not_built("source_type", fmt::format("'{}' is not read here; 'text' is, PDFs included", source));
+  if (source != "text" && source != "pdf" && source != "document")
+    return not_built("source_type", fmt::format("'{}' is not read here; 'text' is, PDFs included", source));
   return Ok{};
 }
 
@@ -142,10 +188,13 @@ std::string property_of(const ExtractorConfig& config) {
 Result<FeatureOutput> output_of(const std::string& model, ModelRegistry& models) {
   for (const ModelInfo& info : models.list())
     if (info.status == "ready" && (info.output_name == model || info.name == model))
-      return FeatureOutput{info.output_name, FeatureUri{std::string(kName), std::string(kVersion), info.output_name}.to_string(), info.dimension, "cosine"};
+      return FeatureOutput{info.output_name, FeatureUri{std::string(kName), std::string(kVersion), info.output_name}.to_string(),
+                           info.dimension, "cosine"};
   auto missing = models.text_embedder(model);
   if (!missing.ok()) return std::move(missing).error();
-  return FeatureOutput{(*missing)->output_name(), FeatureUri{std::string(kName), std::string(kVersion), (*missing)->output_name()}.to_string(), (*missing)->dimension(), "cosine"};
+  return FeatureOutput{(*missing)->output_name(),
+                       FeatureUri{std::string(kName), std::string(kVersion), (*missing)->output_name()}.to_string(),
+                       (*missing)->dimension(), "cosine"};
 }
 
 class TextExtractor : public Extractor {
@@ -168,7 +217,8 @@ class TextExtractor : public Extractor {
       if (parameters.at("split_by").get_string() == name) bound.chunking.split_by = split;
     if (bound.chunking.split_by == SplitBy::kNone) bound.chunking.overlap = 0;
     if (bound.chunking.split_by == SplitBy::kNone) bound.chunking.size = 1;
-    if (bound.chunking.overlap >= bound.chunking.size) return bad_parameter("chunk_overlap", fmt::format("must be less than chunk_size, which is {}", bound.chunking.size));
+    if (bound.chunking.overlap >= bound.chunking.size)
+      return bad_parameter("chunk_overlap", fmt::format("must be less than chunk_size, which is {}", bound.chunking.size));
     QUARRY_ASSIGN_OR_RETURN(FeatureOutput output, output_of(std::string(parameters.at("embedding_model").get_string()), models));
     bound.model = output.name;
     return std::shared_ptr<const BoundExtractor>(std::make_shared<BoundTextExtractor>(std::move(bound), std::move(output)));

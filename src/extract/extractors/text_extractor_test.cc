@@ -15,7 +15,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 ExtractorConfig config_of(std::string_view parameters = "{}", std::map<std::string, std::string> mappings = {}) {
-  return {.name = "text_extractor", .version = "v1", .parameters = json::parse(parameters).get_object(), .input_mappings = std::move(mappings)};
+  return {
+      .name = "text_extractor", .version = "v1", .parameters = json::parse(parameters).get_object(), .input_mappings = std::move(mappings)};
 }
 
 class TextExtractorTest : public testing::Test {
@@ -40,16 +41,32 @@ class TextExtractorTest : public testing::Test {
   Executor* executor_ = nullptr;
 };
 
-SourceItem text_item(std::string text) { return {.source_id = "obj_1", .fields = {}, .blobs = {{.property = "content", .type = FieldType::kText, .mime_type = "text/plain", .data = std::move(text)}}}; }
+SourceItem text_item(std::string text) {
+  return {.source_id = "obj_1",
+          .fields = {},
+          .blobs = {{.property = "content", .type = FieldType::kText, .mime_type = "text/plain", .data = std::move(text)}}};
+}
 
-SourceItem pdf_item(std::string bytes) { return {.source_id = "obj_2", .fields = {}, .blobs = {{.property = "file", .type = FieldType::kPdf, .mime_type = "application/pdf", .filename = "a.pdf", .data = std::move(bytes)}}}; }
+SourceItem pdf_item(std::string bytes) {
+  return {
+      .source_id = "obj_2",
+      .fields = {},
+      .blobs = {
+          {.property = "file", .type = FieldType::kPdf, .mime_type = "application/pdf", .filename = "a.pdf", .data = std::move(bytes)}}};
+}
 
 TEST_F(TextExtractorTest, MakesOneDocumentOfAWholeText) {
   auto output = run(text_item("  Héllo world.\n"));
   ASSERT_TRUE(output.ok()) << output.error().message;
   ASSERT_EQ(output->documents.size(), 1u);
   const ExtractedDocument& document = output->documents[0];
-  EXPECT_EQ(document.fields, (json::object{{"text", "Héllo world."}, {"chunk_index", 0}, {"total_chunks", 1}, {"start_offset", 2}, {"end_offset", 14}, {"token_count", 13}, {"truncated", false}}));
+  EXPECT_EQ(document.fields, (json::object{{"text", "Héllo world."},
+                                           {"chunk_index", 0},
+                                           {"total_chunks", 1},
+                                           {"start_offset", 2},
+                                           {"end_offset", 14},
+                                           {"token_count", 13},
+                                           {"truncated", false}}));
   ASSERT_EQ(document.vectors.size(), 1u);
   EXPECT_EQ(document.vectors[0].name, kDefaultTextOutput);
   EXPECT_EQ(document.vectors[0].values, FakeEmbedder().embed("Héllo world.")->values);
@@ -73,7 +90,10 @@ TEST_F(TextExtractorTest, BlankChunksAreLeftOut) {
 TEST_F(TextExtractorTest, KeepsThePagesOfAPdf) {
   auto output = run(pdf_item("First. Second|Third goes on. Fourth."), R"({"split_by": "sentences", "chunk_size": 1})");
   EXPECT_THAT(texts(output), ElementsAre("First.", "Second\fThird goes on.", "Fourth."));
-  auto pages = [&](size_t i) { return std::pair(output->documents[i].fields.at("page_number").to_number<int>(), output->documents[i].fields.at("page_end").to_number<int>()); };
+  auto pages = [&](size_t i) {
+    return std::pair(output->documents[i].fields.at("page_number").to_number<int>(),
+                     output->documents[i].fields.at("page_end").to_number<int>());
+  };
   EXPECT_EQ(pages(0), std::pair(1, 1));
   EXPECT_EQ(pages(1), std::pair(1, 2));
   EXPECT_EQ(pages(2), std::pair(2, 2));
@@ -104,7 +124,12 @@ TEST_F(TextExtractorTest, StripsMarkup) {
 }
 
 TEST_F(TextExtractorTest, TakesTheMappedPropertyOrTheLikeliest) {
-  SourceItem item{.source_id = "obj_3", .fields = json::parse(R"({"sku": "S-1", "description": "The description", "deep": {"note": "A note"}, "tags": ["x", "y"], "size": 5, "flags": {"a": true}})").get_object()};
+  SourceItem item{
+      .source_id = "obj_3",
+      .fields =
+          json::parse(
+              R"({"sku": "S-1", "description": "The description", "deep": {"note": "A note"}, "tags": ["x", "y"], "size": 5, "flags": {"a": true}})")
+              .get_object()};
   EXPECT_THAT(texts(run(item)), ElementsAre("The description"));
   EXPECT_THAT(texts(run(item, "{}", {{"text", "deep.note"}})), ElementsAre("A note"));
   EXPECT_THAT(texts(run(item, "{}", {{"text", "payload.description"}})), ElementsAre("The description"));
@@ -125,7 +150,10 @@ TEST_F(TextExtractorTest, SaysWhatCannotBeRead) {
     auto output = run(item);
     return output.ok() ? std::pair(ErrorKind::kInternal, std::string("worked")) : std::pair(output.error().kind, output.error().message);
   };
-  SourceItem image{.source_id = "obj_4", .fields = {}, .blobs = {{.property = "photo", .type = FieldType::kImage, .mime_type = "image/png", .filename = "p.png", .data = "\x89PNG"}}};
+  SourceItem image{
+      .source_id = "obj_4",
+      .fields = {},
+      .blobs = {{.property = "photo", .type = FieldType::kImage, .mime_type = "image/png", .filename = "p.png", .data = "\x89PNG"}}};
   EXPECT_EQ(kind_and_message(image).first, ErrorKind::kExtraction);
   EXPECT_THAT(kind_and_message(image).second, HasSubstr("image/png"));
   EXPECT_THAT(kind_and_message(text_item("")).second, HasSubstr("empty"));
@@ -161,10 +189,12 @@ TEST_F(TextExtractorTest, ThreadsChangeNothing) {
 }
 
 TEST_F(TextExtractorTest, NamesEachBadParameter) {
-  Error error = bind_error(R"({"split_by": "lines", "chunk_size": 0, "chunk_overlap": 5001, "chunksize": 3, "language": 5, "extract_captions": "yes"})");
+  Error error = bind_error(
+      R"({"split_by": "lines", "chunk_size": 0, "chunk_overlap": 5001, "chunksize": 3, "language": 5, "extract_captions": "yes"})");
   EXPECT_EQ(error.kind, ErrorKind::kValidation);
   std::string all = json::serialize(error.details.at("validation_errors"));
-  for (const char* expected : {"one of", "at least 1", "at most 5000", "nearest is 'chunk_size'", "type string", "type boolean"}) EXPECT_THAT(all, HasSubstr(expected));
+  for (const char* expected : {"one of", "at least 1", "at most 5000", "nearest is 'chunk_size'", "type string", "type boolean"})
+    EXPECT_THAT(all, HasSubstr(expected));
   EXPECT_EQ(error.details.at("validation_errors").get_array().size(), 6u);
   error = bind_error(R"({"split_by": "words", "chunk_size": 5, "chunk_overlap": 5})");
   EXPECT_EQ(error.kind, ErrorKind::kValidation);
@@ -172,8 +202,9 @@ TEST_F(TextExtractorTest, NamesEachBadParameter) {
 }
 
 TEST_F(TextExtractorTest, SaysWhatIsNotBuilt) {
-  for (const char* parameters : {R"({"split_by": "time_segments"})", R"({"response_shape": "entities"})", R"({"response_shape": {"a": 1}})", R"({"llm_provider": "openai"})", R"({"llm_model": "x"})",
-                                 R"({"llm_api_key": "secret"})", R"({"source_type": "video"})"})
+  for (const char* parameters :
+       {R"({"split_by": "time_segments"})", R"({"response_shape": "entities"})", R"({"response_shape": {"a": 1}})",
+        R"({"llm_provider": "openai"})", R"({"llm_model": "x"})", R"({"llm_api_key": "secret"})", R"({"source_type": "video"})"})
     EXPECT_EQ(bind_error(parameters).kind, ErrorKind::kNotImplemented) << parameters;
   EXPECT_THAT(bind_error(R"({"llm_api_key": "secret"})").message, Not(HasSubstr("secret")));
 }
@@ -204,10 +235,17 @@ TEST(DecodeText, KnowsTheCommonEncodings) {
     return text.ok() ? encoding + ":" + *text : std::string("refused");
   };
   EXPECT_EQ(decode("caf\xC3\xA9"), "utf-8:café");
-  EXPECT_EQ(decode("\xEF\xBB\xBF" "bom"), "utf-8:bom");
+  EXPECT_EQ(decode("\xEF\xBB\xBF"
+                   "bom"),
+            "utf-8:bom");
   EXPECT_EQ(decode("caf\xE9 \x80 \x93quoted\x94"), "windows-1252:café € “quoted”");
-  EXPECT_EQ(decode(std::string("\xFF\xFE" "A\0\x3D\xD8\0\xDE", 8)), "utf-16:A😀");
-  EXPECT_EQ(decode(std::string("\xFE\xFF\0A\xD8\0\0B", 8)), "utf-16:A\xEF\xBF\xBD" "B");
+  EXPECT_EQ(decode(std::string("\xFF\xFE"
+                               "A\0\x3D\xD8\0\xDE",
+                               8)),
+            "utf-16:A😀");
+  EXPECT_EQ(decode(std::string("\xFE\xFF\0A\xD8\0\0B", 8)),
+            "utf-16:A\xEF\xBF\xBD"
+            "B");
   EXPECT_EQ(decode(std::string("\xFF\0\1", 3)), "refused");
 }
 

@@ -12,8 +12,9 @@ struct TextInput {
   json::object diagnostics;
 };
 
-// With `property` the field or blob of that name (a dotted path for fields); without, the first blob that holds text or a PDF, else a field that is
-// called like text, else the first string. Errors: kBadRequest (there is none, or it is not text), kExtraction (a damaged or empty file).
+// With `property` the field or blob of that name (a dotted path for fields); without, the first blob that holds text or a PDF, else a field
+// that is called like text, else the first string. Errors: kBadRequest (there is none, or it is not text), kExtraction (a damaged or empty
+// file).
 Result<TextInput> read_text_input(const SourceItem& item, const std::string& property, Decoder* decoder);
 
 // Bytes as text: UTF-8, UTF-16 with a byte order mark, else Windows-1252. kExtraction for what is none of them.

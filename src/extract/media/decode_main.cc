@@ -111,7 +111,12 @@ std::string iso_date(std::time_t time) {
 json::object read_info(const poppler::document& pdf) {
   constexpr size_t kMaxValueBytes = 4'096;
   json::object info;
-  for (auto [key, name] : {std::pair{"Title", "title"}, {"Author", "author"}, {"Subject", "subject"}, {"Keywords", "keywords"}, {"Creator", "creator"}, {"Producer", "producer"}}) {
+  for (auto [key, name] : {std::pair{"Title", "title"},
+                           {"Author", "author"},
+                           {"Subject", "subject"},
+                           {"Keywords", "keywords"},
+                           {"Creator", "creator"},
+                           {"Producer", "producer"}}) {
     std::string value;
     append_utf8(pdf.info_key(key), value);
     if (!value.empty() && value.size() <= kMaxValueBytes) info[name] = value;
@@ -151,10 +156,12 @@ Reply pdf_text(const json::object& request, std::string_view file) {
   json::array sizes;
   for (int i = 0; i < pages; ++i) {
     std::unique_ptr<poppler::page> page(pdf->create_page(i));
-    if (page == nullptr) throw DecodeError("the PDF is damaged: page " + std::to_string(i + 1) + " of " + std::to_string(pages) + " cannot be read");
+    if (page == nullptr)
+      throw DecodeError("the PDF is damaged: page " + std::to_string(i + 1) + " of " + std::to_string(pages) + " cannot be read");
     const size_t before = reply.body.size();
     append_utf8(page->text(poppler::rectf(), poppler::page::non_raw_non_physical_layout), reply.body);
-    if (reply.body.size() > max_text_bytes) throw DecodeError("the PDF holds more than " + std::to_string(max_text_bytes) + " bytes of text");
+    if (reply.body.size() > max_text_bytes)
+      throw DecodeError("the PDF holds more than " + std::to_string(max_text_bytes) + " bytes of text");
     sizes.emplace_back(reply.body.size() - before);
   }
   reply.header = {{"ok", true}, {"page_count", pages}, {"sizes", std::move(sizes)}, {"info", read_info(*pdf)}};

@@ -57,7 +57,8 @@ std::string signal_text(int signal) {
 
 Result<std::unique_ptr<DecodeProcess>> DecodeProcess::start(const std::filesystem::path& program, uint64_t memory_bytes) {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return internal_error(fmt::format("cannot start {}: {}", program.string(), std::strerror(errno)));
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return internal_error(fmt::format("cannot start {}: {}", program.string(), std::strerror(errno)));
   FileDescriptor ours(ends[0]), theirs(ends[1]);
   SpawnPlan plan;
   plan.prepare(theirs.get());
@@ -89,7 +90,8 @@ Error DecodeProcess::obituary() {
   while ((ended = ::waitpid(pid_, &status, 0)) < 0 && errno == EINTR) {
   }
   pid_ = -1;
-  if (ended > 0 && WIFSIGNALED(status)) return extraction("the file could not be decoded: the decoder ended, " + signal_text(WTERMSIG(status)));
+  if (ended > 0 && WIFSIGNALED(status))
+    return extraction("the file could not be decoded: the decoder ended, " + signal_text(WTERMSIG(status)));
   return extraction(fmt::format("the file could not be decoded: the decoder ended with status {}", ended > 0 ? WEXITSTATUS(status) : -1));
 }
 

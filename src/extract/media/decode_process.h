@@ -26,8 +26,8 @@ class DecodeProcess {
   DecodeProcess(const DecodeProcess&) = delete;
   DecodeProcess& operator=(const DecodeProcess&) = delete;
 
-  // Sends one request and waits for its reply. After an error the process is of no use any more. kExtraction: the child crashed, was killed by a
-  // limit, broke the protocol or took longer than `timeout_ms`.
+  // Sends one request and waits for its reply. After an error the process is of no use any more. kExtraction: the child crashed, was killed
+  // by a limit, broke the protocol or took longer than `timeout_ms`.
   Result<Message> exchange(std::string_view header, std::string_view body, int64_t timeout_ms);
   // False once the child has ended (or answered unasked).
   bool is_idle() const;

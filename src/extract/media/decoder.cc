@@ -28,8 +28,12 @@ class ProcessDecoder : public Decoder {
     if (bytes.empty()) return extraction("the PDF is empty");
     // The child holds the file once, and needs the rest for what it makes of it.
     if (bytes.size() > kMaxRequestBytes || bytes.size() > options_.memory_bytes / 2)
-      return extraction(fmt::format("the PDF of {} bytes is over the decoder's limit of {}", bytes.size(), std::min<uint64_t>(kMaxRequestBytes, options_.memory_bytes / 2)));
-    json::object request{{"kind", "pdf_text"}, {"max_pages", kMaxPdfPages}, {"max_text_bytes", kMaxPdfTextBytes}, {"cpu_seconds", options_.timeout_ms / 1000 + 1}};
+      return extraction(fmt::format("the PDF of {} bytes is over the decoder's limit of {}", bytes.size(),
+                                    std::min<uint64_t>(kMaxRequestBytes, options_.memory_bytes / 2)));
+    json::object request{{"kind", "pdf_text"},
+                         {"max_pages", kMaxPdfPages},
+                         {"max_text_bytes", kMaxPdfTextBytes},
+                         {"cpu_seconds", options_.timeout_ms / 1000 + 1}};
     QUARRY_ASSIGN_OR_RETURN(DecodeProcess::Message reply, run(json::serialize(request), bytes));
     return parse_pdf_reply(reply.header, reply.body);
   }
@@ -74,7 +78,8 @@ class ProcessDecoder : public Decoder {
   }
 
   Result<DecodeProcess::Message> run(std::string_view header, std::string_view body) {
-    static prometheus::Counter& failures = metrics::counter("quarry_decoder_failures_total", "Decoder processes that crashed, hung or broke the protocol");
+    static prometheus::Counter& failures =
+        metrics::counter("quarry_decoder_failures_total", "Decoder processes that crashed, hung or broke the protocol");
     Lease lease(*this);
     Place& place = *lease;
     QUARRY_RETURN_IF_ERROR(prepare(place));

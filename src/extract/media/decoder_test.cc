@@ -132,7 +132,8 @@ TEST_F(BadChild, IsReplacedAndItsEndExplained) {
 
 TEST_F(BadChild, AFailedChildCostsOneFileOnly) {
   fs::path once = folder_ / "once", marker = folder_ / "marker";
-  std::ofstream(once) << "#!/bin/sh\nif [ ! -e " << marker << " ]; then : > " << marker << "; kill -SEGV $$; fi\nexec " << test_decode_program() << " \"$@\"\n";
+  std::ofstream(once) << "#!/bin/sh\nif [ ! -e " << marker << " ]; then : > " << marker << "; kill -SEGV $$; fi\nexec "
+                      << test_decode_program() << " \"$@\"\n";
   fs::permissions(once, fs::perms::owner_all);
   auto flaky = decoder({.program = once, .processes = 1});
   EXPECT_THAT(error_of(*flaky, TestPdf({"x"}).bytes()), HasSubstr("crashed"));
@@ -159,8 +160,10 @@ TEST(DecodeProcess, TheChildEndsWhenItsServerDoes) {
 }
 
 TEST(DecodeReply, BelievesNothing) {
-  for (const char* header : {"", "[]", "{}", R"({"ok": 1})", R"({"ok": false})", R"({"ok": true})", R"({"ok": true, "sizes": []})", R"({"ok": true, "sizes": [5]})", R"({"ok": true, "sizes": [-1]})",
-                             R"({"ok": true, "sizes": [1.5]})", R"({"ok": true, "sizes": ["4"]})", R"({"ok": true, "sizes": [3]})", R"({"ok": true, "sizes": [4294967295, 5]})"})
+  for (const char* header :
+       {"", "[]", "{}", R"({"ok": 1})", R"({"ok": false})", R"({"ok": true})", R"({"ok": true, "sizes": []})",
+        R"({"ok": true, "sizes": [5]})", R"({"ok": true, "sizes": [-1]})", R"({"ok": true, "sizes": [1.5]})",
+        R"({"ok": true, "sizes": ["4"]})", R"({"ok": true, "sizes": [3]})", R"({"ok": true, "sizes": [4294967295, 5]})"})
     EXPECT_FALSE(parse_pdf_reply(header, "text").ok()) << header;
   auto good = parse_pdf_reply(R"({"ok": true, "sizes": [1, 3], "info": {"title": "t", "evil": {"deep": 1}, "author": 3}})", "t\xFFxt");
   ASSERT_TRUE(good.ok());

@@ -18,7 +18,8 @@ class TestPdf {
     add(fmt::format("<< /Type /Pages /Kids [{}] /Count {} >>", kids, pages.size()));
     add("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>");
     for (size_t i = 0; i < pages.size(); ++i) {
-      add(fmt::format("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {} 0 R /Resources << /Font << /F1 3 0 R >> >> >>", 5 + 2 * i));
+      add(fmt::format("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {} 0 R /Resources << /Font << /F1 3 0 R >> >> >>",
+                      5 + 2 * i));
       std::string content = pages[i].empty() ? "" : fmt::format("BT /F1 12 Tf 50 700 Td ({}) Tj ET", pages[i]);
       add(fmt::format("<< /Length {} >>\nstream\n{}\nendstream", content.size(), content));
     }
@@ -36,7 +37,8 @@ class TestPdf {
     const size_t table = out_.size();
     out_ += fmt::format("xref\n0 {}\n0000000000 65535 f \n", offsets_.size() + 1);
     for (size_t offset : offsets_) out_ += fmt::format("{:010} 00000 n \n", offset);
-    out_ += fmt::format("trailer\n<< /Size {} /Root 1 0 R /Info {} 0 R {} >>\nstartxref\n{}\n%%EOF\n", offsets_.size() + 1, offsets_.size(), extra, table);
+    out_ += fmt::format("trailer\n<< /Size {} /Root 1 0 R /Info {} 0 R {} >>\nstartxref\n{}\n%%EOF\n", offsets_.size() + 1, offsets_.size(),
+                        extra, table);
   }
 
   std::string out_;
@@ -46,7 +48,8 @@ class TestPdf {
 // A standard security handler whose user password is not empty.
 inline std::string test_encryption() {
   const std::string key(32, 'k');
-  return fmt::format("/Encrypt << /Filter /Standard /V 1 /R 2 /O ({}) /U ({}) /P -4 >> /ID [(0123456789abcdef) (0123456789abcdef)]", key, key);
+  return fmt::format("/Encrypt << /Filter /Standard /V 1 /R 2 /O ({}) /U ({}) /P -4 >> /ID [(0123456789abcdef) (0123456789abcdef)]", key,
+                     key);
 }
 
 }  // namespace quarry::extract

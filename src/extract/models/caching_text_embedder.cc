@@ -54,7 +54,7 @@ class CachingTextEmbedder : public TextEmbedder {
   const std::shared_ptr<const TextEmbedder> inner_;
   const size_t max_bytes_;
   mutable std::mutex mutex_;
-  mutable std::list<Entry> entries_;  // most recent first
+  mutable std::list<Entry> entries_;                                                  // most recent first
   mutable std::unordered_map<std::string_view, std::list<Entry>::iterator> by_text_;  // keys point into entries_
   mutable size_t bytes_ = 0;
 };

@@ -30,7 +30,8 @@ class Reader {
     const json::value* value = find(name);
     boost::system::error_code error;
     auto number = value == nullptr ? 0 : value->to_number<uint32_t>(error);
-    if (value == nullptr || error || number == 0 || number > limit) return fail(name, fmt::format("must be a whole number from 1 to {}", limit)), 0;
+    if (value == nullptr || error || number == 0 || number > limit)
+      return fail(name, fmt::format("must be a whole number from 1 to {}", limit)), 0;
     return number;
   }
 
@@ -84,7 +85,8 @@ Result<json::object> read_description(const fs::path& file) {
 }
 
 Result<fs::path> file_in(const fs::path& folder, const std::string& name) {
-  if (name.empty() || name.find('/') != std::string::npos || name.starts_with('.')) return bad_request(fmt::format("{}: '{}' is not a plain file name", folder.string(), name));
+  if (name.empty() || name.find('/') != std::string::npos || name.starts_with('.'))
+    return bad_request(fmt::format("{}: '{}' is not a plain file name", folder.string(), name));
   std::error_code error;
   if (!fs::is_regular_file(folder / name, error)) return bad_request(fmt::format("{}: {} is missing", folder.string(), name));
   return folder / name;
@@ -106,7 +108,8 @@ Status choose_file(Reader& top, std::string_view wanted, ModelFolder& out) {
 
 Status check_graph(const fs::path& file, const ModelFolder& model) {
   for (const std::string& input : model.inputs)
-    if (std::find(std::begin(kKnownInputs), std::end(kKnownInputs), input) == std::end(kKnownInputs)) return bad_request(fmt::format("{}: input '{}' is not known", file.string(), input));
+    if (std::find(std::begin(kKnownInputs), std::end(kKnownInputs), input) == std::end(kKnownInputs))
+      return bad_request(fmt::format("{}: input '{}' is not known", file.string(), input));
   if (model.inputs.empty()) return bad_request(fmt::format("{}: graph.inputs is empty", file.string()));
   if (model.max_tokens < 3) return bad_request(fmt::format("{}: max_tokens must be at least 3", file.string()));
   return Ok{};
@@ -130,7 +133,8 @@ Result<ModelFolder> read_model_folder(const fs::path& path, std::string_view pre
   ModelFolder out;
   out.path = path;
   out.name = path.filename().string();
-  if (std::string kind = top.text("kind", "text_embedding"); kind != "text_embedding") top.fail("kind", fmt::format("'{}' is not supported; only text_embedding is", kind));
+  if (std::string kind = top.text("kind", "text_embedding"); kind != "text_embedding")
+    top.fail("kind", fmt::format("'{}' is not supported; only text_embedding is", kind));
   out.output_name = top.text("output_name");
   if (out.output_name.empty()) top.fail("output_name", "is missing");
   out.dimension = top.number("dimension", kMaxDimension);

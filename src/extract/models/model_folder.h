@@ -22,7 +22,7 @@ struct ModelFolder {
   std::string precision;    // chosen among what the folder holds
   std::filesystem::path model_file, vocabulary_file;
   uint32_t dimension = 0;
-  uint32_t max_tokens = 0;  // with [CLS] and [SEP]
+  uint32_t max_tokens = 0;   // with [CLS] and [SEP]
   bool cls_pooling = false;  // only for graphs whose output is one vector a token
   bool normalize = true;
   std::vector<std::string> inputs;

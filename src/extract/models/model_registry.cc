@@ -21,7 +21,8 @@ struct Entry {
 
 class FolderRegistry : public ModelRegistry {
  public:
-  FolderRegistry(Options options, std::vector<std::unique_ptr<Entry>> entries) : options_(std::move(options)), entries_(std::move(entries)) {}
+  FolderRegistry(Options options, std::vector<std::unique_ptr<Entry>> entries)
+      : options_(std::move(options)), entries_(std::move(entries)) {}
 
   Result<std::shared_ptr<const TextEmbedder>> text_embedder(std::string_view name) override {
     for (const auto& entry : entries_)
@@ -33,7 +34,8 @@ class FolderRegistry : public ModelRegistry {
     std::vector<ModelInfo> out;
     for (const auto& entry : entries_) {
       std::lock_guard lock(entry->loading);
-      out.push_back({entry->folder.name, entry->folder.output_name, entry->folder.precision, entry->fault.empty() ? "ready" : entry->fault, entry->folder.dimension});
+      out.push_back({entry->folder.name, entry->folder.output_name, entry->folder.precision, entry->fault.empty() ? "ready" : entry->fault,
+                     entry->folder.dimension});
     }
     return out;
   }
@@ -75,7 +77,8 @@ class FolderRegistry : public ModelRegistry {
       names += (names.empty() ? "" : ", ") + model.output_name;
     }
     return {ErrorKind::kInferenceUnavailable,
-            fmt::format("no model '{}' is installed in {}; there is {}", name.substr(0, 200), options_.directory.string(), names.empty() ? "none" : names),
+            fmt::format("no model '{}' is installed in {}; there is {}", name.substr(0, 200), options_.directory.string(),
+                        names.empty() ? "none" : names),
             {{"retryable", false}, {"model", name.substr(0, 200)}, {"available_models", std::move(available)}}};
   }
 
@@ -108,7 +111,8 @@ Result<std::unique_ptr<ModelRegistry>> ModelRegistry::open(Options options) {
     std::error_code ignored;
     if (it->is_directory(ignored) && fs::exists(it->path() / "model.json", ignored)) folders.push_back(it->path());
   }
-  if (error && error != std::errc::no_such_file_or_directory) return storage_error(fmt::format("models directory {}: {}", options.directory.string(), error.message()));
+  if (error && error != std::errc::no_such_file_or_directory)
+    return storage_error(fmt::format("models directory {}: {}", options.directory.string(), error.message()));
   std::sort(folders.begin(), folders.end());
   std::vector<std::unique_ptr<Entry>> entries;
   for (const fs::path& folder : folders) entries.push_back(read_entry(folder, options.precision));

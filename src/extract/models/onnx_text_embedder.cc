@@ -76,7 +76,9 @@ std::vector<std::pair<size_t, size_t>> split_windows(size_t size, size_t capacit
 
 struct OnnxTextEmbedder::Session {
   Session(std::shared_ptr<Ort::Env> e, const ModelFolder& folder)
-      : env(std::move(e)), session(*env, folder.model_file.c_str(), session_options()), memory(Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU)) {
+      : env(std::move(e)),
+        session(*env, folder.model_file.c_str(), session_options()),
+        memory(Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU)) {
     for (const std::string& name : folder.inputs) inputs.push_back(name.c_str());
     output = folder.output.c_str();
   }
@@ -99,7 +101,8 @@ struct OnnxTextEmbedder::Session {
   const char* output = nullptr;
 };
 
-OnnxTextEmbedder::OnnxTextEmbedder(ModelFolder folder, size_t sessions) : folder_(std::move(folder)), permits_(static_cast<std::ptrdiff_t>(std::max<size_t>(sessions, 1))) {}
+OnnxTextEmbedder::OnnxTextEmbedder(ModelFolder folder, size_t sessions)
+    : folder_(std::move(folder)), permits_(static_cast<std::ptrdiff_t>(std::max<size_t>(sessions, 1))) {}
 
 OnnxTextEmbedder::~OnnxTextEmbedder() = default;
 

@@ -15,8 +15,8 @@ struct Env;
 
 namespace quarry::extract {
 
-// One thread a run, so that the order of additions, and with it every bit, is the same whatever else runs; several callers run one session at
-// the same time (weights are there once), at most `sessions` of them.
+// One thread a run, so that the order of additions, and with it every bit, is the same whatever else runs; several callers run one session
+// at the same time (weights are there once), at most `sessions` of them.
 class OnnxTextEmbedder : public TextEmbedder {
  public:
   static constexpr size_t kMaxWindows = 64;
@@ -28,8 +28,8 @@ class OnnxTextEmbedder : public TextEmbedder {
   const std::string& output_name() const override { return folder_.output_name; }
   uint32_t dimension() const override { return folder_.dimension; }
   uint32_t max_tokens() const override { return folder_.max_tokens; }
-  // Text longer than the window is read in up to kMaxWindows windows that end at words where they can; the vectors' mean, weighted by tokens,
-  // is normalised again. What lies beyond is left out and `truncated` says so.
+  // Text longer than the window is read in up to kMaxWindows windows that end at words where they can; the vectors' mean, weighted by
+  // tokens, is normalised again. What lies beyond is left out and `truncated` says so.
   Result<Embedding> embed(std::string_view text) const override;
 
  private:

@@ -159,7 +159,8 @@ class ChangedModel : public testing::Test {
   void SetUp() override {
     root_ = fs::temp_directory_path() / ("quarry_model_test_" + std::to_string(getpid()));
     fs::create_directories(root_ / "m");
-    for (const char* name : {"vocab.txt", "model_int8.onnx"}) fs::create_symlink(test_models_dir() / "all-minilm-l6-v2" / name, root_ / "m" / name);
+    for (const char* name : {"vocab.txt", "model_int8.onnx"})
+      fs::create_symlink(test_models_dir() / "all-minilm-l6-v2" / name, root_ / "m" / name);
   }
   void TearDown() override { fs::remove_all(root_); }
   void describe(std::string_view changes) {
@@ -184,11 +185,17 @@ TEST_F(ChangedModel, AFaultOfTheDescriptionIsNamed) {
   describe(R"({"files": {"int8": "model_int8.onnx"}})");
   EXPECT_EQ(fault(), "");
   std::pair<const char*, const char*> cases[] = {
-      {R"({"dimension": 0})", "dimension"}, {R"({"dimension": 128, "files": {"int8": "model_int8.onnx"}})", "dimension 128"}, {R"({"kind": "image"})", "kind"},
-      {R"({"files": {"int8": "absent.onnx"}})", "absent.onnx"}, {R"({"files": {"int8": "../m/model_int8.onnx"}})", "plain file name"},
-      {R"({"files": {"int8": "model_int8.onnx"}, "graph": {"inputs": ["nonsense"]}})", "nonsense"}, {R"({"tokenizer": {"kind": "sentencepiece"}})", "sentencepiece"},
-      {R"({"files": {"int8": "vocab.txt"}})", "ONNX Runtime refuses"}, {R"({"tokenizer": {"vocabulary": "model.json"}, "files": {"int8": "model_int8.onnx"}})", "vocabulary"},
-      {R"({"files": {"int8": "model_int8.onnx"}, "graph": {"inputs": ["input_ids"], "output": "wrong"}})", "wrong"}, {R"({"max_tokens": 2, "files": {"int8": "model_int8.onnx"}})", "max_tokens"}};
+      {R"({"dimension": 0})", "dimension"},
+      {R"({"dimension": 128, "files": {"int8": "model_int8.onnx"}})", "dimension 128"},
+      {R"({"kind": "image"})", "kind"},
+      {R"({"files": {"int8": "absent.onnx"}})", "absent.onnx"},
+      {R"({"files": {"int8": "../m/model_int8.onnx"}})", "plain file name"},
+      {R"({"files": {"int8": "model_int8.onnx"}, "graph": {"inputs": ["nonsense"]}})", "nonsense"},
+      {R"({"tokenizer": {"kind": "sentencepiece"}})", "sentencepiece"},
+      {R"({"files": {"int8": "vocab.txt"}})", "ONNX Runtime refuses"},
+      {R"({"tokenizer": {"vocabulary": "model.json"}, "files": {"int8": "model_int8.onnx"}})", "vocabulary"},
+      {R"({"files": {"int8": "model_int8.onnx"}, "graph": {"inputs": ["input_ids"], "output": "wrong"}})", "wrong"},
+      {R"({"max_tokens": 2, "files": {"int8": "model_int8.onnx"}})", "max_tokens"}};
   for (const auto& [change, expected] : cases) {
     describe(change);
     EXPECT_THAT(fault(), HasSubstr(expected)) << change;

@@ -182,7 +182,8 @@ Status WordPieceTokenizer::index() {
   slots_.resize(std::bit_ceil(size() * 2 + 2));
   for (size_t id = 0; id < size(); ++id) {
     std::string_view text = piece(static_cast<int64_t>(id));
-    if (text.size() >= kMaxPieceBytes) return bad_request(fmt::format("vocabulary: piece {} is longer than {} bytes", id, kMaxPieceBytes - 1));
+    if (text.size() >= kMaxPieceBytes)
+      return bad_request(fmt::format("vocabulary: piece {} is longer than {} bytes", id, kMaxPieceBytes - 1));
     bool continues = text.starts_with(kContinues) && text.size() > kContinues.size();
     if (continues) text.remove_prefix(kContinues.size());
     if (!text.empty()) insert(text, continues, static_cast<int32_t>(id));

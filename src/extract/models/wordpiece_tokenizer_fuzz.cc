@@ -6,7 +6,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using quarry::extract::WordPieceTokenizer;
-  static const auto tokenizer = WordPieceTokenizer::from_vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\nb\n##b\nab\n##ab\n!\n中\né\n##\n#\nthe\n##ing\n").value();
+  static const auto tokenizer =
+      WordPieceTokenizer::from_vocabulary("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##a\nb\n##b\nab\n##ab\n!\n中\né\n##\n#\nthe\n##ing\n")
+          .value();
   std::string_view text(reinterpret_cast<const char*>(data), size);
   std::vector<int64_t> whole, part;
   if (!tokenizer->encode(text, SIZE_MAX, whole)) std::abort();

@@ -236,6 +236,13 @@ TEST_F(FeatureSearchTest, FusesSeveralSearches) {
   EXPECT_EQ(rrf.stages[0].metadata.at("fusion"), "rrf");
   EXPECT_TRUE(rrf.results[0].at("_feature_scores").as_object().contains(kLetters));
 
+  // Under one feature the better of its scores: doc_y is last for "x" and first for "y".
+  ExecutionResult whole = run(retriever(two_searches(R"("query":"x")", R"("query":"y")", "")));
+  for (const json::object& document : whole.results)
+    if (document.at("document_id") == "doc_y") {
+      EXPECT_EQ(document.at("_feature_scores").at(kLetters), 1.0);
+    }
+
   ExecutionResult weighted = run(retriever(two_searches(x + R"(,"weight":0.75)", y + R"(,"weight":0.25)", R"(,"fusion":"weighted")")));
   EXPECT_EQ(ids(weighted), (Ids{"doc_x", "doc_y", "doc_xy"}));
   EXPECT_DOUBLE_EQ(weighted.results[0].at("score").as_double(), 0.75);
