@@ -230,7 +230,7 @@ Result<TableSchema> TableSchema::from_delta(std::string_view schema_string) {
 }
 
 int TableSchema::find(std::string_view column_name) const {
-  const auto it = by_name_.find(std::string(column_name));
+  const auto it = by_name_.find(column_name);
   return it == by_name_.end() ? -1 : it->second;
 }
 
@@ -240,7 +240,7 @@ int TableSchema::find_field(std::string_view payload_field) const {
 }
 
 int TableSchema::find_vector(std::string_view vector_name) const {
-  const auto it = by_vector_.find(std::string(vector_name));
+  const auto it = by_vector_.find(vector_name);
   return it == by_vector_.end() ? -1 : it->second;
 }
 

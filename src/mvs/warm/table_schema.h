@@ -66,8 +66,14 @@ class TableSchema {
   void push(Column column);
   bool name_taken(std::string_view name) const;
 
+  struct NameHash {
+    using is_transparent = void;  // look-ups by string_view make no string
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>()(name); }
+  };
+  using Positions = std::unordered_map<std::string, int, NameHash, std::equal_to<>>;
+
   std::vector<Column> columns_;
-  std::unordered_map<std::string, int> by_name_, by_folded_name_, by_vector_;
+  Positions by_name_, by_folded_name_, by_vector_;
 };
 
 // True for a payload field name that may name a column: letters, digits, '_', '-' and anything outside ASCII, not starting with '_' or "vector_".
