@@ -118,7 +118,7 @@ class App final : public ServerApp {
     options.vectors = vectors_.get();
     options.store = store_.get();
     options.fetcher = fetcher_.get();
-    options.extract = {models_.get(), decoder_.get()};
+    options.extract = {models_.get(), decoder_.get(), &compute_};
     options.worker_id = fmt::format("worker-{}-{}", getpid(), secure_token(8));
     options.exclusive = config_.text("catalog.url").empty();
     options.threads = extraction_threads();

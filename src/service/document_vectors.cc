@@ -43,7 +43,7 @@ Status append_vector(const CollectionVector& column, const json::value& value, s
   if (values->size() != column.dimension) {
     if (!values->empty() && values->front().is_array()) return bad_element(column, 0, values->front());
     return bad_request(
-        fmt::format("vector '{}' has {} elements where the collection has {}", column.name, values->size(), column.dimension),
+        fmt::format("vector '{}' has {} dimensions where the collection has {}", column.name, values->size(), column.dimension),
         {{"vector", column.name}, {"expected_dimension", column.dimension}, {"actual_dimension", values->size()}});
   }
   DenseVector& vector = out.emplace_back();

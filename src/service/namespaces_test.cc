@@ -135,7 +135,7 @@ TEST_F(NamespacesTest, BadVectorsAreRefusedWholly) {
     EXPECT_THAT(reply.error().message, HasSubstr(std::string(says)));
     EXPECT_THAT(reply.error().message, HasSubstr("documents[1]"));
   };
-  refuse(byo("a", {1, 0}), "has 2 elements where the collection has 3");
+  refuse(byo("a", {1, 0}), "has 2 dimensions where the collection has 3");
   refuse(byo("a", {1, 0, 1e300}), "not a finite number");
   refuse(byo("a", {1, 0, "x"}), "not a finite number");
   refuse({{"document_id", "a"}, {"vectors", {{"w", {1, 0, 0}}}}}, "has no vector 'w'; it has: v");

