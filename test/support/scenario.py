@@ -3,7 +3,7 @@
 A scenario file is a list of steps; a blank line ends a step:
 
     # a comment
-    POST /v1/buckets                      method and path; $name is replaced by what an earlier step captured
+    POST /v1/buckets                      method and path; $name or ${name} is replaced by what an earlier step captured
     X-Some-Header: value                  headers, if any
     {"bucket_name": "photos"}             the body: JSON, over as many lines as it needs
     -> 200                                the status; `-> 200 within 30s` repeats the request until the reply matches
@@ -28,7 +28,7 @@ from typing import Any
 from .server import Client
 
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
-_NAME = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_NAME = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _KINDS = {
     "<any>": lambda v: True,
     "<string>": lambda v: isinstance(v, str),
@@ -116,7 +116,7 @@ class Scenario:
                     time.sleep(0.05)
 
     def _fill(self, text: str) -> str:
-        return _NAME.sub(lambda m: str(self.variables[m[1]]) if m[1] in self.variables else m[0], text)
+        return _NAME.sub(lambda m: str(self.variables.get(m[1] or m[2], m[0])), text)
 
     def _actor(self, step: Step) -> Client:
         if not step.actor:
