@@ -61,21 +61,33 @@ Status Table::create() {
 Status Table::load() {
   std::lock_guard lock(load_mutex_);
   if (loaded_) return Ok{};
+  int64_t failed_version = -1;
+  for (;;) {
+    const TimestampUs started = shared_->options.clock->now_us();
+    QUARRY_ASSIGN_OR_RETURN(LogState log, load_log());
+    auto snapshot = build_snapshot(files_, log, nullptr, next_uid_, shared_->options.executor);
+    if (!snapshot.ok()) {
+      // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
+      if (log.version != std::exchange(failed_version, log.version)) continue;
+      return std::move(snapshot).error().with_context(fmt::format("opening table '{}'", spec_.table_id));
+    }
+    const auto checkpoint = delta_log_.last_checkpoint();
+    checkpointed_ = checkpoint.ok() ? *checkpoint : -1;
+    log_ = std::move(log);
+    followed_us_ = started;
+    publish(std::move(snapshot).value());
+    loaded_ = true;
+    return Ok{};
+  }
+}
+
+Result<LogState> Table::load_log() const {
   const auto context = fmt::format("opening table '{}'", spec_.table_id);
-  const TimestampUs started = shared_->options.clock->now_us();
   auto log = delta_log_.load();
   if (!log.ok()) return std::move(log).error().with_context(context);
   if (auto s = check_protocol(log->protocol); !s.ok()) return std::move(s).error().with_context(context);
   if (!log->metadata.partition_columns.empty()) return storage_error(context + ": partitioned tables are not Quarry's");
-  auto snapshot = build_snapshot(files_, *log, nullptr, next_uid_, shared_->options.executor);
-  if (!snapshot.ok()) return std::move(snapshot).error().with_context(context);
-  const auto checkpoint = delta_log_.last_checkpoint();
-  checkpointed_ = checkpoint.ok() ? *checkpoint : -1;
-  log_ = std::move(log).value();
-  followed_us_ = started;
-  publish(std::move(snapshot).value());
-  loaded_ = true;
-  return Ok{};
+  return log;
 }
 
 Result<std::shared_ptr<const Snapshot>> Table::snapshot() {

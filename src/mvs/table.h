@@ -51,6 +51,7 @@ class Table : public std::enable_shared_from_this<Table> {
 
   // table.cc
   Status load();
+  Result<LogState> load_log() const;
   void publish(std::shared_ptr<const Snapshot> next);
   std::shared_ptr<const Snapshot> current() const;
   Status follow();

@@ -88,14 +88,12 @@ std::string outcome_text(TaskStatus status, const json::object& batch) {
 
 }  // namespace
 
-int unsettled_attempts(const Task& task) { return task.attempts - static_cast<int>(integer_member(task.inputs, kSettledAttempts)); }
-
 Status reopen_task(catalog::Session& session, Task present, const Task& next) {
   present.status = TaskStatus::kPending;  // gives up the lease
   present.error.clear();
   present.cancel_requested = false;
   present.inputs = next.inputs;
-  present.inputs[kSettledAttempts] = present.attempts;
+  settle_attempts(present);
   present.additional_data = next.additional_data;
   present.updated_at = next.updated_at;
   return session.update_task(present);
@@ -164,6 +162,13 @@ Status BatchLedger::begin() {
   return Ok{};
 }
 
+Status BatchLedger::note_suspect(const std::string& item_id) {
+  return in_lease([&](catalog::Session&, Task& row, json::object&) -> Status {
+    suspect(row, item_id);
+    return Ok{};
+  });
+}
+
 Status BatchLedger::mark_processing(const std::vector<std::string>& object_ids) {
   auto done = with_retries(retries_, control_, [&] {
     return catalog_.write([&](catalog::Session& session) -> Status {
@@ -217,7 +222,7 @@ Result<std::vector<std::string>> BatchLedger::record(const GroupRecord& group) {
     }
     if (!vanished.empty()) return Error{ErrorKind::kNotFound, "objects were deleted meanwhile"};  // rolls back
     QUARRY_RETURN_IF_ERROR(session.finish_items(row.task_id, items));
-    row.inputs[kSettledAttempts] = row.attempts;  // what moves is not what kills its worker
+    settle_attempts(row);
     write_progress(batch, tier_, next, row.updated_at);
     return Ok{};
   });
@@ -251,7 +256,7 @@ Status BatchLedger::start_next_tier(catalog::Session& session, json::object& bat
   next.lease_owner.clear();
   next.lease_expires_at = 0;
   next.attempts = 0;
-  next.inputs.erase(kSettledAttempts);
+  next.inputs.erase(kWorkerNotes);
   next.created_at = next.updated_at = clock_.now_us();
   next.inputs["tier"] = tier_ + 1;
   const json::object* info = tier_info(batch, tier_ + 1);
@@ -320,7 +325,7 @@ Status BatchLedger::fail(const Error& error) {
 Status BatchLedger::hand_back() {
   return in_lease([&](catalog::Session&, Task& row, json::object&) -> Status {
     row.lease_expires_at = 0;  // whoever claims next takes it at once
-    row.inputs[kSettledAttempts] = row.attempts;
+    settle_attempts(row);
     return Ok{};
   });
 }

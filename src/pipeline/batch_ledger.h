@@ -11,12 +11,9 @@
 #include "pipeline/batch_state.h"
 #include "pipeline/object_reader.h"
 #include "pipeline/task_control.h"
+#include "pipeline/worker_notes.h"
 
 namespace quarry::pipeline {
-
-// Task.inputs member: the attempts that ended well or moved something; those after it are what max_attempts counts.
-inline constexpr std::string_view kSettledAttempts = "settled_attempts";
-int unsettled_attempts(const Task& task);
 
 // Makes a task that has ended pending again, with the inputs and additional data of `next`.
 Status reopen_task(catalog::Session& session, Task present, const Task& next);
@@ -47,6 +44,8 @@ class BatchLedger {
   Status begin();
   // Tier 1: shows that these objects' turn has come.
   Status mark_processing(const std::vector<std::string>& object_ids);
+  // Leaves word that this item is begun alone: should the worker die of it, the next one knows.
+  Status note_suspect(const std::string& item_id);
   // Marks items done, failed or skipped, tells later tiers of their sources, moves the progress. Returns the objects that were deleted meanwhile;
   // if there are any, nothing was recorded.
   Result<std::vector<std::string>> record(const GroupRecord& group);

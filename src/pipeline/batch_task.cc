@@ -12,6 +12,7 @@ constexpr size_t kMaxInFlight = 64;
 constexpr size_t kObjectPage = 256, kDocumentPage = 8192;
 constexpr int kSourceAttempts = 3;
 constexpr size_t kMaxGroupItems = 1024;
+constexpr size_t kCarefulItems = 32;  // run alone before the task is trusted again
 
 uint64_t document_bytes(const Document& document) {
   uint64_t bytes = 256;
@@ -37,9 +38,7 @@ BatchTask::BatchTask(const Shared& shared, TaskControl& control, Task task)
 
 Status BatchTask::run() {
   if (ledger_.task().cancel_requested) return ledger_.cancel();
-  if (unsettled_attempts(ledger_.task()) > options_.max_attempts)
-    return ledger_.fail(Error{ErrorKind::kProcessing, fmt::format("was begun {} times in a row without finishing a single object; the last worker may have "
-                                                                  "been killed by one of them", unsettled_attempts(ledger_.task()) - 1)});
+  careful_ = unsettled_attempts(ledger_.task()) > options_.max_attempts;
   auto prepared = prepare();
   if (!prepared.ok()) return conclude(prepared);
   auto ran = run_items();
@@ -105,15 +104,37 @@ Status BatchTask::feed() {
   for (;;) {
     {
       std::lock_guard lock(mutex_);
-      if (in_flight_ >= kMaxInFlight || result_bytes_ + group_.bytes() > 2 * options_.commit_bytes) return Ok{};
+      if (in_flight_ >= (careful_ ? 1 : kMaxInFlight) || result_bytes_ + group_.bytes() > 2 * options_.commit_bytes) return Ok{};
     }
     if (!feed_.has_loaded()) {
       if (feed_.exhausted()) return Ok{};
       QUARRY_RETURN_IF_ERROR(load_page());
       if (!feed_.has_loaded()) return Ok{};
     }
-    submit(feed_.pop());
+    catalog::WorkItem item = feed_.pop();
+    if (!careful_) submit(std::move(item));
+    else QUARRY_RETURN_IF_ERROR(run_alone(std::move(item)));
   }
+}
+
+// What an earlier worker began alone and did not survive is not begun for ever.
+Status BatchTask::run_alone(catalog::WorkItem item) {
+  auto suspect = suspect_of(ledger_.task());
+  if (!suspect || suspect->item_id != item.item_id || suspect->tries < options_.max_item_attempts) {
+    QUARRY_RETURN_IF_ERROR(ledger_.note_suspect(item.item_id));
+    submit(std::move(item));
+    return Ok{};
+  }
+  ExtractedItem killer;
+  killer.item_id = item.item_id;
+  killer.position = item.position;
+  size_t slash = item.item_id.find('/');
+  killer.source_id = slash == std::string::npos ? item.item_id : item.item_id.substr(slash + 1);
+  killer.object_id = killer.source_id;
+  killer.failures.push_back({"", Error{ErrorKind::kProcessing, fmt::format("the worker died {} times while it processed this", suspect->tries)}});
+  log_error("an item is given up: its workers died", {{"task_id", ledger_.task().task_id}, {"item_id", item.item_id}});
+  group_.add(std::move(killer));
+  return commit_if_due(true);
 }
 
 Status BatchTask::load_page() {
@@ -168,9 +189,14 @@ Status BatchTask::collect() {
 
 Status BatchTask::commit_if_due(bool force) {
   if (group_.empty()) return Ok{};
-  bool due = force || group_.documents() >= options_.commit_documents || group_.bytes() >= options_.commit_bytes || group_.items() >= kMaxGroupItems ||
+  bool due = force || careful_ || group_.documents() >= options_.commit_documents || group_.bytes() >= options_.commit_bytes || group_.items() >= kMaxGroupItems ||
              options_.clock->steady_us() - group_.opened_steady_us() >= options_.commit_interval_us;
-  return due ? group_.commit() : Status(Ok{});
+  if (!due) return Ok{};
+  size_t items = group_.items();
+  QUARRY_RETURN_IF_ERROR(group_.commit());
+  recorded_ += items;
+  if (recorded_ >= kCarefulItems) careful_ = false;
+  return Ok{};
 }
 
 // Afterwards no thread of the engine touches this task. What was finished on a halt joins the group.

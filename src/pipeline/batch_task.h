@@ -40,6 +40,7 @@ class BatchTask {
   Status feed();
   Status load_page();
   void submit(catalog::WorkItem item);
+  Status run_alone(catalog::WorkItem item);
   Status collect();
   Status commit_if_due(bool force);
   void drain();
@@ -61,6 +62,8 @@ class BatchTask {
   std::vector<TierCollection> collections_;
   BlobDemand demand_;
   bool skip_processed_ = false;  // dedup_strategy "skip"
+  bool careful_ = false;         // one item at a time: something killed earlier workers
+  size_t recorded_ = 0;          // items, by this worker
   CommitGroup group_;
   ItemFeed feed_;
 

@@ -140,7 +140,7 @@ Result<Task> requeue(catalog::Session& session, const json::object& body, int ti
   task.lease_expires_at = 0;
   task.cancel_requested = false;
   task.attempts = 0;
-  task.inputs.erase(kSettledAttempts);
+  task.inputs.erase(kWorkerNotes);
   QUARRY_RETURN_IF_ERROR(session.enqueue(task));
   return task;
 }

@@ -29,9 +29,12 @@ struct Options {
   int64_t poll_interval_us = 1'000'000;
   size_t commit_documents = 512;            // documents per Delta commit,
   uint64_t commit_bytes = 32ull << 20;      // or so many bytes of them,
-  int64_t commit_interval_us = 2'000'000;   // or so long after the first of a group
+  int64_t commit_interval_us = 500'000;   // or so long after the first of a group
   uint64_t source_bytes_in_flight = 256ull << 20;  // of sources being extracted; a larger one is extracted alone
-  int max_attempts = 5;              // claims in a row without a commit, after which a task is taken to kill its worker
+  // An object may kill its worker. After so many claims in a row without a commit the items are run one at a time, and one that was begun so often
+  // without an end fails; the rest goes on.
+  int max_attempts = 4;
+  int max_item_attempts = 4;
   int storage_attempts = 6;          // tries of one commit, with exponential back-off from retry_delay_us
   int64_t retry_delay_us = 250'000;
   // How a collection's extractor is made; empty: from the catalogue of extract/, with the models of `extract`.

@@ -129,7 +129,7 @@ Status describe(const Content& content, FieldType type, const json::object& give
   if (checksum.starts_with("sha256:")) checksum.remove_prefix(7);
   if (!checksum.empty() && !equal_secrets(checksum, digest))
     return validation_error("checksum", at(location, "checksum"), fmt::format("the bytes have SHA-256 {}, not the checksum given", digest));
-  std::string detected = extract::detect_mime_type(content.bytes, content.filename);
+  std::string detected = content.mime_type.empty() ? extract::detect_mime_type(content.bytes, content.filename) : content.mime_type;
   auto fits = pipeline::check_blob_content(string_member(body, "property"), type, content.bytes, detected);
   if (!fits.ok()) return validation_error("content_type", at(location, "type"), fits.error().message);
   json::object details{{"size_bytes", content.bytes.size()}, {"mime_type", detected}, {"hash", digest}};
@@ -168,14 +168,18 @@ Result<PreparedBlob> text_blob(const BlobPlace& place, PreparedBlob out, FieldTy
   if (text.size() > place.deps.limits.max_inline_blob_bytes)
     return Error{ErrorKind::kPayloadTooLarge, fmt::format("inline data is limited to {} bytes; use an upload", place.deps.limits.max_inline_blob_bytes)};
   if (text.empty() && type == FieldType::kText) return validation_error("empty", at(location, "data"), "the text is empty");
+  // Text with a file name is a file, whose kind its content tells; text alone is taken as it stands.
+  std::string name = filename_of(given);
+  std::string mime_type = name.empty() ? "text/plain" : extract::detect_mime_type(text, name);
   if (text.size() > pipeline::kMaxInlineTextBytes) {
     Content content;
+    content.mime_type = std::move(mime_type);
     content.bytes = text;
     return stored_blob(place, std::move(out), type, given, std::move(content), location);
   }
   out.body["value"] = text;
-  json::object details{{"size_bytes", text.size()}, {"mime_type", "text/plain"}};
-  if (std::string name = filename_of(given); !name.empty()) details["filename"] = name;
+  json::object details{{"size_bytes", text.size()}, {"mime_type", std::move(mime_type)}};
+  if (!name.empty()) details["filename"] = std::move(name);
   out.body["details"] = std::move(details);
   return out;
 }

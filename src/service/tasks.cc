@@ -127,7 +127,7 @@ json::object show_task(const Task& task) {
   json::object out{{"task_id", task.task_id}, {"task_type", task.task_type}, {"status", to_string(task.status)}};
   json::object inputs = task.inputs;
   inputs.erase("internal_id");
-  inputs.erase("settled_attempts");
+  inputs.erase("worker_notes");
   out["inputs"] = json::array{std::move(inputs)};
   out["outputs"] = json::array{};
   out["additional_data"] = task.additional_data;

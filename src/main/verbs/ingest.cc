@@ -103,7 +103,7 @@ class Uploader {
 
   Status send(const FoundFile& file, const FileKind& kind, const std::string& hash, std::string bytes) {
     tally_.bytes += bytes.size();
-    json::object blob{{"property", kind.property}, {"type", kind.kind == "text" ? "text" : kind.kind}, {"metadata", {{"filename", file.relative}}}};
+    json::object blob{{"property", kind.property}, {"type", kind.kind == "text" ? "text" : kind.kind}, {"metadata", {{"filename", fs::path(file.relative).filename().string()}}}};
     if (bytes.size() > kMaxInlineBytes) {
       QUARRY_ASSIGN_OR_RETURN(std::string upload_id, upload(file, kind, bytes));
       blob["upload_id"] = upload_id;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_set>
 
 #include "mvs/warm/json_text.h"
 
@@ -82,6 +83,7 @@ class ColumnCondition {
       case ColumnKind::kString:
         if (equality && value.is_string()) return set_mode(Mode::kStringEqual);
         if (is_ordering(condition_.op) && value.is_string() && !is_timestamp(value)) return set_mode(Mode::kStringOrder);
+        if ((condition_.op == FilterOp::kIn || condition_.op == FilterOp::kNin) && value.is_array()) return collect_texts(), set_mode(Mode::kStringIn);
         if (condition_.op == FilterOp::kStartsWith && condition_.case_sensitive && value.is_string()) return set_mode(Mode::kStringPrefix);
         return false;
       case ColumnKind::kInt64:
@@ -104,6 +106,7 @@ class ColumnCondition {
     const FilterOp op = condition_.op;
     switch (mode_) {
       case Mode::kStringEqual: return (as<arrow::StringArray>(*array_).GetView(row) == text_) == (op == FilterOp::kEq);
+      case Mode::kStringIn: return texts_.contains(as<arrow::StringArray>(*array_).GetView(row)) == (op == FilterOp::kIn);
       case Mode::kStringOrder: return ordered(op, as<arrow::StringArray>(*array_).GetView(row), text_);
       case Mode::kStringPrefix: return as<arrow::StringArray>(*array_).GetView(row).starts_with(text_);
       case Mode::kInteger: return number_matches(as<arrow::Int64Array>(*array_).Value(row), condition_.value.get_int64());
@@ -130,11 +133,17 @@ class ColumnCondition {
     return matches_condition(condition_, &scratch_);
   }
 
-  enum class Mode { kStringEqual, kStringOrder, kStringPrefix, kInteger, kDouble, kTime };
+  enum class Mode { kStringEqual, kStringIn, kStringOrder, kStringPrefix, kInteger, kDouble, kTime };
   bool set_mode(Mode mode) {
     mode_ = mode;
     if (condition_.value.is_string()) text_ = condition_.value.get_string();
     return true;
+  }
+
+  // Operands of other kinds equal no text.
+  void collect_texts() {
+    for (const auto& operand : condition_.value.get_array())
+      if (operand.is_string()) texts_.insert(operand.get_string());
   }
 
   const Filter& condition_;
@@ -144,6 +153,7 @@ class ColumnCondition {
   const arrow::Array* const array_;
   Mode mode_ = Mode::kStringEqual;
   std::string_view text_;
+  std::unordered_set<std::string_view> texts_;
   double number_ = 0;
   TimestampUs time_ = 0;
   json::value scratch_;

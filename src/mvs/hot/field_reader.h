@@ -2,10 +2,21 @@
 #pragma once
 
 #include <optional>
+#include <variant>
 
 #include "mvs/hot/snapshot.h"
 
 namespace quarry::mvs {
+
+struct Instant {
+  TimestampUs us = 0;  // stands for format_timestamp(us)
+};
+
+// A value to order by, without making JSON where a column holds it. Nothing: missing or null. Texts point into the segment.
+using FieldKey = std::variant<std::monostate, double, Instant, std::string_view, json::value>;
+
+// The order of compare_json over the values that the keys stand for; nothing orders first.
+int compare_keys(const FieldKey& a, const FieldKey& b);
 
 // Cheap to make; `segment` and `field` outlive it.
 class FieldReader {
@@ -14,8 +25,11 @@ class FieldReader {
 
   // nullopt: the row has no such field. System columns win over payload fields of the same name.
   Result<std::optional<json::value>> value(size_t row) const;
+  Result<FieldKey> key(size_t row) const;
 
  private:
+  bool column_decides(size_t row) const;
+
   const Segment& segment_;
   const std::string_view field_;
   const int column_;  // -1: in the JSON column

@@ -18,7 +18,7 @@ struct Row {
 };
 
 struct SortedRow {
-  std::optional<json::value> key;  // nullopt: missing or null
+  FieldKey key;
   Row row;
 };
 
@@ -27,9 +27,9 @@ class SortOrder {
   explicit SortOrder(const SortSpec& spec) : spec_(spec) {}
 
   bool operator()(const SortedRow& a, const SortedRow& b) const {
-    if (a.key.has_value() != b.key.has_value()) return a.key.has_value() == spec_.nulls_last;
-    if (a.key)
-      if (const int c = compare_json(*a.key, *b.key); c != 0) return spec_.descending ? c > 0 : c < 0;
+    const bool no_a = a.key.index() == 0, no_b = b.key.index() == 0;
+    if (no_a != no_b) return no_b == spec_.nulls_last;
+    if (const int c = no_a ? 0 : compare_keys(a.key, b.key); c != 0) return spec_.descending ? c > 0 : c < 0;
     return a.row.id() < b.row.id();
   }
 
@@ -114,13 +114,9 @@ Result<std::vector<Row>> rows_in_sort_order(const Snapshot& snapshot, const std:
     const FieldReader reader(*view.segment, request.sort->field);
     rows[i].for_each([&](size_t row) {
       if (!status.ok()) return;
-      auto value = reader.value(row);
-      if (!value.ok()) {
-        status = std::move(value).error();
-        return;
-      }
-      if (*value && (*value)->is_null()) value = std::optional<json::value>();
-      sorted.push_back({std::move(value).value(), {&view, uint32_t(row)}});
+      auto key = reader.key(row);
+      if (!key.ok()) status = std::move(key).error();
+      else sorted.push_back({std::move(key).value(), {&view, uint32_t(row)}});
     });
   }
   QUARRY_RETURN_IF_ERROR(status);
@@ -184,34 +180,63 @@ Result<uint64_t> count_rows(const Snapshot& snapshot, const Filter& filter, Exec
   return n;
 }
 
-Result<std::vector<FacetValue>> facet_rows(const Snapshot& snapshot, const Filter& filter, const std::string& field, size_t limit) {
+namespace {
+
+// How often each value occurs. Texts, which most facets are of, are counted where they lie.
+class FacetCounter {
+ public:
+  Status add(const FieldReader& reader, size_t row) {
+    QUARRY_ASSIGN_OR_RETURN(const FieldKey key, reader.key(row));
+    if (const auto* text = std::get_if<std::string_view>(&key)) {
+      ++texts_[*text];
+    } else if (key.index() != 0) {
+      QUARRY_ASSIGN_OR_RETURN(const auto value, reader.value(row));
+      if (value) add_value(*value);
+    }
+    return Ok{};
+  }
+
+  std::vector<FacetValue> finish(size_t limit) {
+    for (const auto& [text, count] : texts_) values_[json::value(json::string(text))] += count;
+    std::vector<FacetValue> out;
+    for (const auto& [value, count] : values_) out.push_back({value, count});
+    std::stable_sort(out.begin(), out.end(), [](const FacetValue& a, const FacetValue& b) { return a.count > b.count; });
+    if (out.size() > limit) out.resize(limit);
+    return out;
+  }
+
+ private:
   struct Less {
     bool operator()(const json::value& a, const json::value& b) const { return compare_json(a, b) < 0; }
   };
-  std::map<json::value, uint64_t, Less> counts;
-  Status status = Ok{};
+
+  void add_value(const json::value& value) {
+    if (const auto* array = value.if_array()) {
+      for (const auto& element : *array)
+        if (!element.is_null()) ++values_[element];
+    } else if (!value.is_null()) {
+      ++values_[value];
+    }
+  }
+
+  std::unordered_map<std::string_view, uint64_t> texts_;  // they live in segments of the snapshot
+  std::map<json::value, uint64_t, Less> values_;
+};
+
+}  // namespace
+
+Result<std::vector<FacetValue>> facet_rows(const Snapshot& snapshot, const Filter& filter, const std::string& field, size_t limit) {
+  FacetCounter counter;
   for (const SegmentView& view : snapshot.views) {
     QUARRY_ASSIGN_OR_RETURN(const Bitmap rows, filter_rows(filter, *view.segment, view.live_rows()));
     const FieldReader reader(*view.segment, field);
+    Status status = Ok{};
     rows.for_each([&](size_t row) {
-      if (!status.ok()) return;
-      auto value = reader.value(row);
-      if (!value.ok()) {
-        status = std::move(value).error();
-      } else if (*value && (*value)->is_array()) {
-        for (auto& element : (*value)->get_array())
-          if (!element.is_null()) ++counts[element];
-      } else if (*value && !(*value)->is_null()) {
-        ++counts[**value];
-      }
+      if (status.ok()) status = counter.add(reader, row);
     });
     QUARRY_RETURN_IF_ERROR(status);
   }
-  std::vector<FacetValue> out;
-  for (auto& [value, count] : counts) out.push_back({value, count});
-  std::stable_sort(out.begin(), out.end(), [](const FacetValue& a, const FacetValue& b) { return a.count > b.count; });
-  if (out.size() > limit) out.resize(limit);
-  return out;
+  return counter.finish(limit);
 }
 
 Status visit_rows(const Snapshot& snapshot, const Filter& filter, const Projection& projection, const std::function<bool(const Document&)>& visit) {
