@@ -186,7 +186,9 @@ std::string_view markup_type(std::string_view text) {
   }
   for (std::string_view tag : {"<head", "<body", "<title", "<table", "<div", "<script", "<p>", "<h1"})
     if (!is_xml && rest.starts_with(tag)) return "text/html";
-  return is_xml || rest.starts_with("<!doctype") ? "application/xml" : std::string_view();
+  // Files without a declaration still name their vocabulary on the first element.
+  bool has_namespace = rest.starts_with("<") && rest.substr(0, rest.find('>')).find(" xmlns") != std::string_view::npos;
+  return is_xml || has_namespace || rest.starts_with("<!doctype") ? "application/xml" : std::string_view();
 }
 
 // A whole JSON value, checked only for files that were seen whole; otherwise by how it begins.

@@ -63,6 +63,7 @@ TEST(DetectMimeType, TextByContentFirstThenByName) {
       {"\n <!-- c --><HTML lang=en>", "", "text/html"},
       {"<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC>", "a.xml", "text/html"},
       {"<?xml version=\"1.0\"?><book/>", "a", "application/xml"},
+      {"<page xmlns=\"http://example.org/help\"><title/></page>", "a.page", "application/xml"},
       {"<!DOCTYPE book PUBLIC>", "a", "application/xml"},
       {"<?xml version=\"1.0\"?><svg xmlns=\"\"/>", "a", "image/svg+xml"},
       {"{\"a\": [1, 2]}", "x", "application/json"},
