@@ -102,23 +102,39 @@ Result<int64_t> DeltaLog::last_checkpoint() const {
 }
 
 Result<LogState> DeltaLog::load() const {
+  // Another process may clean the log while it is read: what was listed is gone then, and a newer checkpoint is there.
+  int64_t newest = -1;
+  for (;;) {
+    QUARRY_ASSIGN_OR_RETURN(const Listing listing, list_newest());
+    if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
+    const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
+    auto state = replay(listing, checkpoint);
+    if (state.ok()) return state;
+    if (checkpoint > newest) {
+      newest = checkpoint;
+      continue;
+    }
+    auto older = load_older(newest);
+    return older.ok() ? std::move(older) : std::move(state);
+  }
+}
+
+// From the newest checkpoint on, as far as _last_checkpoint tells.
+Result<DeltaLog::Listing> DeltaLog::list_newest() const {
   QUARRY_ASSIGN_OR_RETURN(const int64_t hint, last_checkpoint());
   QUARRY_ASSIGN_OR_RETURN(Listing listing, list_from(hint));
-  if (hint > 0 && !listing.checkpoints.contains(hint)) {
-    QUARRY_ASSIGN_OR_RETURN(listing, list_from(0));
-  }
-  if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
-  const int64_t newest = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
-  auto state = replay(listing, newest);
-  if (state.ok() || newest < 0) return state;
-  // The newest checkpoint is unreadable: an older one, or the log from its beginning, may still do.
+  if (hint > 0 && !listing.checkpoints.contains(hint)) return list_from(0);
+  return listing;
+}
+
+// The checkpoint at `newest` is unreadable: an older one, or the log from its beginning, may still do.
+Result<LogState> DeltaLog::load_older(int64_t newest) const {
   QUARRY_ASSIGN_OR_RETURN(const Listing all, list_from(0));
   for (auto it = all.checkpoints.rbegin(); it != all.checkpoints.rend(); ++it) {
     if (it->first >= newest) continue;
     if (auto older = replay(all, it->first); older.ok()) return older;
   }
-  if (auto whole = replay(all, -1); whole.ok()) return whole;
-  return state;
+  return replay(all, -1);
 }
 
 Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint) const {
@@ -128,8 +144,10 @@ Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint) co
   }
   for (auto it = listing.commits.upper_bound(state.version); it != listing.commits.end(); ++it) {
     if (*it != state.version + 1) return corruption(fmt::format("{} is missing", commit_key(state.version + 1)));
-    QUARRY_ASSIGN_OR_RETURN(const auto actions, read(*it));
-    state.apply(actions, *it);
+    auto actions = read(*it);
+    if (!actions.ok() && actions.error().kind == ErrorKind::kNotFound) return corruption(fmt::format("{} is missing", commit_key(*it)));
+    if (!actions.ok()) return std::move(actions).error();
+    state.apply(*actions, *it);
   }
   if (state.metadata.schema_string.empty()) return corruption(fmt::format("the log at {} has no metaData", folder_));
   return state;

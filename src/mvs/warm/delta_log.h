@@ -65,6 +65,8 @@ class DeltaLog {
     std::map<int64_t, std::vector<std::string>> checkpoints;  // keys of the parts
   };
   Result<Listing> list_from(int64_t version) const;
+  Result<Listing> list_newest() const;
+  Result<LogState> load_older(int64_t newest) const;
   Result<LogState> load_checkpoint(int64_t version, const std::vector<std::string>& keys) const;
   Result<LogState> replay(const Listing& listing, int64_t checkpoint) const;
 
