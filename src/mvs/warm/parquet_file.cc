@@ -21,18 +21,24 @@ namespace {
 constexpr int64_t kRowsPerGroup = 1 << 17;
 constexpr int64_t kPageBytes = 1 << 20;
 
-std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& schema) {
+// Files of a few rows are merged soon: setting up compression and dictionaries would cost them more than writing does.
+constexpr int64_t kSmallFileRows = 256;
+
+std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& schema, int64_t rows) {
   parquet::WriterProperties::Builder builder;
-  builder.created_by("Quarry")->compression(arrow::Compression::ZSTD)->enable_page_checksum();
-  builder.max_row_group_length(kRowsPerGroup)->data_pagesize(kPageBytes)->write_batch_size(1 << 14)->enable_write_page_index();
-  builder.set_size_statistics_level(parquet::SizeStatisticsLevel::None);
+  builder.created_by("Quarry")->enable_page_checksum()->set_size_statistics_level(parquet::SizeStatisticsLevel::None);
+  builder.max_row_group_length(kRowsPerGroup)->data_pagesize(kPageBytes)->write_batch_size(1 << 14);
+  if (rows <= kSmallFileRows) {
+    builder.disable_dictionary()->compression(arrow::Compression::UNCOMPRESSED);
+  } else {
+    builder.compression(arrow::Compression::ZSTD)->enable_write_page_index();
+    builder.disable_dictionary(std::string(kPayloadJson))->disable_dictionary(std::string(kDocumentId));
+  }
   for (const auto& column : schema.columns()) {
     if (column.kind != ColumnKind::kVector) continue;
     const std::string leaf = column.name + ".list.element";
     builder.disable_dictionary(leaf)->encoding(leaf, parquet::Encoding::PLAIN)->compression(leaf, arrow::Compression::UNCOMPRESSED)->disable_statistics(leaf);
   }
-  const std::string rest(kPayloadJson);
-  builder.disable_dictionary(rest)->disable_dictionary(std::string(kDocumentId));
   return builder.build();
 }
 
@@ -82,7 +88,7 @@ Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema,
   const auto write = [&]() -> arrow::Result<std::shared_ptr<arrow::Buffer>> {
     // Room for everything at once: growing by doubling would copy and touch the memory twice.
     ARROW_ASSIGN_OR_RAISE(auto out, arrow::io::BufferOutputStream::Create(int64_t(batch_memory_bytes(batch)) + (1 << 16)));
-    ARROW_ASSIGN_OR_RAISE(auto writer, parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), out, writer_properties(schema)));
+    ARROW_ASSIGN_OR_RAISE(auto writer, parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), out, writer_properties(schema, batch.num_rows())));
     for (int64_t first = 0; first < batch.num_rows(); first += kRowsPerGroup) {
       const int64_t rows = std::min(kRowsPerGroup, batch.num_rows() - first);
       ARROW_RETURN_NOT_OK(writer->NewRowGroup());
