@@ -49,7 +49,7 @@ def bare_root(tmp_path, archive):
 
 
 def test_runs_where_nothing_else_is(bare_root) -> None:
-    command = ["chroot", bare_root, "/opt/bin/quarry", "serve", "--data", "/data/q", "--listen", "127.0.0.1:0"]
+    command = [shutil.which("chroot"), bare_root, "/opt/bin/quarry", "serve", "--data", "/data/q", "--listen", "127.0.0.1:0"]
     server = subprocess.Popen(command, env={"QUARRY_API_KEY": KEY}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = server.stdout.readline()
