@@ -158,8 +158,8 @@ struct StoreOptions {
   int64_t commit_window_us = 5'000;   // how long the committer waits for company
   int64_t checkpoint_interval = 50;   // commits between checkpoints of a table's log
   uint64_t target_file_bytes = 64ull << 20;           // of a data file; one of half the size is never merged again
-  int64_t file_retention_us = 3600ll * 1'000'000;     // how long files stay that newer versions do not need
-  int64_t log_retention_us = 3600ll * 1'000'000;      // how long log entries stay that a checkpoint covers
+  int64_t file_retention_us = 600ll * 1'000'000;      // how long files stay that newer versions do not need
+  int64_t log_retention_us = 600ll * 1'000'000;       // how long log entries stay that a checkpoint covers
 };
 
 // All methods are thread-safe. Readers work on the snapshot that was current when they began and take no lock that a writer holds.

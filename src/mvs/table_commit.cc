@@ -133,7 +133,7 @@ std::shared_ptr<void> Table::prepare(const WriteGroup& group) {
 Result<SegmentView> Table::write_rows(std::shared_ptr<const RowBlock> block) {
   QUARRY_ASSIGN_OR_RETURN(const auto bytes, encode_parquet(block->schema(), *block->batch()));
   AddFile file;
-  file.path = fmt::format("part-{}.parquet", to_string(random_uuid()));
+  file.path = fmt::format("quarry-{}.parquet", to_string(random_uuid()));
   file.size = bytes->size();
   file.modified_ms = now_ms();
   file.tags[kCrcTag] = crc_tag_value(view(*bytes));

@@ -16,6 +16,7 @@ constexpr int kMaxJobsPerRun = 64;
 constexpr int64_t kTransactionRetentionMs = 30ll * 24 * 3600 * 1000;
 constexpr int64_t kOrphanScanUs = 3600ll * 1'000'000;
 constexpr int64_t kMinOrphanAgeUs = 600ll * 1'000'000;
+constexpr int64_t kForeignOrphanAgeUs = 24 * 3600ll * 1'000'000;
 constexpr size_t kListPage = 1000;
 
 std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
@@ -248,8 +249,10 @@ Status Table::remove_orphans(TimestampUs before_us) {
     QUARRY_ASSIGN_OR_RETURN(const auto page, files_.store.list(folder, after, kListPage));
     for (const auto& object : page) {
       const std::string path = object.key.substr(folder.size());
-      const bool ours = path.starts_with("part-") || path.starts_with("deletion_vector_");
-      if (ours && object.modified_at < before_us && !referenced.contains(path)) QUARRY_RETURN_IF_ERROR(files_.store.remove(object.key));
+      // Deletion vectors may be another writer's, who has yet to commit them.
+      const bool old = path.starts_with("quarry-") ? object.modified_at < before_us
+                                                   : path.starts_with("deletion_vector_") && object.modified_at < before_us - kForeignOrphanAgeUs;
+      if (old && !referenced.contains(path)) QUARRY_RETURN_IF_ERROR(files_.store.remove(object.key));
     }
     if (page.size() < kListPage) return Ok{};
     after = page.back().key;

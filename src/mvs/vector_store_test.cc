@@ -213,7 +213,7 @@ TEST_F(VectorStoreTest, ABrokenTableLeavesTheOthersAlone) {
   ASSERT_TRUE(store_->create_table(other).ok());
   ASSERT_TRUE(store_->write("col_b", {.upserts = {doc("b", {1, 0, 0, 0})}}).ok());
   std::string data_key;
-  for (const auto& o : *objects_->list("org/ns/col_a/part-", "", 10)) data_key = o.key;
+  for (const auto& o : *objects_->list("org/ns/col_a/quarry-", "", 10)) data_key = o.key;
   std::string bytes = *objects_->get(data_key);
   bytes[bytes.size() / 2] = char(bytes[bytes.size() / 2] ^ 1);
   ASSERT_TRUE(objects_->put(data_key, bytes).ok());
@@ -254,7 +254,7 @@ TEST_F(VectorStoreTest, MemoryAndFilesFallAfterDeletes) {
   EXPECT_LT(empty.memory_bytes, full.memory_bytes / 10);
   EXPECT_LT(empty.bytes, full.bytes / 4);
   EXPECT_TRUE(store_->write("col_a", {.upserts = {doc("again", {1, 2, 3, 4})}}).ok());
-  EXPECT_LE(objects_->list("org/ns/col_a/part-", "", 100)->size(), 3u);  // what nothing needs is gone from the store too
+  EXPECT_LE(objects_->list("org/ns/col_a/quarry-", "", 100)->size(), 3u);  // what nothing needs is gone from the store too
 }
 
 TEST_F(VectorStoreTest, GivesBackEveryPayloadAsItWas) {

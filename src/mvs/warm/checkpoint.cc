@@ -42,9 +42,9 @@ std::shared_ptr<arrow::Schema> checkpoint_schema() {
 }
 
 // Appends `value` (nullptr: null) to a builder of any type used above.
-arrow::Status append_json(arrow::ArrayBuilder& builder, const json::value* value) {
+arrow::Status append_json(arrow::ArrayBuilder& builder, const arrow::DataType& type, const json::value* value) {
   if (value == nullptr || value->is_null()) return builder.AppendNull();
-  switch (builder.type()->id()) {
+  switch (type.id()) {
     case arrow::Type::STRING: return static_cast<arrow::StringBuilder&>(builder).Append(std::string_view(value->as_string()));
     case arrow::Type::INT32: return static_cast<arrow::Int32Builder&>(builder).Append(int32_t(value->as_int64()));
     case arrow::Type::INT64: return static_cast<arrow::Int64Builder&>(builder).Append(value->to_number<int64_t>());
@@ -52,7 +52,7 @@ arrow::Status append_json(arrow::ArrayBuilder& builder, const json::value* value
     case arrow::Type::LIST: {
       auto& list = static_cast<arrow::ListBuilder&>(builder);
       ARROW_RETURN_NOT_OK(list.Append());
-      for (const auto& item : value->as_array()) ARROW_RETURN_NOT_OK(append_json(*list.value_builder(), &item));
+      for (const auto& item : value->as_array()) ARROW_RETURN_NOT_OK(append_json(*list.value_builder(), *type.field(0)->type(), &item));
       return arrow::Status::OK();
     }
     case arrow::Type::MAP: {
@@ -60,7 +60,7 @@ arrow::Status append_json(arrow::ArrayBuilder& builder, const json::value* value
       ARROW_RETURN_NOT_OK(map.Append());
       for (const auto& member : value->as_object()) {
         ARROW_RETURN_NOT_OK(static_cast<arrow::StringBuilder&>(*map.key_builder()).Append(std::string_view(member.key())));
-        ARROW_RETURN_NOT_OK(append_json(*map.item_builder(), &member.value()));
+        ARROW_RETURN_NOT_OK(append_json(*map.item_builder(), *static_cast<const arrow::MapType&>(type).item_type(), &member.value()));
       }
       return arrow::Status::OK();
     }
@@ -68,10 +68,10 @@ arrow::Status append_json(arrow::ArrayBuilder& builder, const json::value* value
       auto& record = static_cast<arrow::StructBuilder&>(builder);
       ARROW_RETURN_NOT_OK(record.Append());
       for (int i = 0; i < record.num_fields(); ++i)
-        ARROW_RETURN_NOT_OK(append_json(*record.field_builder(i), value->as_object().if_contains(record.type()->field(i)->name())));
+        ARROW_RETURN_NOT_OK(append_json(*record.field_builder(i), *type.field(i)->type(), value->as_object().if_contains(type.field(i)->name())));
       return arrow::Status::OK();
     }
-    default: return arrow::Status::NotImplemented(builder.type()->ToString());
+    default: return arrow::Status::NotImplemented(type.ToString());
   }
 }
 
@@ -160,7 +160,7 @@ Result<std::shared_ptr<arrow::Buffer>> encode_checkpoint(const std::vector<Actio
     for (const auto& action : actions) {
       const json::object row = action_to_json(action);
       for (int i = 0; i < schema->num_fields(); ++i)
-        if (auto s = append_json(*builders[size_t(i)], row.if_contains(schema->field(i)->name())); !s.ok()) return internal_error(s.ToString());
+        if (auto s = append_json(*builders[size_t(i)], *schema->field(i)->type(), row.if_contains(schema->field(i)->name())); !s.ok()) return internal_error(s.ToString());
     }
     for (auto& builder : builders) {
       std::shared_ptr<arrow::Array> array;

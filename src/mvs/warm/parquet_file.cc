@@ -19,7 +19,7 @@ namespace quarry::mvs {
 namespace {
 
 constexpr int64_t kRowsPerGroup = 1 << 17;
-constexpr int64_t kPageBytes = 1 << 20;
+constexpr int64_t kPageBytes = 256 << 10;
 
 // Files of a few rows are merged soon: setting up compression and dictionaries would cost them more than writing does.
 constexpr int64_t kSmallFileRows = 256;
