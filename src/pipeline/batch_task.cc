@@ -76,6 +76,8 @@ Status BatchTask::prepare() {
   }
   if (auto error = nothing_usable()) return std::move(*error);
   demand_ = blob_demand(collections_);
+  for (const TierCollection& run : collections_)
+    if (!downstream_tasks(ledger_.batch(), ledger_.tier(), run.collection.collection_id).empty()) feeds_later_.insert(run.collection.collection_id);
   return Ok{};
 }
 
@@ -288,6 +290,30 @@ bool BatchTask::up_to_date(const TierCollection& run, const std::string& source_
   return found.ok() && !found->empty() && found->front().updated_at >= changed_at;
 }
 
+// A later tier may be new, or have changed: it gets the documents although they were not written now.
+void BatchTask::keep(const TierCollection& run, const std::string& source_id, ExtractedItem& out) const {
+  constexpr size_t kPage = 1'000;
+  const std::string& collection_id = run.collection.collection_id;
+  if (!feeds_later_.contains(collection_id)) return;
+  mvs::ScanRequest request;
+  request.table_id = collection_id;
+  request.filter = equals(ledger_.tier() == 1 ? "source_object_id" : "source_document_id", json::value(source_id.c_str()));
+  request.limit = kPage;
+  request.projection.payload = false;
+  std::vector<std::string> ids;
+  for (bool more = true; more;) {
+    auto page = options_.vectors->scan(request);
+    if (!page.ok()) {
+      out.failures.push_back({collection_id, std::move(page).error()});
+      return;
+    }
+    for (const Document& document : page->documents) ids.push_back(document.document_id);
+    more = page->has_more && !page->documents.empty();
+    if (more) request.after_document_id = page->documents.back().document_id;
+  }
+  out.kept.emplace_back(collection_id, std::move(ids));
+}
+
 void BatchTask::extract_all(const ReadObject& source, const SourceLineage& lineage, const json::object& filterable, ExtractedItem& out) const {
   for (size_t i = 0; i < collections_.size(); ++i) {
     const TierCollection& run = collections_[i];
@@ -302,7 +328,10 @@ void BatchTask::extract_all(const ReadObject& source, const SourceLineage& linea
       out.outputs.push_back({i, {}});  // what an earlier run made of it goes
       continue;
     }
-    if (skip_processed_ && up_to_date(run, lineage.source_id, lineage.changed_at)) continue;
+    if (skip_processed_ && up_to_date(run, lineage.source_id, lineage.changed_at)) {
+      keep(run, lineage.source_id, out);
+      continue;
+    }
     auto documents = make_documents(run, source, lineage, options_.extract, options_.clock->now_us());
     if (!documents.ok()) {
       out.failures.push_back({run.collection.collection_id, std::move(documents).error()});

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/executor.h"
@@ -51,6 +52,7 @@ class BatchTask {
   void process_document(ExtractedItem& out) const;
   void extract_all(const ReadObject& source, const SourceLineage& lineage, const json::object& filterable, ExtractedItem& out) const;
   bool up_to_date(const TierCollection& run, const std::string& source_id, TimestampUs changed_at) const;
+  void keep(const TierCollection& run, const std::string& source_id, ExtractedItem& out) const;
   std::optional<Error> nothing_usable() const;
 
   const Shared shared_;
@@ -62,6 +64,7 @@ class BatchTask {
   std::vector<TierCollection> collections_;
   BlobDemand demand_;
   bool skip_processed_ = false;  // dedup_strategy "skip"
+  std::set<std::string> feeds_later_;  // the tier's collections whose documents later tiers take
   bool careful_ = false;         // one item at a time: something killed earlier workers
   size_t recorded_ = 0;          // items, by this worker
   CommitGroup group_;

@@ -133,6 +133,7 @@ ItemRecord CommitGroup::make_record(const ExtractedItem& item) const {
     written += ids.size();
     record.written.emplace_back(collections_[output.collection].collection.collection_id, std::move(ids));
   }
+  for (const auto& kept : item.kept) record.written.push_back(kept);
   record.item.status = item.skipped ? ItemStatus::kSkipped : item.failures.empty() ? ItemStatus::kDone : ItemStatus::kFailed;
   record.item.outcome["documents_written"] = written;
   if (!record.failures.empty()) record.item.outcome["failures"] = json::value_from(record.failures);
@@ -145,6 +146,7 @@ Status CommitGroup::take_back(const std::vector<std::string>& object_ids, GroupR
     if (std::find(object_ids.begin(), object_ids.end(), item.object_id) == object_ids.end()) continue;
     item.skipped = true;
     item.failures.clear();
+    item.kept.clear();
     for (ExtractedItem::Output& output : item.outputs) output.documents.clear();
   }
   for (size_t collection = 0; collection < collections_.size(); ++collection) {

@@ -27,6 +27,8 @@ struct ExtractedItem {
     std::vector<Document> documents;
   };
   std::vector<Output> outputs;
+  // Documents that were left as they are (dedup_strategy "skip") and that later tiers take: (collection, ids).
+  std::vector<std::pair<std::string, std::vector<std::string>>> kept;
   uint64_t bytes = 0;
   size_t documents = 0;
 };

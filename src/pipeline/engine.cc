@@ -40,6 +40,7 @@ Status EngineImpl::start() {
   extraction_ = std::make_unique<Executor>("extract", std::max<size_t>(1, options_.threads), kExtractionQueue);
   for (size_t i = 0; i < std::max<size_t>(1, options_.concurrent_tasks); ++i) threads_.emplace_back([this] { work(); });
   threads_.emplace_back([this] { beat(); });
+  if (options_.sweep_interval_us > 0) threads_.emplace_back([this] { sweep(); });
   return Ok{};
 }
 
@@ -148,6 +149,23 @@ void EngineImpl::beat() {
       seen = notices_;
     }
     for (const auto& task : running()) check(*task);
+  }
+}
+
+void EngineImpl::sweep() {
+  constexpr int64_t kAgeUs = 86'400'000'000;
+  auto halted = [this] {
+    std::lock_guard lock(mutex_);
+    return stopping_;
+  };
+  for (int64_t wait_us = options_.first_sweep_us;; wait_us = options_.sweep_interval_us) {
+    {
+      std::unique_lock lock(mutex_);
+      if (changed_.wait_for(lock, std::chrono::microseconds(wait_us), [&] { return stopping_; })) return;
+    }
+    auto swept = sweep_orphans(*options_.catalog, *options_.store, options_.clock->now_us() - kAgeUs, halted);
+    if (!swept.ok()) log_warn("the sweep for files that nothing refers to ended early", {{"reason", swept.error().message}});
+    else if (swept->removed > 0) log_info("files that nothing referred to were removed", {{"files", swept->removed}, {"bytes", swept->removed_bytes}});
   }
 }
 

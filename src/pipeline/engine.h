@@ -14,7 +14,8 @@
 
 namespace quarry::pipeline {
 
-// `concurrent_tasks` threads claim and run tasks; one thread keeps their leases and sees cancellations; `threads` threads extract.
+// `concurrent_tasks` threads claim and run tasks; one thread keeps their leases and sees cancellations; `threads` threads extract;
+// one sweeps now and then.
 class EngineImpl final : public Engine {
  public:
   explicit EngineImpl(Options options);
@@ -36,6 +37,7 @@ class EngineImpl final : public Engine {
   Result<std::optional<Task>> claim();
   void run(Task task);
   void beat();
+  void sweep();
   void check(Running& running);
   std::vector<std::shared_ptr<Running>> running();
   void wait_for_work(uint64_t seen);

@@ -37,6 +37,8 @@ struct Options {
   int max_item_attempts = 4;
   int storage_attempts = 6;          // tries of one commit, with exponential back-off from retry_delay_us
   int64_t retry_delay_us = 250'000;
+  // Bytes that nothing refers to and that are older than a day are removed once after the first, then at each interval. 0: never.
+  int64_t first_sweep_us = 600'000'000, sweep_interval_us = 86'400'000'000;
   // How a collection's extractor is made; empty: from the catalogue of extract/, with the models of `extract`.
   std::function<Result<std::shared_ptr<const extract::BoundExtractor>>(const ExtractorConfig&)> bind;
 };
@@ -124,6 +126,13 @@ std::string blob_key(std::string_view internal_id, std::string_view namespace_id
 // The table prefix of a collection: "{internal_id}/{namespace_id}/{collection_id}".
 std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view collection_id);
 mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id);
+
+struct SweepReport {
+  uint64_t looked_at = 0, removed = 0, removed_bytes = 0;
+};
+// Removes bytes under the buckets' blob prefixes that no object and no upload refers to and that are older than `older_than`: what a crash between
+// putting bytes and writing their row left, and PUTs that lost against a later one. The engine runs it now and then; `halted` ends it early.
+Result<SweepReport> sweep_orphans(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs older_than, const std::function<bool()>& halted = {});
 
 // Removes what was made from these objects, in every collection of the namespace and at every tier. Idempotent.
 Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope, std::string_view internal_id,

@@ -112,6 +112,7 @@ class MemoryVectors final : public mvs::VectorStore {
   static json::object view(const Document& d) {
     json::object out = d.payload;
     out["root_object_id"] = d.lineage.root_object_id;
+    out["source_object_id"] = d.lineage.source_object_id;
     out["source_document_id"] = d.lineage.source_document_id;
     return out;
   }

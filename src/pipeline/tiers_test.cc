@@ -108,6 +108,18 @@ TEST_F(TiersTest, ARetryOfTierOneFeedsTheLaterTiers) {
   EXPECT_EQ(integer_member(batch(id), "failed_object_count"), 0);
 }
 
+TEST_F(TiersTest, SkippedObjectsStillFeedANewCollection) {
+  add_bucket_collection("col_a");
+  auto ids = add_objects(3, 2);
+  start();
+  EXPECT_EQ(wait_for_end(submit(ids)), TaskStatus::kCompleted);
+  add_derived_collection("col_b", {"col_a"});
+  gate_.calls = 0;
+  EXPECT_EQ(wait_for_end(submit(ids, {{"dedup_strategy", "skip"}})), TaskStatus::kCompleted);
+  EXPECT_EQ(gate_.calls, 6);  // each document once, no object
+  EXPECT_EQ(vectors_.documents("col_b").size(), 6u);
+}
+
 TEST_F(TiersTest, DeletingAnObjectsDocumentsReachesEveryTier) {
   add_bucket_collection("col_a");
   add_derived_collection("col_b", {"col_a"});

@@ -170,6 +170,15 @@ Result<PreparedObject> prepare_object(const RequestContext& context, const Depen
   return out;
 }
 
+void assign_object_id(const RequestContext& context, const OpenBucket& bucket, PreparedObject& object, const std::string& object_id) {
+  object.object_id = object_id;
+  for (PreparedBlob& blob : object.blobs) {
+    if (blob.key.empty()) continue;
+    blob.key = pipeline::blob_key(context.internal_id, context.namespace_id, bucket.id(), object_id, string_member(blob.body, "blob_id"));
+    blob.body["storage"] = json::object{{"key", blob.key}};
+  }
+}
+
 Result<PreparedObject> prepare_change(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& stored_body,
                                       json::object fields, const json::object& given, bool all_blobs) {
   PreparedObject out;

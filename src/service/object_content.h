@@ -27,6 +27,9 @@ struct PreparedObject {
 Result<PreparedObject> prepare_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& given,
                                       std::string object_id);
 
+// Moves bytes that were not put yet to the place of another object.
+void assign_object_id(const RequestContext& context, const OpenBucket& bucket, PreparedObject& object, const std::string& object_id);
+
 // As prepare_object for an object that is there: `given` replaces the fields and, if it has blobs, those of the same properties (`all_blobs`: all).
 Result<PreparedObject> prepare_change(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& stored_body,
                                       json::object fields, const json::object& given, bool all_blobs);

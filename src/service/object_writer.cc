@@ -55,6 +55,8 @@ class Writer {
     if (policy == "skip") return WrittenObject{std::move(*taken), false, "unique_key", {}};
     if (policy == "insert")
       return Error{ErrorKind::kAlreadyExists, fmt::format("Object '{}' has this unique key already", taken->id), {{"object_id", taken->id}}};
+    if (taken->id != wanted.prepared.object_id)  // the bytes lie under another object's id
+      return Error{ErrorKind::kConflict, fmt::format("object '{}' was written by another request at the same time; try again", taken->id)};
     return overwrite(std::move(*taken), wanted.prepared);
   }
 
@@ -204,6 +206,28 @@ class Writer {
   BucketChange change_;
 };
 
+// An object that a unique key resolves to one that is there takes its id, so that its bytes go to that object's place.
+Status settle_ids(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, std::vector<ObjectToWrite>& objects) {
+  std::map<std::string, std::string> owners;  // unique key -> object
+  for (ObjectToWrite& object : objects) {
+    const std::string& unique_key = object.prepared.unique_key;
+    if (unique_key.empty()) continue;
+    auto [owner, is_first] = owners.emplace(unique_key, object.prepared.object_id);
+    if (is_first) {
+      auto row = deps.catalog->get(kObjectIndexKind, namespace_scope(context), index_id(bucket.id(), "unique_key", unique_key));
+      if (!row.ok() && row.error().kind != ErrorKind::kNotFound) return std::move(row).error();
+      if (row.ok()) owner->second = string_member(row->body, "object_id");
+    }
+    if (owner->second != object.prepared.object_id) assign_object_id(context, bucket, object.prepared, owner->second);
+  }
+  return Ok{};
+}
+
+// Whose fault concerns one object of several.
+bool is_of_one_object(const Error& error) {
+  return error.kind == ErrorKind::kAlreadyExists || error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kConflict;
+}
+
 Status put_bytes(const Dependencies& deps, PreparedObject& prepared, std::vector<std::string>& put) {
   for (PreparedBlob& blob : prepared.blobs) {
     if (blob.key.empty()) continue;
@@ -225,6 +249,7 @@ void remove_keys(const Dependencies& deps, const std::vector<std::string>& keys)
 
 Result<std::vector<Result<WrittenObject>>> write_objects(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
                                                          std::vector<ObjectToWrite> objects) {
+  QUARRY_RETURN_IF_ERROR(settle_ids(context, deps, bucket, objects));
   std::vector<std::vector<std::string>> put(objects.size());
   auto undo = [&](size_t i) { remove_keys(deps, put[i]); };
   for (size_t i = 0; i < objects.size(); ++i) {
@@ -239,8 +264,7 @@ Result<std::vector<Result<WrittenObject>>> write_objects(const RequestContext& c
     Writer writer(context, bucket, session);
     for (const ObjectToWrite& object : objects) {
       results.push_back(writer.write(object));
-      bool of_the_catalog = !results.back().ok() && results.back().error().kind != ErrorKind::kAlreadyExists && results.back().error().kind != ErrorKind::kNotFound;
-      if (of_the_catalog) return results.back().error();
+      if (!results.back().ok() && !is_of_one_object(results.back().error())) return results.back().error();
     }
     return writer.finish();
   });

@@ -1,5 +1,5 @@
 // Objects into the catalog and their bytes onto the object store: bytes first, then one transaction, so that no row points at nothing. What a crash
-// leaves between the two are bytes that no row names; they lie under the bucket's blob prefix until the bucket goes.
+// leaves between the two are bytes that no row names: pipeline::sweep_orphans removes them.
 #pragma once
 
 #include "service/object_content.h"

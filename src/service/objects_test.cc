@@ -126,6 +126,19 @@ TEST_F(ObjectsTest, AUniqueKeyFollowsItsPolicy) {
   EXPECT_EQ(get(bucket, other).at("sku"), "c");
 }
 
+TEST_F(ObjectsTest, AnUpsertedFileLiesUnderItsObject) {
+  std::string bucket = make_bucket("pages", {{"url", {{"type", "string"}}}, {"text", {{"type", "text"}}}}, {{"unique_key", {{"fields", json::array{"url"}}, {"default_policy", "upsert"}}}});
+  auto page = [](char c) { return json::object{{"url", "u"}, {"blobs", json::array{json::object{{"property", "text"}, {"type", "text"}, {"data", std::string_view(std::string(100'000, c))}}}}}; };
+  std::string id = object_id_of(create_object(bucket, page('a')));
+  EXPECT_EQ(object_id_of(create_object(bucket, page('b'))), id);
+  json::object both = ok(client_, "create_objects_batch_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"objects", json::array{page('c'), page('d')}}}});
+  EXPECT_EQ(both.at("succeeded_count"), 2) << json::serialize(both);
+  auto keys = store_->list("", "", 10);
+  ASSERT_EQ(keys->size(), 1u);
+  EXPECT_NE(keys->front().key.find("/" + id + "/"), std::string::npos);
+  EXPECT_EQ(store_->get(keys->front().key)->front(), 'd');
+}
+
 TEST_F(ObjectsTest, ABatchOfObjectsKeepsTheGoodOnes) {
   std::string bucket = make_bucket("typed", {{"n", {{"type", "integer"}, {"required", true}}}});
   json::array objects{json::object{{"n", 1}}, json::object{{"n", "two"}}, json::object{{"n", 3}}};
