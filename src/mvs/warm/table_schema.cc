@@ -5,7 +5,6 @@
 #include <unicode/unistr.h>
 
 #include <array>
-#include <charconv>
 #include <cmath>
 
 namespace quarry::mvs {
@@ -85,7 +84,7 @@ json::object delta_field(const Column& column) {
     type = {{"type", "array"}, {"elementType", "float"}, {"containsNull", false}};
     metadata = {{"quarry.vector", column.vector.name},
                 {"quarry.feature_uri", column.vector.feature_uri},
-                {"quarry.dimension", std::to_string(column.vector.dimension)},
+                {"quarry.dimension", column.vector.dimension},
                 {"quarry.metric", to_string(column.vector.metric)}};
   } else if (!column.system) {
     metadata = {{"quarry.type", to_string(column.field)}};
@@ -103,10 +102,10 @@ Result<Column> vector_column(std::string name, const json::object& metadata) {
   out.vector.name = text_member(metadata, "quarry.vector");
   out.vector.feature_uri = text_member(metadata, "quarry.feature_uri");
   QUARRY_ASSIGN_OR_RETURN(out.vector.metric, parse_metric(text_member(metadata, "quarry.metric")));
-  const auto dimension = text_member(metadata, "quarry.dimension");  // text: delta-rs turns all metadata into it
-  const auto [end, ec] = std::from_chars(dimension.data(), dimension.data() + dimension.size(), out.vector.dimension);
-  if (ec != std::errc() || end != dimension.data() + dimension.size() || out.vector.dimension < 1 || out.vector.dimension > 65'536)
+  const auto* dimension = metadata.if_contains("quarry.dimension");
+  if (dimension == nullptr || !dimension->is_int64() || dimension->as_int64() < 1 || dimension->as_int64() > 65'536)
     return corruption(fmt::format("column '{}' has no valid quarry.dimension", out.name));
+  out.vector.dimension = uint32_t(dimension->as_int64());
   return out;
 }
 
