@@ -42,7 +42,10 @@ int main(int argc, char** argv) {
     });
   for (auto& w : workers) w.join();
   double seconds = static_cast<double>(system_clock().steady_us() - began) / 1e6;
-  json::object out{{"texts", texts.size()}, {"tokens", tokens.load()}, {"seconds", seconds}, {"texts_per_s", static_cast<double>(texts.size()) / seconds}};
+  json::object out{{"texts", texts.size()},
+                   {"tokens", tokens.load()},
+                   {"seconds", seconds},
+                   {"texts_per_s", static_cast<double>(texts.size()) / seconds}};
   std::printf("%s\n", json::serialize(out).c_str());
   return 0;
 }

@@ -1,5 +1,6 @@
 // Durable document upserts over HTTP: bodies are made beforehand, then sent over C keep-alive connections; every reply must be 200.
-// usage: bench-upsert HOST PORT KEY NAMESPACE DIMENSION BATCH REQUESTS CONNECTIONS  ->  {"vectors":..,"seconds":..,"vectors_per_s":..,"p50_ms":..,"p99_ms":..}
+// usage: bench-upsert HOST PORT KEY NAMESPACE DIMENSION BATCH REQUESTS CONNECTIONS  ->
+// {"vectors":..,"seconds":..,"vectors_per_s":..,"p50_ms":..,"p99_ms":..}
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
@@ -30,7 +31,8 @@ std::string make_body(const Load& load, size_t request) {
   std::string body = "{\"documents\":[";
   body.reserve(load.batch * (load.dimension * 10 + 80));
   for (size_t i = 0; i < load.batch; ++i) {
-    fmt::format_to(std::back_inserter(body), "{}{{\"document_id\":\"d{}-{}\",\"payload\":{{\"n\":{}}},\"vectors\":{{\"v\":[", i ? "," : "", request, i, i);
+    fmt::format_to(std::back_inserter(body), "{}{{\"document_id\":\"d{}-{}\",\"payload\":{{\"n\":{}}},\"vectors\":{{\"v\":[", i ? "," : "",
+                   request, i, i);
     for (size_t d = 0; d < load.dimension; ++d) fmt::format_to(std::back_inserter(body), "{}{:.6f}", d ? "," : "", rng.uniform() * 2 - 1);
     body += "]}}";
   }
@@ -41,7 +43,8 @@ std::string make_body(const Load& load, size_t request) {
 std::string make_request(const Load& load, size_t request) {
   std::string body = make_body(load, request);
   return fmt::format(
-             "POST /v1/namespaces/{}/documents/upsert HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n"
+             "POST /v1/namespaces/{}/documents/upsert HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: "
+             "application/json\r\n"
              "Content-Length: {}\r\n\r\n",
              load.ns, load.host, load.key, body.size()) +
          body;
@@ -94,7 +97,14 @@ bool receive_ok(int fd, std::string& buffer) {
 
 int main(int argc, char** argv) {
   if (argc != 9) return std::fprintf(stderr, "usage: bench-upsert HOST PORT KEY NAMESPACE DIMENSION BATCH REQUESTS CONNECTIONS\n"), 2;
-  Load load{argv[1], argv[3], argv[4], static_cast<uint16_t>(std::stoul(argv[2])), std::stoul(argv[5]), std::stoul(argv[6]), std::stoul(argv[7]), std::stoul(argv[8])};
+  Load load{argv[1],
+            argv[3],
+            argv[4],
+            static_cast<uint16_t>(std::stoul(argv[2])),
+            std::stoul(argv[5]),
+            std::stoul(argv[6]),
+            std::stoul(argv[7]),
+            std::stoul(argv[8])};
   std::vector<std::string> prepared(load.requests);
   for (size_t i = 0; i < load.requests; ++i) prepared[i] = make_request(load, i);
 
@@ -119,8 +129,11 @@ int main(int argc, char** argv) {
   double seconds = static_cast<double>(quarry::system_clock().steady_us() - began) / 1e6;
   std::sort(latencies_ms.begin(), latencies_ms.end());
   auto vectors = static_cast<double>(load.requests * load.batch);
-  boost::json::object out{{"vectors", vectors}, {"seconds", seconds}, {"vectors_per_s", vectors / seconds},
-                          {"p50_ms", latencies_ms[load.requests / 2]}, {"p99_ms", latencies_ms[load.requests * 99 / 100]}};
+  boost::json::object out{{"vectors", vectors},
+                          {"seconds", seconds},
+                          {"vectors_per_s", vectors / seconds},
+                          {"p50_ms", latencies_ms[load.requests / 2]},
+                          {"p99_ms", latencies_ms[load.requests * 99 / 100]}};
   std::printf("%s\n", boost::json::serialize(out).c_str());
   return 0;
 }

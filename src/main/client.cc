@@ -33,7 +33,8 @@ Error reply_error(long status, const json::value& body) {
   json::object details;
   if (const auto* root = body.if_object()) {
     if (const auto* error = root->if_contains("error"); error != nullptr && error->is_object()) {
-      if (const auto* text = error->as_object().if_contains("message"); text != nullptr && text->is_string()) message = std::string(text->as_string());
+      if (const auto* text = error->as_object().if_contains("message"); text != nullptr && text->is_string())
+        message = std::string(text->as_string());
       if (const auto* d = error->as_object().if_contains("details"); d != nullptr && d->is_object()) details = d->as_object();
     }
   }
@@ -73,8 +74,10 @@ fs::path credentials_file(const Config& config) {
 Result<Credentials> find_credentials(const Config& config) {
   Credentials found;
   auto stored = read_credentials(credentials_file(config));
-  if (stored.ok()) found = *stored;
-  else if (stored.error().kind != ErrorKind::kNotFound) return stored;
+  if (stored.ok())
+    found = *stored;
+  else if (stored.error().kind != ErrorKind::kNotFound)
+    return stored;
   if (!config.text("url").empty()) found.url = config.text("url");
   if (!config.text("api_key").empty()) found.api_key = config.text("api_key");
   if (!config.text("namespace").empty()) found.namespace_ = config.text("namespace");
@@ -109,7 +112,8 @@ Client::Client(Credentials credentials) : credentials_(std::move(credentials)), 
 
 Client::~Client() { curl_easy_cleanup(curl_); }
 
-Result<json::value> Client::perform(std::string_view method, const std::string& url, std::string_view body, const std::string& content_type) {
+Result<json::value> Client::perform(std::string_view method, const std::string& url, std::string_view body,
+                                    const std::string& content_type) {
   Transfer transfer;
   curl_easy_reset(curl_);
   curl_slist* headers = nullptr;
@@ -131,7 +135,8 @@ Result<json::value> Client::perform(std::string_view method, const std::string& 
   CURLcode code = curl_easy_perform(curl_);
   curl_slist_free_all(headers);
   if (code == CURLE_COULDNT_CONNECT)
-    return Error{ErrorKind::kUnavailable, fmt::format("no server answers at {}: start one with './run' or 'quarry serve'", credentials_.url)};
+    return Error{ErrorKind::kUnavailable,
+                 fmt::format("no server answers at {}: start one with './run' or 'quarry serve'", credentials_.url)};
   if (code != CURLE_OK) return Error{ErrorKind::kUnavailable, fmt::format("{} {}: {}", method, url, curl_easy_strerror(code))};
   long status = 0;
   curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);

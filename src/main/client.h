@@ -10,7 +10,7 @@
 namespace quarry {
 
 struct Credentials {
-  std::string url;         // "http://127.0.0.1:8765"
+  std::string url;  // "http://127.0.0.1:8765"
   std::string api_key;
   std::string namespace_;  // id or name; may be empty
 };

@@ -77,8 +77,10 @@ Status flatten(const toml::table& table, const std::string& prefix, std::vector<
   for (const auto& [name, node] : table) {
     std::string key = prefix + std::string(name.str());
     if (const auto* inner = node.as_table()) {
-      if (prefix.empty()) QUARRY_RETURN_IF_ERROR(flatten(*inner, key + ".", out));
-      else return bad_request(fmt::format("line {}: unknown table '{}'", node.source().begin.line, key));
+      if (prefix.empty())
+        QUARRY_RETURN_IF_ERROR(flatten(*inner, key + ".", out));
+      else
+        return bad_request(fmt::format("line {}: unknown table '{}'", node.source().begin.line, key));
       continue;
     }
     auto text = toml_text(node);
@@ -90,8 +92,7 @@ Status flatten(const toml::table& table, const std::string& prefix, std::vector<
 
 Result<std::vector<TomlEntry>> read_toml(const std::filesystem::path& file) {
   toml::parse_result parsed = toml::parse_file(file.string());
-  if (!parsed)
-    return bad_request(fmt::format("line {}: {}", parsed.error().source().begin.line, parsed.error().description()));
+  if (!parsed) return bad_request(fmt::format("line {}: {}", parsed.error().source().begin.line, parsed.error().description()));
   std::vector<TomlEntry> entries;
   QUARRY_RETURN_IF_ERROR(flatten(parsed.table(), "", entries));
   return entries;
@@ -110,8 +111,8 @@ Result<uint64_t> parse_bytes(std::string_view text) {
   std::string_view unit(end, text.data() + text.size() - end);
   while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
   static constexpr std::pair<std::string_view, uint64_t> kUnits[] = {
-      {"", 1},           {"B", 1},           {"KiB", 1ull << 10}, {"MiB", 1ull << 20}, {"GiB", 1ull << 30},
-      {"TiB", 1ull << 40}, {"KB", 1'000},      {"MB", 1'000'000},   {"GB", 1'000'000'000}, {"TB", 1'000'000'000'000}};
+      {"", 1},       {"B", 1},          {"KiB", 1ull << 10},   {"MiB", 1ull << 20},      {"GiB", 1ull << 30}, {"TiB", 1ull << 40},
+      {"KB", 1'000}, {"MB", 1'000'000}, {"GB", 1'000'000'000}, {"TB", 1'000'000'000'000}};
   if (ec == std::errc())
     for (auto [name, factor] : kUnits)
       if (unit == name && value <= UINT64_MAX / factor) return value * factor;
@@ -136,8 +137,7 @@ std::map<std::string, std::string> process_environment() {
 
 Status Config::set(const std::string& key, std::string text, std::string origin) {
   const SettingInfo* info = find_setting(key);
-  if (info == nullptr)
-    return bad_request(fmt::format("{}: unknown setting '{}'; did you mean '{}'?", origin, key, nearest_key(key)));
+  if (info == nullptr) return bad_request(fmt::format("{}: unknown setting '{}'; did you mean '{}'?", origin, key, nearest_key(key)));
   Status valid = check_value(*info, text);
   if (!valid.ok()) return std::move(valid).error().with_context(fmt::format("{}: {}", origin, key));
   values_[key] = {std::move(text), std::move(origin)};

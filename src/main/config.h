@@ -13,7 +13,7 @@ namespace quarry {
 enum class SettingType { kString, kInteger, kBoolean, kBytes, kPath };
 
 struct SettingInfo {
-  std::string key;      // "http.max_body_bytes": table and key of the TOML file; QUARRY_HTTP_MAX_BODY_BYTES in the environment
+  std::string key;  // "http.max_body_bytes": table and key of the TOML file; QUARRY_HTTP_MAX_BODY_BYTES in the environment
   SettingType type = SettingType::kString;
   std::string fallback;
   std::string help;
@@ -24,7 +24,8 @@ const std::vector<SettingInfo>& all_settings();
 
 class Config {
  public:
-  // `file` empty: ./quarry.toml or <data>/quarry.toml where they exist. Errors name the file and line, or the variable, and the nearest known key.
+  // `file` empty: ./quarry.toml or <data>/quarry.toml where they exist. Errors name the file and line, or the variable, and the nearest
+  // known key.
   static Result<Config> load(const std::filesystem::path& file, const std::map<std::string, std::string>& environment,
                              const std::map<std::string, std::string>& flags);
 

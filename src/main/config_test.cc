@@ -39,7 +39,8 @@ TEST_F(ConfigTest, AnUnknownKeyNamesTheNearest) {
 }
 
 TEST_F(ConfigTest, IllTypedValuesAreRefusedWithTheirPlace) {
-  for (const char* text : {"[http]\nmax_body_bytes = \"many\"\n", "[urls]\nallow_private = \"yes\"\n", "[http]\nio_threads = -1\n", "listen = 1.5\n", "listen = [\"a\"]\n", "= 1\n"}) {
+  for (const char* text : {"[http]\nmax_body_bytes = \"many\"\n", "[urls]\nallow_private = \"yes\"\n", "[http]\nio_threads = -1\n",
+                           "listen = 1.5\n", "listen = [\"a\"]\n", "= 1\n"}) {
     auto config = Config::load(write(text), {}, {});
     ASSERT_FALSE(config.ok()) << text;
     EXPECT_NE(config.error().message.find("config_test.toml"), std::string::npos) << config.error().message;

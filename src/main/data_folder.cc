@@ -81,7 +81,8 @@ Status check_format(const fs::path& root) {
     return write_file_atomic(root / "FORMAT", format_line(kDataFormat));
   }
   if (format > kDataFormat)
-    return bad_request(fmt::format("{} has format {}, this program knows formats up to {}: use a newer Quarry", root.string(), format, kDataFormat));
+    return bad_request(
+        fmt::format("{} has format {}, this program knows formats up to {}: use a newer Quarry", root.string(), format, kDataFormat));
   return format < kDataFormat ? migrate(root, format) : Status(Ok{});
 }
 
@@ -107,7 +108,8 @@ Result<DataFolder> DataFolder::open(const fs::path& root) {
   folder.root_ = fs::absolute(root);
   auto lock = lock_file(folder.root_ / "LOCK");
   if (!lock.ok() && lock.error().kind == ErrorKind::kConflict)
-    return Error{ErrorKind::kConflict, fmt::format("another quarry server uses the data folder {}: stop it, or choose another with --data", root.string())};
+    return Error{ErrorKind::kConflict,
+                 fmt::format("another quarry server uses the data folder {}: stop it, or choose another with --data", root.string())};
   if (!lock.ok()) return std::move(lock).error();
   folder.lock_ = std::move(lock).value();
   QUARRY_RETURN_IF_ERROR(check_format(folder.root_));

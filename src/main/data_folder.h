@@ -18,8 +18,8 @@ inline constexpr int kDataFormat = 1;
 
 class DataFolder {
  public:
-  // Makes the folder if absent or empty; refuses a folder that holds other things, one that another server uses (kConflict), and one of a newer
-  // format; migrates an older one after a backup.
+  // Makes the folder if absent or empty; refuses a folder that holds other things, one that another server uses (kConflict), and one of a
+  // newer format; migrates an older one after a backup.
   static Result<DataFolder> open(const std::filesystem::path& root);
 
   const std::filesystem::path& root() const { return root_; }

@@ -16,7 +16,8 @@ struct Flags {
   void add(CLI::App& app, const std::string& key, const std::string& help) {
     std::string flag = "--" + key;
     std::replace(flag.begin(), flag.end(), '_', '-');
-    app.add_option_function<std::string>(flag, [this, key](const std::string& value) { given[key] = value; }, help);
+    app.add_option_function<std::string>(
+        flag, [this, key](const std::string& value) { given[key] = value; }, help);
   }
 };
 

@@ -35,8 +35,10 @@ void ProgressBar::update(uint64_t done, uint64_t total, const std::string& note)
   if (drawn_ && now - last_drawn_us_ < (terminal_ ? kTerminalIntervalUs : kPlainIntervalUs)) return;
   last_drawn_us_ = now;
   drawn_ = true;
-  if (terminal_) std::fprintf(stderr, "\r\033[K%s", last_line_.c_str());
-  else std::fprintf(stderr, "%s\n", last_line_.c_str());
+  if (terminal_)
+    std::fprintf(stderr, "\r\033[K%s", last_line_.c_str());
+  else
+    std::fprintf(stderr, "%s\n", last_line_.c_str());
   std::fflush(stderr);
 }
 

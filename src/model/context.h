@@ -27,7 +27,7 @@ struct RequestContext {
   std::string user_email;
   uint8_t permissions = 0;
   std::vector<NamespaceGrant> grants;  // empty: every namespace of the organization
-  int64_t deadline_us = INT64_MAX;  // on clock->steady_us()
+  int64_t deadline_us = INT64_MAX;     // on clock->steady_us()
   const Clock* clock = &system_clock();
 
   bool may(Permission p) const { return (permissions & (p | kAdmin)) != 0; }

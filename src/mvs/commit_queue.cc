@@ -20,8 +20,10 @@ void CommitQueue::run(PendingWrite& write, uint64_t bytes) {
   waiting_bytes_ += bytes;
   changed_.notify_all();
   while (!entry.done) {
-    if (!entry.taken && !preparing_ && next_ticket_ - turn_ < kGroupsInFlight) lead(lock);
-    else changed_.wait(lock);
+    if (!entry.taken && !preparing_ && next_ticket_ - turn_ < kGroupsInFlight)
+      lead(lock);
+    else
+      changed_.wait(lock);
   }
 }
 

@@ -1,5 +1,6 @@
-// Who commits, and when. Writers queue up; one of them leads: it takes what is queued as a group, prepares it (encoding and the data file, outside
-// any lock, while the group before is still committing) and, in the order in which groups were formed, commits it. No thread of its own.
+// Who commits, and when. Writers queue up; one of them leads: it takes what is queued as a group, prepares it (encoding and the data file,
+// outside any lock, while the group before is still committing) and, in the order in which groups were formed, commits it. No thread of its
+// own.
 #pragma once
 
 #include <condition_variable>
@@ -18,15 +19,16 @@ struct PendingWrite;
 using WriteGroup = std::vector<PendingWrite*>;
 
 struct CommitQueueOptions {
-  int64_t window_us = 5'000;           // how long a leader waits for company
-  uint64_t group_bytes = 32ull << 20;  // a group that reached this waits for no more
+  int64_t window_us = 5'000;                 // how long a leader waits for company
+  uint64_t group_bytes = 32ull << 20;        // a group that reached this waits for no more
   uint64_t max_queued_bytes = 256ull << 20;  // writers beyond wait before they queue
 };
 
 // Thread-safe.
 class CommitQueue {
  public:
-  // Prepares a group; the result travels to commit, which runs alone among commits and turns. Both must settle errors into the group's writes.
+  // Prepares a group; the result travels to commit, which runs alone among commits and turns. Both must settle errors into the group's
+  // writes.
   struct Steps {
     std::function<std::shared_ptr<void>(const WriteGroup&)> prepare;
     std::function<void(const WriteGroup&, std::shared_ptr<void>)> commit;

@@ -29,12 +29,20 @@ json::value stored(const json::object& payload) { return json::object{{"payload"
 
 constexpr int64_t kHourUs = 3600ll * 1'000'000;
 
-std::unique_ptr<VectorStore> open_store(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0, int64_t retention_us = 0) {
-  return std::move(VectorStore::open({.store = &objects, .executor = executor, .commit_window_us = window_us, .checkpoint_interval = 7,
-                                      .target_file_bytes = 100'000, .file_retention_us = retention_us, .log_retention_us = retention_us})).value();
+std::unique_ptr<VectorStore> open_store(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0,
+                                        int64_t retention_us = 0) {
+  return std::move(VectorStore::open({.store = &objects,
+                                      .executor = executor,
+                                      .commit_window_us = window_us,
+                                      .checkpoint_interval = 7,
+                                      .target_file_bytes = 100'000,
+                                      .file_retention_us = retention_us,
+                                      .log_retention_us = retention_us}))
+      .value();
 }
 
-std::unique_ptr<VectorStore> attached(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0, int64_t retention_us = 0) {
+std::unique_ptr<VectorStore> attached(objects::ObjectStore& objects, Executor* executor = nullptr, int64_t window_us = 0,
+                                      int64_t retention_us = 0) {
   auto store = open_store(objects, executor, window_us, retention_us);
   EXPECT_TRUE(store->attach_table(test::full_spec()).ok());
   return store;
@@ -84,7 +92,8 @@ TEST_F(ConcurrencyTest, PatchesOfOneDocumentDoNotLoseEachOther) {
   for (auto& thread : threads) thread.join();
   const auto got = store->get(kTable, {"x"}, {});
   ASSERT_QUARRY_OK(got);
-  for (int t = 0; t < kThreads; ++t) EXPECT_EQ(got->front().payload.at("meta").at(fmt::format("t{}", t)).as_object().size(), size_t(kPatches));
+  for (int t = 0; t < kThreads; ++t)
+    EXPECT_EQ(got->front().payload.at("meta").at(fmt::format("t{}", t)).as_object().size(), size_t(kPatches));
 }
 
 TEST_F(ConcurrencyTest, ATransactionTakesEffectOnce) {
@@ -128,7 +137,9 @@ TEST_F(ConcurrencyTest, ABadWriteDoesNotHarmItsGroup) {
       WriteBatch batch{.upserts = {numbered(fmt::format("d{}", t), t)}};
       // Each value is allowed; put where it goes it nests too deep, which shows only when the patch is applied.
       if (t == 3) batch.patches = {{.document_id = "deep", .set = {{"meta.x", deep}, {std::string(120, 'a') + ".b", 1}}}};
-      if (t == 3) batch.patches.front().set["a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a"] = deep;
+      if (t == 3)
+        batch.patches.front()
+            .set["a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a"] = deep;
       const auto result = store->write(kTable, std::move(batch));
       failed += !result.ok();
     });

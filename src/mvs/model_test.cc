@@ -25,13 +25,18 @@ json::object filter_view(const Document& d) {
   json::object out = d.payload;
   out["document_id"] = d.document_id;
   const Lineage& l = d.lineage;
-  const std::pair<const char*, const std::string*> lineage[] = {
-      {"root_object_id", &l.root_object_id},         {"root_bucket_id", &l.root_bucket_id}, {"source_type", &l.source_type},
-      {"source_object_id", &l.source_object_id},     {"source_collection_id", &l.source_collection_id},
-      {"source_document_id", &l.source_document_id}, {"lineage_path", &l.lineage_path}};
+  const std::pair<const char*, const std::string*> lineage[] = {{"root_object_id", &l.root_object_id},
+                                                                {"root_bucket_id", &l.root_bucket_id},
+                                                                {"source_type", &l.source_type},
+                                                                {"source_object_id", &l.source_object_id},
+                                                                {"source_collection_id", &l.source_collection_id},
+                                                                {"source_document_id", &l.source_document_id},
+                                                                {"lineage_path", &l.lineage_path}};
   for (const auto& [name, text] : lineage) {
-    if (text->empty()) out.erase(name);
-    else out[name] = *text;
+    if (text->empty())
+      out.erase(name);
+    else
+      out[name] = *text;
   }
   out["processing_tier"] = l.processing_tier;
   out["created_at"] = format_timestamp(d.created_at);
@@ -39,7 +44,9 @@ json::object filter_view(const Document& d) {
   return out;
 }
 
-std::string source_of(const Document& d) { return d.lineage.source_document_id.empty() ? d.lineage.source_object_id : d.lineage.source_document_id; }
+std::string source_of(const Document& d) {
+  return d.lineage.source_document_id.empty() ? d.lineage.source_object_id : d.lineage.source_document_id;
+}
 
 // The definition of a score in the face header, written a second time.
 float oracle_score(Metric metric, const std::vector<float>& q, const std::vector<float>& x) {
@@ -63,19 +70,31 @@ class ModelRun {
  private:
   void open() {
     store_.reset();
-    store_ = *VectorStore::open({.store = &objects_, .executor = executor_, .commit_window_us = 0, .checkpoint_interval = 4, .target_file_bytes = 40'000,
-                                 .file_retention_us = 0, .log_retention_us = 0});
+    store_ = *VectorStore::open({.store = &objects_,
+                                 .executor = executor_,
+                                 .commit_window_us = 0,
+                                 .checkpoint_interval = 4,
+                                 .target_file_bytes = 40'000,
+                                 .file_retention_us = 0,
+                                 .log_retention_us = 0});
   }
 
   void step() {
     switch (source_.below(14)) {
-      case 0: case 1: case 2: case 3: return upsert();
-      case 4: case 5: return patch();
+      case 0:
+      case 1:
+      case 2:
+      case 3: return upsert();
+      case 4:
+      case 5: return patch();
       case 6: return erase();
       case 7: return erase_matching();
       case 8: return replace();
       case 9: return mixed();
-      case 10: { ASSERT_QUARRY_OK(store_->maintain(kTable)); return; }
+      case 10: {
+        ASSERT_QUARRY_OK(store_->maintain(kTable));
+        return;
+      }
       case 11: {
         open();
         ASSERT_QUARRY_OK(store_->attach_table(test::full_spec()));
@@ -110,7 +129,8 @@ class ModelRun {
     p.document_id = source_.id(kIds);
     p.replace_payload = source_.one_in(6);
     for (uint64_t i = 0; i <= source_.below(3); ++i) {
-      static constexpr const char* kPaths[] = {"title", "pages", "price", "meta.title", "meta.deep.x", "a.b", "tags", "new.path.deep", "when"};
+      static constexpr const char* kPaths[] = {"title", "pages", "price",         "meta.title", "meta.deep.x",
+                                               "a.b",   "tags",  "new.path.deep", "when"};
       const std::string path = kPaths[source_.below(std::size(kPaths))];
       p.set[path] = source_.value(path);
     }
@@ -125,8 +145,10 @@ class ModelRun {
     Document& d = it->second;
     if (p.replace_payload) d.payload = {};
     for (const auto& m : p.set) {
-      if (p.replace_payload) d.payload[m.key()] = m.value();
-      else set_path(d.payload, m.key(), m.value());
+      if (p.replace_payload)
+        d.payload[m.key()] = m.value();
+      else
+        set_path(d.payload, m.key(), m.value());
     }
     for (const auto& path : p.unset) unset_path(d.payload, path);
     for (const auto& v : p.vectors) {
@@ -227,7 +249,9 @@ class ModelRun {
     switch (source_.below(4)) {
       case 0: return equals("title", json::string(source_.word()));
       case 1: return *parse_filter(json::object{{"field", "pages"}, {"operator", "gte"}, {"value", 2}});
-      case 2: return *parse_filter(json::object{{"NOT", json::array{json::object{{"field", "meta.title"}, {"operator", "exists"}, {"value", true}}}}});
+      case 2:
+        return *parse_filter(
+            json::object{{"NOT", json::array{json::object{{"field", "meta.title"}, {"operator", "exists"}, {"value", true}}}}});
       default: return {};
     }
   }
@@ -249,7 +273,8 @@ class ModelRun {
         const float score = oracle_score(image ? Metric::kEuclidean : Metric::kCosine, r.vector, v.values);
         if (!r.min_score || score >= *r.min_score) expected.emplace_back(score, id);
       }
-    std::sort(expected.begin(), expected.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
+    std::sort(expected.begin(), expected.end(),
+              [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
     if (source_.one_in(3)) return compare_groups(r, expected);
     if (expected.size() > r.k) expected.resize(r.k);
     const auto got = store_->search(r);
@@ -308,8 +333,10 @@ class ModelRun {
       ASSERT_EQ(*page->total, matching.size());
       for (const auto& d : page->documents) got.push_back(d.document_id);
       if (!page->has_more) break;
-      if (sorted) r.offset += r.limit;
-      else r.after_document_id = got.back();
+      if (sorted)
+        r.offset += r.limit;
+      else
+        r.after_document_id = got.back();
     }
     ASSERT_EQ(got, expected);
     compare_facet(filter, matching);
@@ -331,8 +358,10 @@ class ModelRun {
     for (const auto* d : matching) {
       const auto* v = d->payload.if_contains("tags");
       if (v == nullptr || v->is_null()) continue;
-      if (v->is_array()) expected += uint64_t(std::count_if(v->as_array().begin(), v->as_array().end(), [](const auto& e) { return !e.is_null(); }));
-      else ++expected;
+      if (v->is_array())
+        expected += uint64_t(std::count_if(v->as_array().begin(), v->as_array().end(), [](const auto& e) { return !e.is_null(); }));
+      else
+        ++expected;
     }
     const auto facet = store_->facet(kTable, filter, "tags", 10'000);
     ASSERT_QUARRY_OK(facet);

@@ -1,8 +1,10 @@
-// The vector store. A table per collection: the warm tier is a Delta Lake table on the object store, written first; the hot tier follows its log.
+// The vector store. A table per collection: the warm tier is a Delta Lake table on the object store, written first; the hot tier follows
+// its log.
 //
-// One score. A document's score for a query vector is computed from its stored float32 vector by one kernel with a fixed order of operations
-// (mvs/hot/kernels.h), so it has the same bits on every machine and tier. cosine: dot(q,x) / (|q| |x|), 0 if either is the zero vector;
-// dot: dot(q,x); euclidean: 1 / (1 + |q-x|). min_score compares with that score. Order: score descending, then document_id ascending by bytes.
+// One score. A document's score for a query vector is computed from its stored float32 vector by one kernel with a fixed order of
+// operations (mvs/hot/kernels.h), so it has the same bits on every machine and tier. cosine: dot(q,x) / (|q| |x|), 0 if either is the zero
+// vector; dot: dot(q,x); euclidean: 1 / (1 + |q-x|). min_score compares with that score. Order: score descending, then document_id
+// ascending by bytes.
 #pragma once
 
 #include <functional>
@@ -50,9 +52,9 @@ struct SourceReplacement {
 // A change of one row, applied by the writer to the newest version: concurrent patches do not lose each other.
 struct DocumentPatch {
   std::string document_id;
-  json::object set;                // dotted paths reach into objects
+  json::object set;  // dotted paths reach into objects
   std::vector<std::string> unset;
-  bool replace_payload = false;    // `set` becomes the whole payload; vectors stay
+  bool replace_payload = false;      // `set` becomes the whole payload; vectors stay
   std::vector<DenseVector> vectors;  // replaces those named
 };
 
@@ -143,10 +145,11 @@ struct FacetValue {
 
 struct TableStats {
   int64_t version = 0;
+  int64_t data_version = 0;  // the newest version that changed documents; upkeep does not move it
   uint64_t documents = 0;
-  uint64_t files = 0, bytes = 0;          // live data files of the warm tier
-  uint64_t deleted_rows = 0;              // held by deletion vectors
-  uint64_t memory_bytes = 0;              // anonymous memory of the hot tier
+  uint64_t files = 0, bytes = 0;            // live data files of the warm tier
+  uint64_t deleted_rows = 0;                // held by deletion vectors
+  uint64_t memory_bytes = 0;                // anonymous memory of the hot tier
   std::map<std::string, uint64_t> vectors;  // rows that have each vector
 };
 
@@ -154,12 +157,12 @@ struct StoreOptions {
   objects::ObjectStore* store = nullptr;  // outlives the VectorStore
   Executor* executor = nullptr;           // scans and encodes in parallel; outlives the VectorStore
   const Clock* clock = &system_clock();
-  uint64_t memory_budget_bytes = 0;  // 0: no limit. Past it writes answer kTooManyRequests
-  int64_t commit_window_us = 5'000;   // how long the committer waits for company
-  int64_t checkpoint_interval = 50;   // commits between checkpoints of a table's log
-  uint64_t target_file_bytes = 64ull << 20;           // of a data file; one of half the size is never merged again
-  int64_t file_retention_us = 600ll * 1'000'000;      // how long files stay that newer versions do not need
-  int64_t log_retention_us = 600ll * 1'000'000;       // how long log entries stay that a checkpoint covers
+  uint64_t memory_budget_bytes = 0;               // 0: no limit. Past it writes answer kTooManyRequests
+  int64_t commit_window_us = 5'000;               // how long the committer waits for company
+  int64_t checkpoint_interval = 50;               // commits between checkpoints of a table's log
+  uint64_t target_file_bytes = 64ull << 20;       // of a data file; one of half the size is never merged again
+  int64_t file_retention_us = 600ll * 1'000'000;  // how long files stay that newer versions do not need
+  int64_t log_retention_us = 600ll * 1'000'000;   // how long log entries stay that a checkpoint covers
 };
 
 // All methods are thread-safe. Readers work on the snapshot that was current when they began and take no lock that a writer holds.
@@ -183,15 +186,19 @@ class VectorStore {
   virtual Result<uint64_t> delete_where(std::string_view table_id, const Filter& filter) = 0;
 
   virtual Result<SearchResult> search(const SearchRequest& request) = 0;
-  virtual Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids, const Projection& projection) = 0;  // found ones, in the order asked
+  virtual Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids,
+                                            const Projection& projection) = 0;  // found ones, in the order asked
   virtual Result<ScanResult> scan(const ScanRequest& request) = 0;
   // Calls `visit` per matching row, in no particular order, on the calling thread, until it returns false.
-  virtual Status for_each(std::string_view table_id, const Filter& filter, const Projection& projection, const std::function<bool(const Document&)>& visit) = 0;
+  virtual Status for_each(std::string_view table_id, const Filter& filter, const Projection& projection,
+                          const std::function<bool(const Document&)>& visit) = 0;
   virtual Result<uint64_t> count(std::string_view table_id, const Filter& filter) = 0;
-  virtual Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field, size_t limit) = 0;  // count descending, then value
+  virtual Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field,
+                                                size_t limit) = 0;  // count descending, then value
   virtual Result<TableStats> stats(std::string_view table_id) = 0;
 
-  // Background upkeep, also run by the store itself after writes: compacts small files, writes checkpoints, removes what nothing refers to.
+  // Background upkeep, also run by the store itself after writes: follows commits of other writers, compacts small files, writes
+  // checkpoints, removes what nothing refers to.
   virtual Status maintain(std::string_view table_id) = 0;
 };
 

@@ -17,17 +17,20 @@ Result<std::shared_ptr<const Bitmap>> load_deleted(const TableFiles& files, cons
   if (ref.storage_type != "i") {
     QUARRY_ASSIGN_OR_RETURN(const std::string path, deletion_vector_path(ref));
     name = files.key(path);
-    QUARRY_ASSIGN_OR_RETURN(bytes, files.store.get_range(name, uint64_t(ref.offset.value_or(1)), uint64_t(std::max(ref.size_in_bytes, 0)) + 8));
+    QUARRY_ASSIGN_OR_RETURN(bytes,
+                            files.store.get_range(name, uint64_t(ref.offset.value_or(1)), uint64_t(std::max(ref.size_in_bytes, 0)) + 8));
   }
   auto bits = decode_deletion_vector(ref, bytes, rows);
   if (!bits.ok()) return std::move(bits).error().with_context(fmt::format("{} at offset {}", name, ref.offset.value_or(0)));
   return std::make_shared<const Bitmap>(std::move(bits).value());
 }
 
-Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const AddFile> file, const std::shared_ptr<const TableSchema>& schema, uint32_t uid) {
+Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const AddFile> file,
+                              const std::shared_ptr<const TableSchema>& schema, uint32_t uid) {
   const std::string key = files.key(file->path);
   auto batch = read_parquet(files.store, key, *schema, parse_crc_tag(file->tags));
-  if (!batch.ok() && batch.error().kind == ErrorKind::kNotFound) return corruption(fmt::format("{}: the log names this file and it is missing", key));
+  if (!batch.ok() && batch.error().kind == ErrorKind::kNotFound)
+    return corruption(fmt::format("{}: the log names this file and it is missing", key));
   if (!batch.ok()) return std::move(batch).error();
   auto block = RowBlock::make(schema, std::move(batch).value());
   if (!block.ok()) return std::move(block).error().with_context(key);
@@ -47,6 +50,7 @@ Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, 
   out->schema = std::make_shared<const TableSchema>(std::move(schema));
   if (previous != nullptr && previous->schema->delta_schema() == out->schema->delta_schema()) out->schema = previous->schema;
   out->version = log.version;
+  out->data_version = log.data_version;
   std::unordered_map<std::string_view, const SegmentView*> known;
   if (previous != nullptr) {
     out->ids = previous->ids;
@@ -87,7 +91,8 @@ Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, 
   std::sort(out->views.begin(), out->views.end(), [](const auto& a, const auto& b) { return a.segment->uid() < b.segment->uid(); });
   const Snapshot& self = *out;
   for (const auto& view : self.views)
-    if (!known.contains(view.file->path)) out->ids.add(view.segment->uid(), view.segment->id_hashes(), [&](RowRef ref) { return self.is_live(ref); });
+    if (!known.contains(view.file->path))
+      out->ids.add(view.segment->uid(), view.segment->id_hashes(), [&](RowRef ref) { return self.is_live(ref); });
   out->settle();
   return std::shared_ptr<const Snapshot>(std::move(out));
 }

@@ -16,8 +16,8 @@ struct TableFiles {
   std::string key(std::string_view path) const { return prefix + "/" + std::string(path); }
 };
 
-// The snapshot of `log`. Segments and deletion vectors that `previous` has are taken from it; the rest is read in parallel. `next_uid` numbers new
-// segments. Errors name the file.
+// The snapshot of `log`. Segments and deletion vectors that `previous` has are taken from it; the rest is read in parallel. `next_uid`
+// numbers new segments. Errors name the file.
 Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, const LogState& log, const Snapshot* previous,
                                                        std::atomic<uint32_t>& next_uid, Executor* executor);
 

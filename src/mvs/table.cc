@@ -18,11 +18,16 @@ std::map<std::string, std::string> table_properties(const TableSpec& spec) {
 }  // namespace
 
 Table::Table(std::shared_ptr<StoreShared> shared, TableSpec spec)
-    : shared_(std::move(shared)), spec_(std::move(spec)), files_{*shared_->options.store, spec_.prefix}, delta_log_(*shared_->options.store, spec_.prefix),
+    : shared_(std::move(shared)),
+      spec_(std::move(spec)),
+      files_{*shared_->options.store, spec_.prefix},
+      delta_log_(*shared_->options.store, spec_.prefix),
       queue_({.window_us = shared_->options.commit_window_us, .group_bytes = kMaxGroupBytes},
              {.prepare = [this](const WriteGroup& group) { return prepare(group); },
-              .commit = [this](const WriteGroup& group, std::shared_ptr<void> prepared) { commit(group, static_cast<PreparedGroup*>(prepared.get())); },
-              .compatible = [](const PendingWrite& a, const PendingWrite& b) { return !a.delete_filter && !b.delete_filter && a.schema == b.schema; }}) {}
+              .commit = [this](const WriteGroup& group,
+                               std::shared_ptr<void> prepared) { commit(group, static_cast<PreparedGroup*>(prepared.get())); },
+              .compatible = [](const PendingWrite& a,
+                               const PendingWrite& b) { return !a.delete_filter && !b.delete_filter && a.schema == b.schema; }}) {}
 
 Table::~Table() { shared_->memory_bytes -= published_bytes_; }
 
@@ -98,8 +103,8 @@ Result<std::shared_ptr<const Snapshot>> Table::snapshot() {
   return out;
 }
 
-// In a turn, before a commit: log_ is the newest version, or was so recently that no later entry can have been cleaned away meanwhile. Without
-// that, a put of the next version could succeed at a number that a checkpoint has already swallowed.
+// In a turn, before a commit: log_ is the newest version, or was so recently that no later entry can have been cleaned away meanwhile.
+// Without that, a put of the next version could succeed at a number that a checkpoint has already swallowed.
 Status Table::follow() {
   const TimestampUs now = shared_->options.clock->now_us();
   if (!unsure_ && now - followed_us_ < shared_->options.log_retention_us / 2) return Ok{};
@@ -165,6 +170,7 @@ Result<TableStats> Table::stats() {
   QUARRY_ASSIGN_OR_RETURN(const auto snapshot, this->snapshot());
   TableStats out;
   out.version = snapshot->version;
+  out.data_version = snapshot->data_version;
   out.documents = snapshot->live_rows;
   out.files = snapshot->views.size();
   out.memory_bytes = snapshot->memory_bytes();

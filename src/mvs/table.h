@@ -1,7 +1,8 @@
 // One table: its log, its committer, its newest snapshot.
 //
-// Invariants. The log is ahead of memory or equal to it, never behind: a snapshot is published after its commit is durable. `log_` and what commits
-// are touched only in a turn of the commit queue. A commit whose outcome is unknown sets `unsure_`: the log is read again before the next one.
+// Invariants. The log is ahead of memory or equal to it, never behind: a snapshot is published after its commit is durable. `log_` and what
+// commits are touched only in a turn of the commit queue. A commit whose outcome is unknown sets `unsure_`: the log is read again before
+// the next one.
 #pragma once
 
 #include <atomic>
@@ -77,9 +78,11 @@ class Table : public std::enable_shared_from_this<Table> {
   // table_upkeep.cc
   void schedule_upkeep();
   bool upkeep_is_due(const Snapshot& snapshot) const;
+  Status refresh();
   Status compact();
   Result<bool> compact_views(const TableSchema& schema, const std::vector<SegmentView>& inputs);
-  Result<std::optional<bool>> commit_compaction(const std::vector<SegmentView>& inputs, const std::vector<std::vector<uint32_t>>& taken, const SegmentView& output);
+  Result<std::optional<bool>> commit_compaction(const std::vector<SegmentView>& inputs, const std::vector<std::vector<uint32_t>>& taken,
+                                                const SegmentView& output);
   Status checkpoint();
   Status clean_up();
   std::set<std::string> referenced_paths() const;
@@ -100,7 +103,7 @@ class Table : public std::enable_shared_from_this<Table> {
   // Owned by the turn.
   LogState log_;
   bool unsure_ = false;
-  TimestampUs followed_us_ = 0;  // when log_ was last known to be the newest
+  TimestampUs followed_us_ = 0;                          // when log_ was last known to be the newest
   std::map<std::string, int64_t> transaction_versions_;  // Delta version that holds each app's newest transaction, where known
 
   mutable std::mutex snapshot_mutex_;  // held for a pointer copy only

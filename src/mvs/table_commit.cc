@@ -80,7 +80,8 @@ Status Table::check_budget(const WriteBatch& batch, uint64_t bytes) const {
   if (budget == 0 || (batch.upserts.empty() && batch.patches.empty())) return Ok{};
   const uint64_t used = uint64_t(std::max<int64_t>(shared_->memory_bytes.load(), 0)) + queue_.queued_bytes();
   if (used + bytes <= budget) return Ok{};
-  return Error(ErrorKind::kTooManyRequests, fmt::format("the vector store holds {} of {} bytes; this write needs about {}", used, budget, bytes),
+  return Error(ErrorKind::kTooManyRequests,
+               fmt::format("the vector store holds {} of {} bytes; this write needs about {}", used, budget, bytes),
                {{"memory_bytes", used}, {"memory_budget_bytes", budget}, {"retryable", true}, {"retry_after_seconds", 5}});
 }
 
@@ -273,6 +274,7 @@ Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
   followed_us_ = shared_->options.clock->now_us();
   Snapshot& next = *plan.next;
   next.version = version;
+  next.data_version = log_.data_version;
   for (const auto& view : plan.added) next.views.push_back(view);
   std::sort(next.views.begin(), next.views.end(), [](const auto& a, const auto& b) { return a.segment->uid() < b.segment->uid(); });
   next.settle();

@@ -10,8 +10,8 @@ namespace quarry::mvs {
 struct PendingWrite {
   WriteBatch batch;
   const Filter* delete_filter = nullptr;
-  std::shared_ptr<const TableSchema> schema;     // that `rows` was encoded with
-  std::shared_ptr<arrow::RecordBatch> rows;      // the upserts, until they are joined to the group's
+  std::shared_ptr<const TableSchema> schema;  // that `rows` was encoded with
+  std::shared_ptr<arrow::RecordBatch> rows;   // the upserts, until they are joined to the group's
   size_t row_count = 0;
   Result<WriteResult> result = WriteResult{};
 };

@@ -26,7 +26,8 @@ std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
 }
 
 // The live rows of `views` as one batch of `schema`, and for each view the rows that were taken, ascending.
-Result<std::shared_ptr<arrow::RecordBatch>> gather_live(const TableSchema& schema, const std::vector<SegmentView>& views, std::vector<std::vector<uint32_t>>& taken) {
+Result<std::shared_ptr<arrow::RecordBatch>> gather_live(const TableSchema& schema, const std::vector<SegmentView>& views,
+                                                        std::vector<std::vector<uint32_t>>& taken) {
   arrow::ArrayVector arrays;
   int64_t rows = 0;
   taken.clear();
@@ -106,6 +107,7 @@ Status Table::maintain() {
   }
   const auto run = [&]() -> Status {
     QUARRY_RETURN_IF_ERROR(snapshot());
+    QUARRY_RETURN_IF_ERROR(refresh());
     QUARRY_RETURN_IF_ERROR(compact());
     QUARRY_RETURN_IF_ERROR(checkpoint());
     return clean_up();
@@ -115,6 +117,15 @@ Status Table::maintain() {
   upkeep_running_ = false;
   upkeep_changed_.notify_all();
   return status;
+}
+
+// Follows what other writers committed.
+Status Table::refresh() {
+  CommitQueue::Turn turn(queue_);
+  if (dropped_) return Ok{};
+  QUARRY_RETURN_IF_ERROR(catch_up());
+  unsure_ = false;
+  return Ok{};
 }
 
 Status Table::compact() {
@@ -149,8 +160,8 @@ Result<bool> Table::compact_views(const TableSchema& schema, const std::vector<S
 }
 
 // nullopt: another writer was first, try again. False: an input is gone.
-Result<std::optional<bool>> Table::commit_compaction(const std::vector<SegmentView>& inputs, const std::vector<std::vector<uint32_t>>& taken,
-                                                     const SegmentView& output) {
+Result<std::optional<bool>> Table::commit_compaction(const std::vector<SegmentView>& inputs,
+                                                     const std::vector<std::vector<uint32_t>>& taken, const SegmentView& output) {
   const auto base = current();
   CommitPlan plan;
   plan.next = std::make_shared<Snapshot>(*base);
@@ -250,8 +261,9 @@ Status Table::remove_orphans(TimestampUs before_us) {
     for (const auto& object : page) {
       const std::string path = object.key.substr(folder.size());
       // Deletion vectors may be another writer's, who has yet to commit them.
-      const bool old = path.starts_with("quarry-") ? object.modified_at < before_us
-                                                   : path.starts_with("deletion_vector_") && object.modified_at < before_us - kForeignOrphanAgeUs;
+      const bool old = path.starts_with("quarry-")
+                           ? object.modified_at < before_us
+                           : path.starts_with("deletion_vector_") && object.modified_at < before_us - kForeignOrphanAgeUs;
       if (old && !referenced.contains(path)) QUARRY_RETURN_IF_ERROR(files_.store.remove(object.key));
     }
     if (page.size() < kListPage) return Ok{};

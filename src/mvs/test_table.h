@@ -47,8 +47,13 @@ class DocumentSource {
   }
 
   std::string time() {
-    static constexpr const char* kTimes[] = {"2026-01-31T12:00:00.000000Z", "2026-01-31T12:00:00Z",      "2026-01-31T14:00:00+02:00", "2025-12-31",
-                                             "2026-01-31T12:00:00.000001Z", "2026-02-01T00:00:00Z", "not a time"};
+    static constexpr const char* kTimes[] = {"2026-01-31T12:00:00.000000Z",
+                                             "2026-01-31T12:00:00Z",
+                                             "2026-01-31T14:00:00+02:00",
+                                             "2025-12-31",
+                                             "2026-01-31T12:00:00.000001Z",
+                                             "2026-02-01T00:00:00Z",
+                                             "not a time"};
     return kTimes[below(std::size(kTimes))];
   }
 
@@ -102,7 +107,8 @@ class DocumentSource {
     return d;
   }
 
-  static constexpr const char* kFields[] = {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "tags", "Title", "document_id", "a.b"};
+  static constexpr const char* kFields[] = {"title", "pages", "price", "ratio", "ok",          "when",
+                                            "day",   "meta",  "tags",  "Title", "document_id", "a.b"};
   static constexpr const char* kWords[] = {"red", "Red", "green", "blue", "blue sky", "", "äöü", "a\"quote", "title", "2026-01-31"};
 
  private:
@@ -153,10 +159,10 @@ inline bool identical(const json::value& a, const json::value& b) {
   return a.kind() == b.kind() && json::serialize(a) == json::serialize(b);
 }
 
-#define ASSERT_QUARRY_OK(expr)                                          \
-  do {                                                                  \
-    const auto& quarry_result = (expr);                                 \
-    ASSERT_TRUE(quarry_result.ok()) << quarry_result.error().message;   \
+#define ASSERT_QUARRY_OK(expr)                                        \
+  do {                                                                \
+    const auto& quarry_result = (expr);                               \
+    ASSERT_TRUE(quarry_result.ok()) << quarry_result.error().message; \
   } while (false)
 
 }  // namespace quarry::mvs::test

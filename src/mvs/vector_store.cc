@@ -74,7 +74,8 @@ class VectorStoreImpl : public VectorStore {
     return out;
   }
 
-  Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids, const Projection& projection) override {
+  Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids,
+                                    const Projection& projection) override {
     QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
     std::vector<Document> out;
     for (const auto& id : document_ids) {
@@ -91,7 +92,8 @@ class VectorStoreImpl : public VectorStore {
     return scan_snapshot(*snapshot, request, shared_->options.executor);
   }
 
-  Status for_each(std::string_view table_id, const Filter& filter, const Projection& projection, const std::function<bool(const Document&)>& visit) override {
+  Status for_each(std::string_view table_id, const Filter& filter, const Projection& projection,
+                  const std::function<bool(const Document&)>& visit) override {
     QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
     return visit_rows(*snapshot, filter, projection, visit);
   }
@@ -127,7 +129,8 @@ class VectorStoreImpl : public VectorStore {
     if (column < 0) return bad_request(fmt::format("the collection has no vector '{}'", request.vector_name));
     const uint32_t dimension = snapshot.schema->columns()[size_t(column)].vector.dimension;
     if (request.vector.size() != dimension)
-      return bad_request(fmt::format("the query has {} values; vector '{}' has dimension {}", request.vector.size(), request.vector_name, dimension));
+      return bad_request(
+          fmt::format("the query has {} values; vector '{}' has dimension {}", request.vector.size(), request.vector_name, dimension));
     for (const float v : request.vector)
       if (!std::isfinite(v)) return bad_request("the query vector holds a value that is not finite");
     return Ok{};
@@ -174,7 +177,8 @@ Result<Metric> parse_metric(std::string_view name) {
 
 Result<std::unique_ptr<VectorStore>> VectorStore::open(StoreOptions options) {
   if (options.store == nullptr) return internal_error("the vector store needs an object store");
-  if (options.checkpoint_interval < 1 || options.target_file_bytes == 0) return bad_request("checkpoint_interval and target_file_bytes must be positive");
+  if (options.checkpoint_interval < 1 || options.target_file_bytes == 0)
+    return bad_request("checkpoint_interval and target_file_bytes must be positive");
   return std::unique_ptr<VectorStore>(std::make_unique<VectorStoreImpl>(options));
 }
 

@@ -17,9 +17,16 @@ class VectorStoreTest : public ::testing::Test {
   }
 
   TableSpec spec() const {
-    return {"col_a", "org/ns/col_a", {{"text", "mixpeek://text_extractor@v1/m", 4, Metric::kCosine}},
-            {{"title", FieldType::kString}, {"pages", FieldType::kInteger}, {"price", FieldType::kNumber}, {"ratio", FieldType::kFloat},
-             {"ok", FieldType::kBoolean}, {"when", FieldType::kDatetime}, {"day", FieldType::kDate}}};
+    return {"col_a",
+            "org/ns/col_a",
+            {{"text", "mixpeek://text_extractor@v1/m", 4, Metric::kCosine}},
+            {{"title", FieldType::kString},
+             {"pages", FieldType::kInteger},
+             {"price", FieldType::kNumber},
+             {"ratio", FieldType::kFloat},
+             {"ok", FieldType::kBoolean},
+             {"when", FieldType::kDatetime},
+             {"day", FieldType::kDate}}};
   }
 
   Document doc(std::string id, std::vector<float> v, json::object payload = {}) const {
@@ -194,6 +201,23 @@ TEST_F(VectorStoreTest, AnOldFileAnswersForAColumnThatCameLater) {
   EXPECT_EQ(store_->get("col_a", {"b"}, {})->front().payload.at("author").as_int64(), 7);
 }
 
+TEST_F(VectorStoreTest, UpkeepMovesTheVersionAndNotTheDataVersion) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  for (int i = 0; i < 12; ++i) write({.upserts = {doc("x" + std::to_string(i), {}, {})}});
+  const auto before = *store_->stats("col_a");
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  const auto merged = *store_->stats("col_a");
+  EXPECT_LT(merged.files, 12u);
+  EXPECT_GE(merged.version, before.version);
+  EXPECT_EQ(merged.data_version, before.data_version);
+  write({.upserts = {doc("y", {}, {})}});
+  const auto written = *store_->stats("col_a");
+  EXPECT_GT(written.data_version, merged.data_version);
+  EXPECT_LE(written.data_version, written.version);
+  write({.deletes = {"y"}});
+  EXPECT_GT(store_->stats("col_a")->data_version, written.data_version);
+}
+
 TEST_F(VectorStoreTest, DropsATable) {
   ASSERT_TRUE(store_->create_table(spec()).ok());
   write({.upserts = {doc("a", {1, 0, 0, 0})}});
@@ -231,14 +255,20 @@ TEST_F(VectorStoreTest, ABrokenTableLeavesTheOthersAlone) {
 
 TEST_F(VectorStoreTest, MemoryAndFilesFallAfterDeletes) {
   constexpr uint64_t kBudget = 400'000;
-  store_ = std::move(VectorStore::open({.store = objects_.get(), .memory_budget_bytes = kBudget, .commit_window_us = 0, .checkpoint_interval = 3,
-                                        .file_retention_us = 0, .log_retention_us = 0})).value();
+  store_ = std::move(VectorStore::open({.store = objects_.get(),
+                                        .memory_budget_bytes = kBudget,
+                                        .commit_window_us = 0,
+                                        .checkpoint_interval = 3,
+                                        .file_retention_us = 0,
+                                        .log_retention_us = 0}))
+               .value();
   ASSERT_TRUE(store_->create_table(spec()).ok());
   int written = 0;
   Result<WriteResult> last = WriteResult{};
   for (; last.ok() && written < 100; ++written) {
     WriteBatch batch;
-    for (int i = 0; i < 100; ++i) batch.upserts.push_back(doc("d" + std::to_string(written * 100 + i), {1, 2, 3, 4}, {{"text", std::string(100, 'x')}}));
+    for (int i = 0; i < 100; ++i)
+      batch.upserts.push_back(doc("d" + std::to_string(written * 100 + i), {1, 2, 3, 4}, {{"text", std::string(100, 'x')}}));
     last = store_->write("col_a", std::move(batch));
   }
   ASSERT_FALSE(last.ok());
@@ -247,7 +277,8 @@ TEST_F(VectorStoreTest, MemoryAndFilesFallAfterDeletes) {
   EXPECT_TRUE(last.error().details.at("retryable").as_bool());
   const auto full = *store_->stats("col_a");
   EXPECT_LE(full.memory_bytes, kBudget);
-  ASSERT_TRUE(store_->delete_where("col_a", *parse_filter(json::object{{"field", "document_id"}, {"operator", "ne"}, {"value", "d1"}})).ok());
+  ASSERT_TRUE(
+      store_->delete_where("col_a", *parse_filter(json::object{{"field", "document_id"}, {"operator", "ne"}, {"value", "d1"}})).ok());
   ASSERT_TRUE(store_->maintain("col_a").ok());
   const auto empty = *store_->stats("col_a");
   EXPECT_EQ(empty.documents, 1u);
@@ -268,7 +299,8 @@ TEST_F(VectorStoreTest, GivesBackEveryPayloadAsItWas) {
       R"({"price":0.1,"ratio":5e-324,"x":0.30000000000000004,"y":1.7976931348623157e308,"z":2.2250738585072014e-308})",
       R"({})"};
   WriteBatch batch;
-  for (size_t i = 0; i < payloads.size(); ++i) batch.upserts.push_back(doc("d" + std::to_string(i), {1, 2, 3, 4}, json::parse(payloads[i]).as_object()));
+  for (size_t i = 0; i < payloads.size(); ++i)
+    batch.upserts.push_back(doc("d" + std::to_string(i), {1, 2, 3, 4}, json::parse(payloads[i]).as_object()));
   const auto expected = batch.upserts;
   write(std::move(batch));
   for (int round = 0; round < 2; ++round) {
@@ -276,7 +308,8 @@ TEST_F(VectorStoreTest, GivesBackEveryPayloadAsItWas) {
       const auto got = store_->get("col_a", {d.document_id}, {});
       ASSERT_TRUE(got.ok());
       ASSERT_EQ(got->size(), 1u);
-      EXPECT_EQ(json::serialize(json::value(got->front().payload)).size(), json::serialize(json::value(d.payload)).size()) << json::serialize(json::value(got->front().payload)) << " vs " << json::serialize(json::value(d.payload));
+      EXPECT_EQ(json::serialize(json::value(got->front().payload)).size(), json::serialize(json::value(d.payload)).size())
+          << json::serialize(json::value(got->front().payload)) << " vs " << json::serialize(json::value(d.payload));
       EXPECT_EQ(json::value(got->front().payload), json::value(d.payload)) << json::serialize(json::value(got->front().payload));
     }
     reopen();

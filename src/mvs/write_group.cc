@@ -21,7 +21,8 @@ struct Place {
 
 class Resolver {
  public:
-  Resolver(const Snapshot& snapshot, const LogState& log, const RowBlock* block, TimestampUs now) : snapshot_(snapshot), log_(log), block_(block), now_(now) {
+  Resolver(const Snapshot& snapshot, const LogState& log, const RowBlock* block, TimestampUs now)
+      : snapshot_(snapshot), log_(log), block_(block), now_(now) {
     if (block != nullptr) out_.block_deleted = Bitmap(block->rows());
   }
 
@@ -36,8 +37,10 @@ class Resolver {
     for (const auto& patch : item.batch->patches) QUARRY_RETURN_IF_ERROR(apply_patch(patch, result));
     if (item.batch->replace) replace_sources(*item.batch->replace, item, first_patched, result);
     for (const auto& id : item.batch->deletes) {
-      if (remove(id)) ++result.deleted;
-      else result.missing.push_back(id);
+      if (remove(id))
+        ++result.deleted;
+      else
+        result.missing.push_back(id);
     }
     if (item.delete_filter != nullptr) QUARRY_RETURN_IF_ERROR(delete_matching(*item.delete_filter, result));
     if (!item.batch->txn_app.empty()) out_.transactions.push_back({item.batch->txn_app, item.batch->txn_version, now_ / 1000});
@@ -58,7 +61,8 @@ class Resolver {
     if (batch.txn_app.empty()) return false;
     const auto known = log_.transactions.find(batch.txn_app);
     result.repeated = known != log_.transactions.end() && known->second.version >= batch.txn_version;
-    for (const auto& t : out_.transactions) result.repeated = result.repeated || (t.app_id == batch.txn_app && t.version >= batch.txn_version);
+    for (const auto& t : out_.transactions)
+      result.repeated = result.repeated || (t.app_id == batch.txn_app && t.version >= batch.txn_version);
     return result.repeated;
   }
 
@@ -102,8 +106,10 @@ class Resolver {
   void upsert(const GroupItem& item, WriteResult& result) {
     for (size_t row = item.first_row; row < item.first_row + item.row_count; ++row) {
       const std::string_view id = block_->document_id(row);
-      if (kill(id, locate(id))) ++result.replaced;
-      else ++result.inserted;
+      if (kill(id, locate(id)))
+        ++result.replaced;
+      else
+        ++result.inserted;
       moved_[id] = {Place::Kind::kBlock, {}, row};
     }
   }
@@ -124,8 +130,10 @@ class Resolver {
     QUARRY_ASSIGN_OR_RETURN(Document document, read(place));
     if (patch.replace_payload) document.payload = {};
     for (const auto& member : patch.set) {
-      if (patch.replace_payload) document.payload[member.key()] = member.value();
-      else set_path(document.payload, member.key(), member.value());
+      if (patch.replace_payload)
+        document.payload[member.key()] = member.value();
+      else
+        set_path(document.payload, member.key(), member.value());
     }
     for (const auto& path : patch.unset) unset_path(document.payload, path);
     for (const auto& vector : patch.vectors) {
@@ -150,7 +158,8 @@ class Resolver {
       const auto& of_rows = view.segment->source_hashes();
       for (uint32_t row = 0; row < of_rows.size(); ++row) {
         const RowRef ref{view.segment->uid(), row};
-        if (of_rows[row] == 0 || !hashes.contains(of_rows[row]) || !is_live(ref) || !sources.contains(view.segment->block().source_id(row))) continue;
+        if (of_rows[row] == 0 || !hashes.contains(of_rows[row]) || !is_live(ref) || !sources.contains(view.segment->block().source_id(row)))
+          continue;
         result.deleted += remove(view.segment->block().document_id(row));
       }
     }
@@ -183,8 +192,8 @@ class Resolver {
   const RowBlock* const block_;
   const TimestampUs now_;
   ResolvedGroup out_;
-  std::vector<bool> patched_dead_;                       // beside out_.patched
-  std::unordered_map<std::string_view, Place> moved_;    // ids live in the block, in the batches or in segments of the snapshot
+  std::vector<bool> patched_dead_;                     // beside out_.patched
+  std::unordered_map<std::string_view, Place> moved_;  // ids live in the block, in the batches or in segments of the snapshot
 };
 
 }  // namespace

@@ -40,7 +40,8 @@ void apply_mirrored(json::object& body, const std::vector<MirroredBlob>& mirrore
       json::value& storage = (*blob)["storage"];
       if (!storage.is_object()) storage = json::object{};
       storage.get_object()["key"] = m.key;
-      (*blob)["details"] = json::object{{"filename", m.filename}, {"size_bytes", m.size_bytes}, {"mime_type", m.mime_type}, {"hash", m.hash}};
+      (*blob)["details"] =
+          json::object{{"filename", m.filename}, {"size_bytes", m.size_bytes}, {"mime_type", m.mime_type}, {"hash", m.hash}};
     }
   }
 }
@@ -58,8 +59,11 @@ void finish_object(json::object& body, const ItemRecord& record) {
   apply_mirrored(body, record.mirrored);
   std::string error;
   if (!record.failures.empty())
-    if (const json::value* text = record.failures.front().if_contains("error"); text && text->is_string()) error = std::string(text->get_string());
-  TaskStatus status = record.failures.empty() ? TaskStatus::kCompleted : record.partial ? TaskStatus::kCompletedWithErrors : TaskStatus::kFailed;
+    if (const json::value* text = record.failures.front().if_contains("error"); text && text->is_string())
+      error = std::string(text->get_string());
+  TaskStatus status = record.failures.empty() ? TaskStatus::kCompleted
+                      : record.partial        ? TaskStatus::kCompletedWithErrors
+                                              : TaskStatus::kFailed;
   set_object_status(body, status, error);
 }
 
@@ -100,8 +104,13 @@ Status reopen_task(catalog::Session& session, Task present, const Task& next) {
 }
 
 BatchLedger::BatchLedger(catalog::Catalog& catalog, const Clock& clock, TaskControl& control, Task task, RetryPolicy retries)
-    : catalog_(catalog), clock_(clock), control_(control), task_(std::move(task)), retries_(retries),
-      tier_(static_cast<int>(std::max<int64_t>(1, integer_member(task_.inputs, "tier")))), batch_id_(input_text(task_, "batch_id")),
+    : catalog_(catalog),
+      clock_(clock),
+      control_(control),
+      task_(std::move(task)),
+      retries_(retries),
+      tier_(static_cast<int>(std::max<int64_t>(1, integer_member(task_.inputs, "tier")))),
+      batch_id_(input_text(task_, "batch_id")),
       began_steady_us_(clock.steady_us()) {}
 
 void BatchLedger::warn(std::string warning) {
@@ -122,7 +131,8 @@ Status BatchLedger::in_lease(const Change& change) {
   auto done = with_retries(retries_, control_, [&] {
     return catalog_.write([&](catalog::Session& session) -> Status {
       QUARRY_ASSIGN_OR_RETURN(Task row, session.get_task_any(task_.task_id));
-      if (row.lease_owner != task_.lease_owner) return Error{ErrorKind::kConflict, fmt::format("task '{}' is run by another worker now", task_.task_id)};
+      if (row.lease_owner != task_.lease_owner)
+        return Error{ErrorKind::kConflict, fmt::format("task '{}' is run by another worker now", task_.task_id)};
       auto found = session.get(kind::kBatch, scope(), batch_id_);
       gone = !found.ok() && found.error().kind == ErrorKind::kNotFound;
       if (gone) return abandon(session, std::move(row));
@@ -173,7 +183,8 @@ Status BatchLedger::mark_processing(const std::vector<std::string>& object_ids) 
   auto done = with_retries(retries_, control_, [&] {
     return catalog_.write([&](catalog::Session& session) -> Status {
       for (const std::string& id : object_ids) {
-        auto shown = update_object(session, scope(), id, clock_.now_us(), [](json::object& body) { set_object_status(body, TaskStatus::kProcessing, ""); });
+        auto shown = update_object(session, scope(), id, clock_.now_us(),
+                                   [](json::object& body) { set_object_status(body, TaskStatus::kProcessing, ""); });
         if (!shown.ok()) return std::move(shown).error();
       }
       return Ok{};
@@ -212,7 +223,8 @@ Result<std::vector<std::string>> BatchLedger::record(const GroupRecord& group) {
       for (const auto& [collection_id, documents] : record.written) {
         std::vector<std::string> ids;
         for (const std::string& id : documents) ids.push_back(collection_id + "/" + id);
-        for (const std::string& task_id : downstream_tasks(batch, tier_, collection_id)) QUARRY_RETURN_IF_ERROR(session.add_items(task_id, ids));
+        for (const std::string& task_id : downstream_tasks(batch, tier_, collection_id))
+          QUARRY_RETURN_IF_ERROR(session.add_items(task_id, ids));
       }
       add_failures(batch, record.failures);
       if (tier_ > 1 || record.item.status == ItemStatus::kSkipped) continue;
@@ -292,7 +304,8 @@ Status BatchLedger::settle_objects(TaskStatus status, const std::string& error) 
   return with_retries(retries_, control_, [&] {
     return catalog_.write([&](catalog::Session& session) -> Status {
       for (const std::string& id : ids) {
-        auto settled = update_object(session, scope(), id, clock_.now_us(), [&](json::object& body) { set_object_status(body, status, error); });
+        auto settled =
+            update_object(session, scope(), id, clock_.now_us(), [&](json::object& body) { set_object_status(body, status, error); });
         if (!settled.ok()) return std::move(settled).error();
       }
       return Ok{};

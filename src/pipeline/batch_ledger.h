@@ -1,5 +1,5 @@
-// The catalog's side of one tier of one batch: every change of the task, its items, the batch and the objects, each in one transaction that fails
-// when the lease is not ours any more.
+// The catalog's side of one tier of one batch: every change of the task, its items, the batch and the objects, each in one transaction that
+// fails when the lease is not ours any more.
 #pragma once
 
 #include <set>
@@ -21,10 +21,10 @@ Status reopen_task(catalog::Session& session, Task present, const Task& next);
 // What one commit group did to one item.
 struct ItemRecord {
   catalog::WorkItem item;
-  std::string object_id;                 // the object itself, or the root object of a document
+  std::string object_id;  // the object itself, or the root object of a document
   std::vector<MirroredBlob> mirrored;
-  std::vector<json::object> failures;    // records; empty for done and skipped items
-  bool partial = false;                  // failed for some collections, written for others
+  std::vector<json::object> failures;  // records; empty for done and skipped items
+  bool partial = false;                // failed for some collections, written for others
   // Documents that later tiers take: (source collection, document ids).
   std::vector<std::pair<std::string, std::vector<std::string>>> written;
 };
@@ -46,8 +46,8 @@ class BatchLedger {
   Status mark_processing(const std::vector<std::string>& object_ids);
   // Leaves word that this item is begun alone: should the worker die of it, the next one knows.
   Status note_suspect(const std::string& item_id);
-  // Marks items done, failed or skipped, tells later tiers of their sources, moves the progress. Returns the objects that were deleted meanwhile;
-  // if there are any, nothing was recorded.
+  // Marks items done, failed or skipped, tells later tiers of their sources, moves the progress. Returns the objects that were deleted
+  // meanwhile; if there are any, nothing was recorded.
   Result<std::vector<std::string>> record(const GroupRecord& group);
   // Those of the group's objects that are not in the catalog any more.
   Result<std::vector<std::string>> absent_objects(const GroupRecord& group);

@@ -26,7 +26,9 @@ json::object& object_member(json::object& parent, std::string_view name) {
   return value.get_object();
 }
 
-uint64_t count_member(const json::object& object, std::string_view name) { return static_cast<uint64_t>(std::max<int64_t>(0, integer_member(object, name))); }
+uint64_t count_member(const json::object& object, std::string_view name) {
+  return static_cast<uint64_t>(std::max<int64_t>(0, integer_member(object, name)));
+}
 
 const json::object& object_or_empty(const json::object& parent, std::string_view name) {
   static const json::object kEmpty;
@@ -52,8 +54,9 @@ double percent_done(const json::object& body, int tier, const catalog::ItemCount
 }
 
 void write_audit(json::object& info, int tier, const catalog::ItemCounts& items) {
-  info["audit"] = json::object{{"tier_num", tier},         {"submitted", items.total()}, {"processed", items.done}, {"failed", items.failed},
-                               {"skipped", items.skipped}, {"lost", 0},                  {"balanced", items.pending == 0}};
+  info["audit"] = json::object{
+      {"tier_num", tier}, {"submitted", items.total()},    {"processed", items.done}, {"failed", items.failed}, {"skipped", items.skipped},
+      {"lost", 0},        {"balanced", items.pending == 0}};
 }
 
 void write_stage(json::object& progress, const json::object& body, int tier, const json::object& info, TimestampUs now) {
@@ -61,8 +64,10 @@ void write_stage(json::object& progress, const json::object& body, int tier, con
   double elapsed = 0;
   if (started && started->is_string())
     if (auto at = parse_timestamp(started->get_string()); at.ok()) elapsed = std::max(0.0, static_cast<double>(now - *at) / 1e6);
-  progress["current_stage"] = json::object{
-      {"name", fmt::format("tier_{}", tier)}, {"index", tier}, {"total", tier_count(body)}, {"stage_elapsed_seconds", std::floor(elapsed * 1000) / 1000}};
+  progress["current_stage"] = json::object{{"name", fmt::format("tier_{}", tier)},
+                                           {"index", tier},
+                                           {"total", tier_count(body)},
+                                           {"stage_elapsed_seconds", std::floor(elapsed * 1000) / 1000}};
 }
 
 }  // namespace
@@ -81,7 +86,8 @@ std::vector<std::string> string_list(const json::object& object, std::string_vie
   return out;
 }
 
-json::object new_batch_body(std::string_view batch_id, std::string_view bucket_id, std::string_view namespace_id, const json::object& attributes) {
+json::object new_batch_body(std::string_view batch_id, std::string_view bucket_id, std::string_view namespace_id,
+                            const json::object& attributes) {
   json::object body{{"batch_id", batch_id}, {"bucket_id", bucket_id}, {"namespace_id", namespace_id}};
   body["type"] = "BUCKET";
   body["status"] = to_string(TaskStatus::kDraft);
@@ -172,7 +178,8 @@ void write_plan(json::object& body, const std::vector<PlannedTier>& tiers, uint6
   body["total_tiers"] = std::max<size_t>(1, tiers.size());
   body["current_tier"] = 1;
   body["task_id"] = tiers.empty() ? "" : tiers.front().task_id;
-  body["progress"] = json::object{{"processed", 0}, {"total", objects}, {"percent", 0.0}, {"batch_count", 0}, {"errors", 0}, {"documents_written", 0}};
+  body["progress"] =
+      json::object{{"processed", 0}, {"total", objects}, {"percent", 0.0}, {"batch_count", 0}, {"errors", 0}, {"documents_written", 0}};
 }
 
 TierProgress read_progress(const json::object& body, int tier) {
@@ -194,7 +201,8 @@ void write_progress(json::object& body, int tier, const TierProgress& p, Timesta
   (*info)["documents_deleted"] = p.documents_deleted;
   (*info)["last_activity_at"] = format_timestamp(now);
   write_audit(*info, tier, p.items);
-  for (std::string_view member : {"documents_written", "documents_replaced", "documents_deleted"}) body[member] = sum_tiers(body, member, false);
+  for (std::string_view member : {"documents_written", "documents_replaced", "documents_deleted"})
+    body[member] = sum_tiers(body, member, false);
   uint64_t failed = sum_tiers(body, "failed", true);
   body["failed_object_count"] = failed;
   body["last_activity_at"] = format_timestamp(now);
@@ -280,7 +288,8 @@ TaskStatus status_of_tiers(const json::object& body) {
 }
 
 json::object task_progress(const json::object& body, int tier) {
-  json::object out{{"batch_id", body.at("batch_id")}, {"bucket_id", body.at("bucket_id")}, {"tier_num", tier}, {"total_tiers", tier_count(body)}};
+  json::object out{
+      {"batch_id", body.at("batch_id")}, {"bucket_id", body.at("bucket_id")}, {"tier_num", tier}, {"total_tiers", tier_count(body)}};
   if (const json::value* progress = body.if_contains("progress")) out["progress"] = *progress;
   if (const json::object* info = tier_info(body, tier)) {
     for (std::string_view member : {"documents_written", "documents_replaced", "documents_deleted", "audit"})

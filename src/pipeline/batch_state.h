@@ -2,8 +2,8 @@
 //
 //   DRAFT -> PENDING -> PROCESSING -> COMPLETED | COMPLETED_WITH_ERRORS | FAILED | CANCELED;  the last three -> PENDING by a retry
 //
-// Invariants: tier_tasks[i] is tier i + 1 of dag_tiers; its task_id is chosen when the batch is submitted, its task exists once the tier before is
-// done; every count in tier_tasks[i].audit was written in the transaction that finished the items it counts.
+// Invariants: tier_tasks[i] is tier i + 1 of dag_tiers; its task_id is chosen when the batch is submitted, its task exists once the tier
+// before is done; every count in tier_tasks[i].audit was written in the transaction that finished the items it counts.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,8 @@ namespace quarry::pipeline {
 
 inline constexpr size_t kMaxShownFailures = 100;
 
-json::object new_batch_body(std::string_view batch_id, std::string_view bucket_id, std::string_view namespace_id, const json::object& attributes);
+json::object new_batch_body(std::string_view batch_id, std::string_view bucket_id, std::string_view namespace_id,
+                            const json::object& attributes);
 
 TaskStatus batch_status(const json::object& body);
 // Also lifecycle and lifecycle_reason.

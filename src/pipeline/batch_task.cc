@@ -29,7 +29,9 @@ std::string input_text(const Task& task, std::string_view name) {
 }  // namespace
 
 BatchTask::BatchTask(const Shared& shared, TaskControl& control, Task task)
-    : shared_(shared), options_(shared.options), control_(control),
+    : shared_(shared),
+      options_(shared.options),
+      control_(control),
       ledger_(*options_.catalog, *options_.clock, control, std::move(task), {options_.storage_attempts, options_.retry_delay_us}),
       reader_(*options_.store, options_.fetcher, control, {kSourceAttempts, options_.retry_delay_us}),
       place_{input_text(ledger_.task(), "internal_id"), ledger_.task().namespace_id, input_text(ledger_.task(), "bucket_id")},
@@ -71,13 +73,15 @@ Status BatchTask::prepare() {
       continue;
     }
     if (!resource.ok()) return std::move(resource).error();
-    QUARRY_ASSIGN_OR_RETURN(TierCollection run, prepare_collection(resource->body, ledger_.scope(), place_.internal_id, *options_.vectors, shared_.bind));
+    QUARRY_ASSIGN_OR_RETURN(TierCollection run,
+                            prepare_collection(resource->body, ledger_.scope(), place_.internal_id, *options_.vectors, shared_.bind));
     collections_.push_back(std::move(run));
   }
   if (auto error = nothing_usable()) return std::move(*error);
   demand_ = blob_demand(collections_);
   for (const TierCollection& run : collections_)
-    if (!downstream_tasks(ledger_.batch(), ledger_.tier(), run.collection.collection_id).empty()) feeds_later_.insert(run.collection.collection_id);
+    if (!downstream_tasks(ledger_.batch(), ledger_.tier(), run.collection.collection_id).empty())
+      feeds_later_.insert(run.collection.collection_id);
   return Ok{};
 }
 
@@ -114,8 +118,10 @@ Status BatchTask::feed() {
       if (!feed_.has_loaded()) return Ok{};
     }
     catalog::WorkItem item = feed_.pop();
-    if (!careful_) submit(std::move(item));
-    else QUARRY_RETURN_IF_ERROR(run_alone(std::move(item)));
+    if (!careful_)
+      submit(std::move(item));
+    else
+      QUARRY_RETURN_IF_ERROR(run_alone(std::move(item)));
   }
 }
 
@@ -133,7 +139,8 @@ Status BatchTask::run_alone(catalog::WorkItem item) {
   size_t slash = item.item_id.find('/');
   killer.source_id = slash == std::string::npos ? item.item_id : item.item_id.substr(slash + 1);
   killer.object_id = killer.source_id;
-  killer.failures.push_back({"", Error{ErrorKind::kProcessing, fmt::format("the worker died {} times while it processed this", suspect->tries)}});
+  killer.failures.push_back(
+      {"", Error{ErrorKind::kProcessing, fmt::format("the worker died {} times while it processed this", suspect->tries)}});
   log_error("an item is given up: its workers died", {{"task_id", ledger_.task().task_id}, {"item_id", item.item_id}});
   group_.add(std::move(killer));
   return commit_if_due(true);
@@ -191,8 +198,8 @@ Status BatchTask::collect() {
 
 Status BatchTask::commit_if_due(bool force) {
   if (group_.empty()) return Ok{};
-  bool due = force || careful_ || group_.documents() >= options_.commit_documents || group_.bytes() >= options_.commit_bytes || group_.items() >= kMaxGroupItems ||
-             options_.clock->steady_us() - group_.opened_steady_us() >= options_.commit_interval_us;
+  bool due = force || careful_ || group_.documents() >= options_.commit_documents || group_.bytes() >= options_.commit_bytes ||
+             group_.items() >= kMaxGroupItems || options_.clock->steady_us() - group_.opened_steady_us() >= options_.commit_interval_us;
   if (!due) return Ok{};
   size_t items = group_.items();
   QUARRY_RETURN_IF_ERROR(group_.commit());
@@ -286,7 +293,8 @@ void BatchTask::process_document(ExtractedItem& out) const {
 bool BatchTask::up_to_date(const TierCollection& run, const std::string& source_id, TimestampUs changed_at) const {
   mvs::Projection nothing;
   nothing.payload = false;
-  auto found = options_.vectors->get(run.collection.collection_id, {derive_document_id(run.collection.collection_id, source_id, 0)}, nothing);
+  auto found =
+      options_.vectors->get(run.collection.collection_id, {derive_document_id(run.collection.collection_id, source_id, 0)}, nothing);
   return found.ok() && !found->empty() && found->front().updated_at >= changed_at;
 }
 
@@ -314,11 +322,13 @@ void BatchTask::keep(const TierCollection& run, const std::string& source_id, Ex
   out.kept.emplace_back(collection_id, std::move(ids));
 }
 
-void BatchTask::extract_all(const ReadObject& source, const SourceLineage& lineage, const json::object& filterable, ExtractedItem& out) const {
+void BatchTask::extract_all(const ReadObject& source, const SourceLineage& lineage, const json::object& filterable,
+                            ExtractedItem& out) const {
   for (size_t i = 0; i < collections_.size(); ++i) {
     const TierCollection& run = collections_[i];
     const CollectionSource& from = run.collection.source;
-    bool fed = lineage.collection_id.empty() || std::find(from.collection_ids.begin(), from.collection_ids.end(), lineage.collection_id) != from.collection_ids.end();
+    bool fed = lineage.collection_id.empty() ||
+               std::find(from.collection_ids.begin(), from.collection_ids.end(), lineage.collection_id) != from.collection_ids.end();
     if (!fed) continue;
     if (run.unusable) {
       out.failures.push_back({run.collection.collection_id, *run.unusable});

@@ -2,7 +2,8 @@
 //
 //   feed (this thread) -> extraction (the engine's threads) -> results -> commit groups (this thread)
 //
-// Bounded by items in flight, by the bytes of their sources (ByteBudget) and by the bytes of extracted documents that wait for their commit.
+// Bounded by items in flight, by the bytes of their sources (ByteBudget) and by the bytes of extracted documents that wait for their
+// commit.
 #pragma once
 
 #include <condition_variable>
@@ -63,10 +64,10 @@ class BatchTask {
   ObjectReader::Place place_;
   std::vector<TierCollection> collections_;
   BlobDemand demand_;
-  bool skip_processed_ = false;  // dedup_strategy "skip"
+  bool skip_processed_ = false;        // dedup_strategy "skip"
   std::set<std::string> feeds_later_;  // the tier's collections whose documents later tiers take
-  bool careful_ = false;         // one item at a time: something killed earlier workers
-  size_t recorded_ = 0;          // items, by this worker
+  bool careful_ = false;               // one item at a time: something killed earlier workers
+  size_t recorded_ = 0;                // items, by this worker
   CommitGroup group_;
   ItemFeed feed_;
 

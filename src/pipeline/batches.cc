@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include "model/ids.h"
 #include "model/collection.h"
+#include "model/ids.h"
 #include "pipeline/batch_ledger.h"
 #include "pipeline/batch_state.h"
 #include "pipeline/pipeline.h"
@@ -16,7 +16,10 @@ namespace kind = catalog::kind;
 
 constexpr size_t kItemPage = 10'000;
 
-bool running(TaskStatus status) { return status == TaskStatus::kPending || status == TaskStatus::kQueued || status == TaskStatus::kInProgress || status == TaskStatus::kProcessing; }
+bool running(TaskStatus status) {
+  return status == TaskStatus::kPending || status == TaskStatus::kQueued || status == TaskStatus::kInProgress ||
+         status == TaskStatus::kProcessing;
+}
 
 Error not_a_draft(std::string_view batch_id, TaskStatus status) {
   return bad_request(fmt::format("Batch '{}' is {}: only a DRAFT batch can be changed or submitted", batch_id, to_string(status)));
@@ -31,10 +34,12 @@ Status copy_items(catalog::Session& session, std::string_view from, std::string_
   }
 }
 
-Result<std::vector<PlannedTier>> plan(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id, const std::vector<std::string>& only) {
+Result<std::vector<PlannedTier>> plan(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id,
+                                      const std::vector<std::string>& only) {
   QUARRY_ASSIGN_OR_RETURN(auto tiers, plan_tiers(session, scope, bucket_id, only));
   if (tiers.empty())
-    return bad_request(fmt::format("No collection takes the objects of bucket '{}': create one with this bucket as its source first", bucket_id));
+    return bad_request(
+        fmt::format("No collection takes the objects of bucket '{}': create one with this bucket as its source first", bucket_id));
   std::vector<PlannedTier> out;
   std::set<std::string> earlier;
   for (const std::vector<std::string>& ids : tiers) {
@@ -59,7 +64,11 @@ Task first_task(const catalog::Scope& scope, std::string_view internal_id, const
   task.task_type = kBatchTaskType;
   task.organization_id = scope.organization_id;
   task.namespace_id = scope.namespace_id;
-  task.inputs = {{"batch_id", body.at("batch_id")}, {"bucket_id", body.at("bucket_id")}, {"namespace_id", scope.namespace_id}, {"internal_id", internal_id}, {"tier", 1}};
+  task.inputs = {{"batch_id", body.at("batch_id")},
+                 {"bucket_id", body.at("bucket_id")},
+                 {"namespace_id", scope.namespace_id},
+                 {"internal_id", internal_id},
+                 {"tier", 1}};
   task.inputs["collection_ids"] = tier_info(body, 1)->at("collection_ids");
   task.additional_data = task_progress(body, 1);
   task.created_at = task.updated_at = now;
@@ -162,8 +171,8 @@ Result<catalog::Resource> create_batch(catalog::Session& session, const catalog:
   return session.get(kind::kBatch, scope, resource.id);
 }
 
-Status add_batch_objects(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id, const std::vector<std::string>& object_ids,
-                         TimestampUs now) {
+Status add_batch_objects(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id,
+                         const std::vector<std::string>& object_ids, TimestampUs now) {
   QUARRY_ASSIGN_OR_RETURN(catalog::Resource batch, session.get(kind::kBatch, scope, batch_id));
   if (batch_status(batch.body) != TaskStatus::kDraft) return not_a_draft(batch_id, batch_status(batch.body));
   QUARRY_RETURN_IF_ERROR(session.add_items(batch_id, object_ids));
@@ -200,11 +209,12 @@ Result<Task> submit_batch(catalog::Session& session, const catalog::Scope& scope
   return task;
 }
 
-Result<Task> retry_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, std::string_view batch_id, TimestampUs now,
-                         const RetryOptions& options) {
+Result<Task> retry_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, std::string_view batch_id,
+                         TimestampUs now, const RetryOptions& options) {
   QUARRY_ASSIGN_OR_RETURN(catalog::Resource batch, session.get(kind::kBatch, scope, batch_id));
   TaskStatus status = batch_status(batch.body);
-  if (!is_terminal(status)) return bad_request(fmt::format("Batch '{}' is {}: only one that has ended can be retried", batch_id, to_string(status)));
+  if (!is_terminal(status))
+    return bad_request(fmt::format("Batch '{}' is {}: only one that has ended can be retried", batch_id, to_string(status)));
   int64_t retried = integer_member(batch.body, "retry_count");
   if (retried >= options.max_retries) return bad_request(fmt::format("Batch '{}' was retried {} times already", batch_id, retried));
   QUARRY_ASSIGN_OR_RETURN(int tier, first_tier_to_run(session, batch.body, options, now));
@@ -231,7 +241,8 @@ Status cancel_batch(catalog::Session& session, const catalog::Scope& scope, std:
   if (is_terminal(status)) return bad_request(fmt::format("Batch '{}' is {} already", batch_id, to_string(status)));
   bool at_once = true;
   if (running(status)) {
-    QUARRY_ASSIGN_OR_RETURN(Task task, session.get_task_any(tier_task_id(batch.body, static_cast<int>(integer_member(batch.body, "current_tier")))));
+    QUARRY_ASSIGN_OR_RETURN(Task task,
+                            session.get_task_any(tier_task_id(batch.body, static_cast<int>(integer_member(batch.body, "current_tier")))));
     at_once = task.status == TaskStatus::kPending && task.lease_owner.empty();
     if (at_once) {
       task.status = TaskStatus::kCanceled;
@@ -250,7 +261,8 @@ Status cancel_batch(catalog::Session& session, const catalog::Scope& scope, std:
   return session.replace(batch);
 }
 
-Result<std::vector<json::object>> list_failures(catalog::Session& session, const json::object& batch_body, std::optional<int> tier, size_t limit) {
+Result<std::vector<json::object>> list_failures(catalog::Session& session, const json::object& batch_body, std::optional<int> tier,
+                                                size_t limit) {
   std::vector<json::object> out;
   for (int at = 1; at <= tier_count(batch_body) && out.size() < limit; ++at) {
     if (tier && *tier != at) continue;

@@ -101,7 +101,8 @@ Status CommitGroup::drop_descendants(size_t collection, const std::vector<size_t
   if (downstream_tasks(ledger_.batch(), ledger_.tier(), collection_id).empty()) return Ok{};
   json::array roots;
   for (size_t i : items) roots.emplace_back(items_[i].object_id);
-  QUARRY_ASSIGN_OR_RETURN(Filter filter, parse_filter(json::object{{"field", "root_object_id"}, {"operator", "in"}, {"value", std::move(roots)}}));
+  QUARRY_ASSIGN_OR_RETURN(Filter filter,
+                          parse_filter(json::object{{"field", "root_object_id"}, {"operator", "in"}, {"value", std::move(roots)}}));
   for (int tier = ledger_.tier() + 1; tier <= tier_count(ledger_.batch()); ++tier) {
     for (const std::string& table : string_list(*tier_info(ledger_.batch(), tier), "collection_ids")) {
       auto dropped = with_retries(retries_, control_, [&] { return vectors_.delete_where(table, filter); });

@@ -35,13 +35,14 @@ struct ExtractedItem {
 
 // Used by the one thread that runs the task; everything outlives it.
 //
-// Why the writes carry no Delta `txn`: after a crash the items that were not recorded come again, but grouped differently, so a group has no identity
-// that a version number could stand for, and skipping one as "committed before" could drop items that were not in it. Repeating is harmless instead:
-// document ids are derived from (collection, source, position) and each source's rows are replaced as a whole in one commit.
+// Why the writes carry no Delta `txn`: after a crash the items that were not recorded come again, but grouped differently, so a group has
+// no identity that a version number could stand for, and skipping one as "committed before" could drop items that were not in it. Repeating
+// is harmless instead: document ids are derived from (collection, source, position) and each source's rows are replaced as a whole in one
+// commit.
 class CommitGroup {
  public:
-  CommitGroup(mvs::VectorStore& vectors, const std::vector<TierCollection>& collections, BatchLedger& ledger, const Clock& clock, TaskControl& control,
-              RetryPolicy retries)
+  CommitGroup(mvs::VectorStore& vectors, const std::vector<TierCollection>& collections, BatchLedger& ledger, const Clock& clock,
+              TaskControl& control, RetryPolicy retries)
       : vectors_(vectors), collections_(collections), ledger_(ledger), clock_(clock), control_(control), retries_(retries) {}
 
   void add(ExtractedItem item);

@@ -47,7 +47,9 @@ class FragileCatalog final : public catalog::Catalog {
 class FragileVectors final : public mvs::VectorStore {
  public:
   FragileVectors(mvs::VectorStore& inner, Power& power) : inner_(inner), power_(power) {}
-  Status create_table(const mvs::TableSpec& spec) override { return power_.run([&] { return inner_.create_table(spec); }); }
+  Status create_table(const mvs::TableSpec& spec) override {
+    return power_.run([&] { return inner_.create_table(spec); });
+  }
   Status attach_table(const mvs::TableSpec& spec) override { return inner_.attach_table(spec); }
   Status extend_table(const mvs::TableSpec& spec) override { return inner_.extend_table(spec); }
   Status drop_table(std::string_view id) override { return inner_.drop_table(id); }
@@ -57,14 +59,18 @@ class FragileVectors final : public mvs::VectorStore {
   Result<uint64_t> delete_where(std::string_view id, const Filter& filter) override {
     return power_.run([&] { return inner_.delete_where(id, filter); });
   }
-  Result<std::vector<Document>> get(std::string_view id, const std::vector<std::string>& ids, const mvs::Projection& p) override { return inner_.get(id, ids, p); }
+  Result<std::vector<Document>> get(std::string_view id, const std::vector<std::string>& ids, const mvs::Projection& p) override {
+    return inner_.get(id, ids, p);
+  }
   Result<mvs::ScanResult> scan(const mvs::ScanRequest& r) override { return inner_.scan(r); }
   Result<uint64_t> count(std::string_view id, const Filter& f) override { return inner_.count(id, f); }
   Result<mvs::SearchResult> search(const mvs::SearchRequest& r) override { return inner_.search(r); }
   Status for_each(std::string_view id, const Filter& f, const mvs::Projection& p, const std::function<bool(const Document&)>& v) override {
     return inner_.for_each(id, f, p, v);
   }
-  Result<std::vector<mvs::FacetValue>> facet(std::string_view id, const Filter& f, const std::string& field, size_t n) override { return inner_.facet(id, f, field, n); }
+  Result<std::vector<mvs::FacetValue>> facet(std::string_view id, const Filter& f, const std::string& field, size_t n) override {
+    return inner_.facet(id, f, field, n);
+  }
   Result<mvs::TableStats> stats(std::string_view id) override { return inner_.stats(id); }
   Status maintain(std::string_view id) override { return inner_.maintain(id); }
 

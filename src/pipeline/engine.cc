@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kExtractionQueue = 4096;
 
 prometheus::Counter& finished_tasks() {
-  static prometheus::Counter& counter = metrics::counter("quarry_pipeline_tasks_total", "Tasks that this process claimed and ran to an outcome");
+  static prometheus::Counter& counter =
+      metrics::counter("quarry_pipeline_tasks_total", "Tasks that this process claimed and ran to an outcome");
   return counter;
 }
 
@@ -164,8 +165,10 @@ void EngineImpl::sweep() {
       if (changed_.wait_for(lock, std::chrono::microseconds(wait_us), [&] { return stopping_; })) return;
     }
     auto swept = sweep_orphans(*options_.catalog, *options_.store, options_.clock->now_us() - kAgeUs, halted);
-    if (!swept.ok()) log_warn("the sweep for files that nothing refers to ended early", {{"reason", swept.error().message}});
-    else if (swept->removed > 0) log_info("files that nothing referred to were removed", {{"files", swept->removed}, {"bytes", swept->removed_bytes}});
+    if (!swept.ok())
+      log_warn("the sweep for files that nothing refers to ended early", {{"reason", swept.error().message}});
+    else if (swept->removed > 0)
+      log_info("files that nothing referred to were removed", {{"files", swept->removed}, {"bytes", swept->removed_bytes}});
   }
 }
 

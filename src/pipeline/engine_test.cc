@@ -178,10 +178,12 @@ TEST_F(EngineTest, AnotherWorkerTakesOverWhenTheLeaseRunsOut) {
   add_bucket_collection("col_lines");
   auto ids = add_objects(3, 1);
   std::string id = submit(ids);
-  ASSERT_TRUE(catalog_->write([&](catalog::Session& session) -> Status {  // a worker that claims and dies
-                QUARRY_ASSIGN_OR_RETURN(auto task, session.claim("dead", {}, 200'000, system_clock().now_us()));
-                return task ? Status(Ok{}) : Status(internal_error("nothing to claim"));
-              }).ok());
+  ASSERT_TRUE(catalog_
+                  ->write([&](catalog::Session& session) -> Status {  // a worker that claims and dies
+                    QUARRY_ASSIGN_OR_RETURN(auto task, session.claim("dead", {}, 200'000, system_clock().now_us()));
+                    return task ? Status(Ok{}) : Status(internal_error("nothing to claim"));
+                  })
+                  .ok());
   Options with = options();
   with.exclusive = false;
   start(with);
@@ -194,12 +196,14 @@ TEST_F(EngineTest, AnObjectThatKillsEveryWorkerCostsOnlyItself) {
   auto ids = add_objects(4, 1);
   std::string id = submit(ids), task_id = tier_task_id(batch(id), 1);
   auto die = [&](const std::string& of) {  // a worker claims, notes what it begins, and is gone
-    ASSERT_TRUE(catalog_->write([&](catalog::Session& session) -> Status {
-                  QUARRY_ASSIGN_OR_RETURN(auto task, session.claim("dead", {}, 0, system_clock().now_us()));
-                  if (!task) return internal_error("nothing to claim");
-                  if (!of.empty()) suspect(*task, of);
-                  return session.update_task(*task);
-                }).ok());
+    ASSERT_TRUE(catalog_
+                    ->write([&](catalog::Session& session) -> Status {
+                      QUARRY_ASSIGN_OR_RETURN(auto task, session.claim("dead", {}, 0, system_clock().now_us()));
+                      if (!task) return internal_error("nothing to claim");
+                      if (!of.empty()) suspect(*task, of);
+                      return session.update_task(*task);
+                    })
+                    .ok());
   };
   for (int i = 0; i < 4; ++i) die("");
 
@@ -207,10 +211,12 @@ TEST_F(EngineTest, AnObjectThatKillsEveryWorkerCostsOnlyItself) {
   start();
   ASSERT_TRUE(eventually([&] { return gate_.arrived == 1; }));
   Task seen;
-  ASSERT_TRUE(catalog_->read([&](catalog::Session& session) -> Status {
-                QUARRY_ASSIGN_OR_RETURN(seen, session.get_task_any(task_id));
-                return Ok{};
-              }).ok());
+  ASSERT_TRUE(catalog_
+                  ->read([&](catalog::Session& session) -> Status {
+                    QUARRY_ASSIGN_OR_RETURN(seen, session.get_task_any(task_id));
+                    return Ok{};
+                  })
+                  .ok());
   ASSERT_TRUE(suspect_of(seen).has_value());
   EXPECT_EQ(suspect_of(seen)->item_id, ids[0]);
   EXPECT_EQ(suspect_of(seen)->tries, 1);
@@ -235,10 +241,13 @@ TEST_F(EngineTest, ReprocessingReplacesASourcesRows) {
   start();
   EXPECT_EQ(wait_for_end(submit({id})), TaskStatus::kCompleted);
   EXPECT_EQ(vectors_.documents("col_lines").size(), 3u);
-  ASSERT_TRUE(catalog_->update(catalog::kind::kObject, scope_, id, [](catalog::Resource& r) -> Status {
-                r.body["blobs"].as_array()[0].as_object()["value"] = "only";
-                return Ok{};
-              }).ok());
+  ASSERT_TRUE(catalog_
+                  ->update(catalog::kind::kObject, scope_, id,
+                           [](catalog::Resource& r) -> Status {
+                             r.body["blobs"].as_array()[0].as_object()["value"] = "only";
+                             return Ok{};
+                           })
+                  .ok());
   std::string again = submit({id});
   EXPECT_EQ(wait_for_end(again), TaskStatus::kCompleted);
   EXPECT_EQ(vectors_.documents("col_lines").size(), 1u);
@@ -289,10 +298,12 @@ TEST_F(EngineTest, ADeletedBatchEndsItsTask) {
   start();
   EXPECT_TRUE(eventually([&] {
     Task task;
-    EXPECT_TRUE(catalog_->read([&](catalog::Session& s) -> Status {
-                  QUARRY_ASSIGN_OR_RETURN(task, s.get_task_any(task_id));
-                  return Ok{};
-                }).ok());
+    EXPECT_TRUE(catalog_
+                    ->read([&](catalog::Session& s) -> Status {
+                      QUARRY_ASSIGN_OR_RETURN(task, s.get_task_any(task_id));
+                      return Ok{};
+                    })
+                    .ok());
     return task.status == TaskStatus::kCanceled;
   }));
 }

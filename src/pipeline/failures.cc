@@ -8,13 +8,10 @@ std::string_view failure_type(ErrorKind kind) {
     case ErrorKind::kTimeout:
     case ErrorKind::kUnavailable:
     case ErrorKind::kConflict:
-    case ErrorKind::kCanceled:
-      return "transient";
+    case ErrorKind::kCanceled: return "transient";
     case ErrorKind::kInferenceUnavailable:
-    case ErrorKind::kTooManyRequests:
-      return "resource";
-    default:
-      return "permanent";
+    case ErrorKind::kTooManyRequests: return "resource";
+    default: return "permanent";
   }
 }
 

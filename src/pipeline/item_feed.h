@@ -12,12 +12,13 @@ namespace quarry::pipeline {
 // Used by one thread.
 class ItemFeed {
  public:
-  ItemFeed(catalog::Catalog& catalog, std::string task_id, size_t page_size) : catalog_(catalog), task_id_(std::move(task_id)), page_size_(page_size) {}
+  ItemFeed(catalog::Catalog& catalog, std::string task_id, size_t page_size)
+      : catalog_(catalog), task_id_(std::move(task_id)), page_size_(page_size) {}
 
   bool has_loaded() const { return !loaded_.empty(); }
   bool exhausted() const { return loaded_.empty() && at_end_; }
-  // Loads the next page; the page's items, for whoever wants to know what comes. `open` is how many items were popped and are not recorded yet: they
-  // are still pending in the catalog and, by their positions, come first.
+  // Loads the next page; the page's items, for whoever wants to know what comes. `open` is how many items were popped and are not recorded
+  // yet: they are still pending in the catalog and, by their positions, come first.
   Result<const std::deque<catalog::WorkItem>*> load(size_t open);
   catalog::WorkItem pop();  // has_loaded()
 

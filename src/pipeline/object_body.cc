@@ -39,14 +39,16 @@ Result<ObjectBlob> parse_blob(const json::value& source) {
   out.blob_id = text_member(blob, "blob_id");
   out.property = text_member(blob, "property");
   QUARRY_ASSIGN_OR_RETURN(out.type, parse_field_type(text_member(blob, "type")));
-  if (const json::value* properties = blob.if_contains("properties"); properties && properties->is_object()) out.properties = properties->get_object();
+  if (const json::value* properties = blob.if_contains("properties"); properties && properties->is_object())
+    out.properties = properties->get_object();
   read_details(blob, out);
   read_storage(blob, out);
   if (const json::value* value = blob.if_contains("value")) {
     out.value = *value;
     out.has_value = true;
   }
-  if (!out.has_value && out.key.empty() && out.url.empty()) return internal_error(fmt::format("blob '{}' has neither a value nor a place", out.blob_id));
+  if (!out.has_value && out.key.empty() && out.url.empty())
+    return internal_error(fmt::format("blob '{}' has neither a value nor a place", out.blob_id));
   return out;
 }
 
@@ -66,8 +68,8 @@ Result<std::vector<ObjectBlob>> parse_blobs(const json::object& object_body) {
 
 bool is_object_member(std::string_view name) {
   static constexpr std::array<std::string_view, 14> kMembers{
-      "object_id", "bucket_id", "key_prefix", "blobs", "status", "error", "edges", "source_details", "created_at", "updated_at", "document_count",
-      "consistency", "lifecycle_state", kInternalMember};
+      "object_id",      "bucket_id",  "key_prefix", "blobs",          "status",      "error",           "edges",
+      "source_details", "created_at", "updated_at", "document_count", "consistency", "lifecycle_state", kInternalMember};
   return std::find(kMembers.begin(), kMembers.end(), name) != kMembers.end();
 }
 
@@ -85,10 +87,11 @@ Status check_blob_content(std::string_view property, FieldType type, std::string
   FieldType found = extract::field_type_of_mime(detected);
   bool is_text_type = type == FieldType::kText || type == FieldType::kString;
   if (found == type || (!is_media(type) && !is_text_type) || (is_text_type && found == FieldType::kText)) return Ok{};
-  if (is_text_type && detected == "application/octet-stream") return Ok{};  // perhaps text in another encoding: the extractor tells
+  if (is_text_type && detected == "application/octet-stream") return Ok{};       // perhaps text in another encoding: the extractor tells
   if (type == FieldType::kImage && detected.starts_with("image/")) return Ok{};  // SVG is text, too
   if (type == FieldType::kExcel && detected == "application/x-ole-storage") return Ok{};  // the older form of workbooks
-  return Error{ErrorKind::kExtraction, fmt::format("blob '{}' is declared as {} but its content is {}", property, to_string(type), detected)};
+  return Error{ErrorKind::kExtraction,
+               fmt::format("blob '{}' is declared as {} but its content is {}", property, to_string(type), detected)};
 }
 
 }  // namespace quarry::pipeline

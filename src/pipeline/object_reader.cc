@@ -108,7 +108,8 @@ Result<ReadObject> ObjectReader::read(const json::object& object_body, const Pla
   return out;
 }
 
-Result<std::string> ObjectReader::fetch_bytes(ObjectBlob& blob, const json::object& object_body, const Place& place, ReadObject& out) const {
+Result<std::string> ObjectReader::fetch_bytes(ObjectBlob& blob, const json::object& object_body, const Place& place,
+                                              ReadObject& out) const {
   std::string bytes;
   bool from_url = blob.key.empty();
   if (from_url) {
@@ -133,7 +134,8 @@ Result<std::string> ObjectReader::fetch_bytes(ObjectBlob& blob, const json::obje
   return bytes;
 }
 
-Status ObjectReader::mirror(const ObjectBlob& blob, const std::string& bytes, const std::string& object_id, const Place& place, ReadObject& out) const {
+Status ObjectReader::mirror(const ObjectBlob& blob, const std::string& bytes, const std::string& object_id, const Place& place,
+                            ReadObject& out) const {
   std::string key = blob_key(place.internal_id, place.namespace_id, place.bucket_id, object_id, blob.blob_id);
   auto put = with_retries(retries_, control_, [&] { return store_.put(key, bytes); });
   if (!put.ok()) return std::move(put).error().with_context(fmt::format("keeping blob '{}'", blob.property));

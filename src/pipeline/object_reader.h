@@ -46,7 +46,8 @@ class ObjectReader {
   ObjectReader(objects::ObjectStore& store, objects::Fetcher* fetcher, const TaskControl& control, RetryPolicy retries)
       : store_(store), fetcher_(fetcher), control_(control), retries_(retries) {}
 
-  // Errors: kNotFound (bytes are gone), kExtraction (content of another type than declared), those of the fetcher, kStorage after the retries.
+  // Errors: kNotFound (bytes are gone), kExtraction (content of another type than declared), those of the fetcher, kStorage after the
+  // retries.
   Result<ReadObject> read(const json::object& object_body, const Place& place, const BlobDemand& demand) const;
 
  private:

@@ -31,9 +31,17 @@ class ObjectReaderTest : public testing::Test {
   static json::object object_of(std::initializer_list<json::object> blobs) {
     json::array list;
     for (const json::object& b : blobs) list.push_back(b);
-    return {{"object_id", "obj_1"}, {"bucket_id", "bkt_1"}, {"status", "PENDING"}, {"blobs", std::move(list)}, {"year", 1999}, {"metadata", {{"k", "v"}}}, {"_internal", {{"content_hash", "x"}}}};
+    return {{"object_id", "obj_1"},
+            {"bucket_id", "bkt_1"},
+            {"status", "PENDING"},
+            {"blobs", std::move(list)},
+            {"year", 1999},
+            {"metadata", {{"k", "v"}}},
+            {"_internal", {{"content_hash", "x"}}}};
   }
-  Result<ReadObject> read(const json::object& body) { return ObjectReader(*store_, &fetcher_, control_, {3, 100}).read(body, {"int", "ns", "bkt_1"}, all_); }
+  Result<ReadObject> read(const json::object& body) {
+    return ObjectReader(*store_, &fetcher_, control_, {3, 100}).read(body, {"int", "ns", "bkt_1"}, all_);
+  }
 
   std::unique_ptr<objects::ObjectStore> store_ = objects::make_memory_store();
   CannedFetcher fetcher_;
@@ -42,8 +50,8 @@ class ObjectReaderTest : public testing::Test {
 };
 
 TEST_F(ObjectReaderTest, PlainValuesBecomeFieldsAndTextsBlobsToo) {
-  auto read_object = read(object_of({blob("title", "string", {{"value", "Emma"}}), blob("pages", "integer", {{"value", 480}}), blob("tag", "string", {{"value", "a"}}),
-                                     blob("tag", "string", {{"value", "b"}})}));
+  auto read_object = read(object_of({blob("title", "string", {{"value", "Emma"}}), blob("pages", "integer", {{"value", 480}}),
+                                     blob("tag", "string", {{"value", "a"}}), blob("tag", "string", {{"value", "b"}})}));
   ASSERT_TRUE(read_object.ok()) << read_object.error().message;
   const json::object& fields = read_object->item.fields;
   EXPECT_EQ(fields.at("title"), "Emma");
@@ -59,7 +67,8 @@ TEST_F(ObjectReaderTest, PlainValuesBecomeFieldsAndTextsBlobsToo) {
 
 TEST_F(ObjectReaderTest, BytesComeFromTheStoreAndAreDescribed) {
   ASSERT_TRUE(store_->put("int/ns/blobs/bkt_1/obj_1/b", "%PDF-1.4 bytes").ok());
-  auto read_object = read(object_of({blob("file", "pdf", {{"storage", {{"key", "int/ns/blobs/bkt_1/obj_1/b"}}}, {"details", {{"filename", "x.pdf"}}}})}));
+  auto read_object =
+      read(object_of({blob("file", "pdf", {{"storage", {{"key", "int/ns/blobs/bkt_1/obj_1/b"}}}, {"details", {{"filename", "x.pdf"}}}})}));
   ASSERT_TRUE(read_object.ok()) << read_object.error().message;
   EXPECT_EQ(read_object->item.blobs[0].data, "%PDF-1.4 bytes");
   EXPECT_EQ(read_object->document_fields.at("content_type"), "application/pdf");
@@ -101,7 +110,8 @@ TEST_F(ObjectReaderTest, ErrorsNameTheBlob) {
 
 TEST_F(ObjectReaderTest, BlobsThatNobodyAskedForAreNotRead) {
   BlobDemand texts{.all = false, .properties = {}, .types = {FieldType::kText}};
-  json::object body = object_of({blob("film", "video", {{"storage", {{"key", "int/not there"}}}, {"details", {{"size_bytes", 900}}}}), blob("words", "text", {{"value", "here"}})});
+  json::object body = object_of({blob("film", "video", {{"storage", {{"key", "int/not there"}}}, {"details", {{"size_bytes", 900}}}}),
+                                 blob("words", "text", {{"value", "here"}})});
   auto read_object = ObjectReader(*store_, &fetcher_, control_, {1, 1}).read(body, {"int", "ns", "bkt_1"}, texts);
   ASSERT_TRUE(read_object.ok());
   EXPECT_EQ(read_object->item.blobs.size(), 1u);

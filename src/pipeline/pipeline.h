@@ -9,8 +9,8 @@
 #include "catalog/catalog.h"
 #include "extract/extract.h"
 #include "mvs/mvs.h"
-#include "objects/object_store.h"
 #include "objects/fetcher.h"
+#include "objects/object_store.h"
 
 namespace quarry::pipeline {
 
@@ -21,21 +21,21 @@ struct Options {
   objects::Fetcher* fetcher = nullptr;
   extract::Runtime extract;
   const Clock* clock = &system_clock();
-  std::string worker_id;             // unique among processes on the catalog and among restarts
-  bool exclusive = false;            // this process is alone on the catalog: start() frees the leases that a crash left behind
-  size_t threads = 2;                // objects extracted at the same time
-  size_t concurrent_tasks = 2;       // tasks run at the same time; they share the threads
+  std::string worker_id;        // unique among processes on the catalog and among restarts
+  bool exclusive = false;       // this process is alone on the catalog: start() frees the leases that a crash left behind
+  size_t threads = 2;           // objects extracted at the same time
+  size_t concurrent_tasks = 2;  // tasks run at the same time; they share the threads
   int64_t lease_us = 30'000'000;
   int64_t poll_interval_us = 1'000'000;
-  size_t commit_documents = 512;            // documents per Delta commit,
-  uint64_t commit_bytes = 32ull << 20;      // or so many bytes of them,
-  int64_t commit_interval_us = 500'000;   // or so long after the first of a group
+  size_t commit_documents = 512;                   // documents per Delta commit,
+  uint64_t commit_bytes = 32ull << 20;             // or so many bytes of them,
+  int64_t commit_interval_us = 500'000;            // or so long after the first of a group
   uint64_t source_bytes_in_flight = 256ull << 20;  // of sources being extracted; a larger one is extracted alone
-  // An object may kill its worker. After so many claims in a row without a commit the items are run one at a time, and one that was begun so often
-  // without an end fails; the rest goes on.
+  // An object may kill its worker. After so many claims in a row without a commit the items are run one at a time, and one that was begun
+  // so often without an end fails; the rest goes on.
   int max_attempts = 4;
   int max_item_attempts = 4;
-  int storage_attempts = 6;          // tries of one commit, with exponential back-off from retry_delay_us
+  int storage_attempts = 6;  // tries of one commit, with exponential back-off from retry_delay_us
   int64_t retry_delay_us = 250'000;
   // Bytes that nothing refers to and that are older than a day are removed once after the first, then at each interval. 0: never.
   int64_t first_sweep_us = 600'000'000, sweep_interval_us = 86'400'000'000;
@@ -43,9 +43,9 @@ struct Options {
   std::function<Result<std::shared_ptr<const extract::BoundExtractor>>(const ExtractorConfig&)> bind;
 };
 
-// One task is claimed by one worker with a lease that is extended while it runs. Objects are extracted in parallel; documents go to the store in
-// groups, each group's objects are marked done after its commit. A crash repeats at most the objects of the open groups: document ids are derived
-// and each object's rows are replaced in one commit, so nothing is lost or doubled.
+// One task is claimed by one worker with a lease that is extended while it runs. Objects are extracted in parallel; documents go to the
+// store in groups, each group's objects are marked done after its commit. A crash repeats at most the objects of the open groups: document
+// ids are derived and each object's rows are replaced in one commit, so nothing is lost or doubled.
 class Engine {
  public:
   static std::unique_ptr<Engine> make(Options options);
@@ -61,14 +61,15 @@ class Engine {
 //
 // An object as its catalog body keeps it (kind "object", parent = its bucket):
 //
-//   body    = { object_id, bucket_id, key_prefix?, status, error?, blobs: [blob], edges?, lifecycle_state?, _internal: {...}, and the user's fields }
-//   blob    = { blob_id, property, type, key_prefix?, properties: {..}, details: {filename?, size_bytes?, mime_type?, hash?}, and one of
+//   body    = { object_id, bucket_id, key_prefix?, status, error?, blobs: [blob], edges?, lifecycle_state?, _internal: {...}, and the
+//   user's fields } blob    = { blob_id, property, type, key_prefix?, properties: {..}, details: {filename?, size_bytes?, mime_type?,
+//   hash?}, and one of
 //               value: <JSON of a plain type or a short text>
 //               storage: { key }                    bytes on the object store
 //               storage: { url, mirror, key? } }    read from the URL when first processed; kept under `key` from then on if `mirror`
 //
-// `_internal` never leaves the server: { content_hash, content_at (microseconds), index: [ids of index rows] }. An object whose lifecycle_state is
-// "disabled" is skipped by batches.
+// `_internal` never leaves the server: { content_hash, content_at (microseconds), index: [ids of index rows] }. An object whose
+// lifecycle_state is "disabled" is skipped by batches.
 inline constexpr std::string_view kInternalMember = "_internal";
 inline constexpr uint64_t kMaxInlineTextBytes = 64 << 10;  // a longer text is kept on the object store
 
@@ -80,14 +81,14 @@ Status check_blob_content(std::string_view property, FieldType type, std::string
 // ---- batches: what the service writes and the engine reads -----------------------------------------------------------
 
 // Task.inputs of "api_buckets_batches_process": {batch_id, bucket_id, namespace_id, internal_id, tier, collection_ids}.
-// The task's work items are object ids (tier 1) or "{collection_id}/{document_id}" of the source collections (tier > 1). Those of tier 1 are fixed
-// when the batch is submitted; those of later tiers grow in the transactions that mark the earlier tiers' items done.
+// The task's work items are object ids (tier 1) or "{collection_id}/{document_id}" of the source collections (tier > 1). Those of tier 1
+// are fixed when the batch is submitted; those of later tiers grow in the transactions that mark the earlier tiers' items done.
 inline constexpr std::string_view kBatchTaskType = "api_buckets_batches_process";
 inline constexpr size_t kMaxBatchObjects = 1'000'000;
 
-// The collections fed by `bucket_id`, directly (tier 1) or through other collections (tier n), in order; kBadRequest on a cycle. Disabled, archived
-// and frozen collections are left out. `only_collections` (ids or names) narrows to those and what feeds them; kNotFound, or kBadRequest for one
-// that the bucket does not feed.
+// The collections fed by `bucket_id`, directly (tier 1) or through other collections (tier n), in order; kBadRequest on a cycle. Disabled,
+// archived and frozen collections are left out. `only_collections` (ids or names) narrows to those and what feeds them; kNotFound, or
+// kBadRequest for one that the bucket does not feed.
 Result<std::vector<std::vector<std::string>>> plan_tiers(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id,
                                                          const std::vector<std::string>& only_collections);
 
@@ -99,8 +100,8 @@ struct NewBatch {
 // In the caller's transaction: a DRAFT batch. Its objects are kept as work items under the batch's id, so that its body stays small.
 Result<catalog::Resource> create_batch(catalog::Session& session, const catalog::Scope& scope, const NewBatch& batch, TimestampUs now);
 // kBadRequest unless the batch is a draft.
-Status add_batch_objects(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id, const std::vector<std::string>& object_ids,
-                         TimestampUs now);
+Status add_batch_objects(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id,
+                         const std::vector<std::string>& object_ids, TimestampUs now);
 Result<std::vector<std::string>> batch_objects(catalog::Session& session, std::string_view batch_id, size_t offset, size_t limit);
 
 // In the caller's transaction: writes the tier-1 task with one item per object and moves the batch to PENDING. Returns the task.
@@ -108,21 +109,24 @@ Result<Task> submit_batch(catalog::Session& session, const catalog::Scope& scope
                           const std::vector<std::string>& only_collections, TimestampUs now);
 
 struct RetryOptions {
-  bool transient_only = false;   // leaves failures that would fail again: a damaged file, a wrong type
-  std::vector<int> tiers;        // empty: all
-  int max_retries = 10;          // kBadRequest once the batch has been retried so often
+  bool transient_only = false;  // leaves failures that would fail again: a damaged file, a wrong type
+  std::vector<int> tiers;       // empty: all
+  int max_retries = 10;         // kBadRequest once the batch has been retried so often
 };
 // Failed items, and pending ones of a batch that failed as a whole or was cancelled, run again.
-Result<Task> retry_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, std::string_view batch_id, TimestampUs now,
-                         const RetryOptions& options = {});
+Result<Task> retry_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, std::string_view batch_id,
+                         TimestampUs now, const RetryOptions& options = {});
 // A batch that has not begun is CANCELED at once, a running one at its next object: call Engine::notify() after the transaction.
 Status cancel_batch(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id, TimestampUs now);
 
-// One failed item of a batch, as the failed-documents listing shows it: {object_id, document_id?, collection_id, tier_num, error_type, error, kind}.
-Result<std::vector<json::object>> list_failures(catalog::Session& session, const json::object& batch_body, std::optional<int> tier, size_t limit);
+// One failed item of a batch, as the failed-documents listing shows it: {object_id, document_id?, collection_id, tier_num, error_type,
+// error, kind}.
+Result<std::vector<json::object>> list_failures(catalog::Session& session, const json::object& batch_body, std::optional<int> tier,
+                                                size_t limit);
 
 // Key of a blob's bytes on the object store: "{internal_id}/{namespace_id}/blobs/{bucket_id}/{object_id}/{blob_id}".
-std::string blob_key(std::string_view internal_id, std::string_view namespace_id, std::string_view bucket_id, std::string_view object_id, std::string_view blob_id);
+std::string blob_key(std::string_view internal_id, std::string_view namespace_id, std::string_view bucket_id, std::string_view object_id,
+                     std::string_view blob_id);
 // The table prefix of a collection: "{internal_id}/{namespace_id}/{collection_id}".
 std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view collection_id);
 mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id);
@@ -130,12 +134,14 @@ mvs::TableSpec table_spec(const Collection& collection, std::string_view interna
 struct SweepReport {
   uint64_t looked_at = 0, removed = 0, removed_bytes = 0;
 };
-// Removes bytes under the buckets' blob prefixes that no object and no upload refers to and that are older than `older_than`: what a crash between
-// putting bytes and writing their row left, and PUTs that lost against a later one. The engine runs it now and then; `halted` ends it early.
-Result<SweepReport> sweep_orphans(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs older_than, const std::function<bool()>& halted = {});
+// Removes bytes under the buckets' blob prefixes that no object and no upload refers to and that are older than `older_than`: what a crash
+// between putting bytes and writing their row left, and PUTs that lost against a later one. The engine runs it now and then; `halted` ends
+// it early.
+Result<SweepReport> sweep_orphans(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs older_than,
+                                  const std::function<bool()>& halted = {});
 
 // Removes what was made from these objects, in every collection of the namespace and at every tier. Idempotent.
-Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope, std::string_view internal_id,
-                               const std::vector<std::string>& object_ids);
+Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope,
+                               std::string_view internal_id, const std::vector<std::string>& object_ids);
 
 }  // namespace quarry::pipeline

@@ -28,8 +28,8 @@ Result<std::vector<Collection>> collections_with_lineage(catalog::Catalog& catal
 
 }  // namespace
 
-Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope, std::string_view internal_id,
-                               const std::vector<std::string>& object_ids) {
+Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope,
+                               std::string_view internal_id, const std::vector<std::string>& object_ids) {
   if (object_ids.empty()) return Ok{};
   QUARRY_ASSIGN_OR_RETURN(std::vector<Collection> collections, collections_with_lineage(catalog, scope));
   json::object condition{{"field", "root_object_id"}, {"operator", "in"}, {"value", json::value_from(object_ids)}};

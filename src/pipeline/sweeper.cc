@@ -18,7 +18,8 @@ std::string text_member(const json::object& object, std::string_view name) {
 }
 
 // Calls `visit` with every resource of a kind, page by page, each page in a transaction of its own.
-Status for_each(catalog::Catalog& catalog, std::string_view of, const catalog::Scope& scope, const std::function<Status(const catalog::Resource&)>& visit) {
+Status for_each(catalog::Catalog& catalog, std::string_view of, const catalog::Scope& scope,
+                const std::function<Status(const catalog::Resource&)>& visit) {
   catalog::ListQuery query;
   query.kind = of;
   query.scope = scope;
@@ -108,17 +109,18 @@ class Sweeper {
 
 }  // namespace
 
-Result<SweepReport> sweep_orphans(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs older_than, const std::function<bool()>& halted) {
+Result<SweepReport> sweep_orphans(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs older_than,
+                                  const std::function<bool()>& halted) {
   Sweeper sweeper(catalog, store, older_than, halted);
   auto sweep_namespace = [&](const catalog::Resource& organization, const catalog::Resource& ns) {
-    return for_each(catalog, kind::kBucket, {organization.id, ns.id},
-                    [&](const catalog::Resource& bucket) {
-                      if (halted && halted()) return Status(Ok{});
-                      return sweeper.sweep_bucket(text_member(organization.body, "internal_id"), bucket);
-                    });
+    return for_each(catalog, kind::kBucket, {organization.id, ns.id}, [&](const catalog::Resource& bucket) {
+      if (halted && halted()) return Status(Ok{});
+      return sweeper.sweep_bucket(text_member(organization.body, "internal_id"), bucket);
+    });
   };
   QUARRY_RETURN_IF_ERROR(for_each(catalog, kind::kOrganization, {}, [&](const catalog::Resource& organization) {
-    return for_each(catalog, kind::kNamespace, {organization.id, ""}, [&](const catalog::Resource& ns) { return sweep_namespace(organization, ns); });
+    return for_each(catalog, kind::kNamespace, {organization.id, ""},
+                    [&](const catalog::Resource& ns) { return sweep_namespace(organization, ns); });
   }));
   return sweeper.report();
 }

@@ -27,7 +27,8 @@ class SweeperTest : public World {
   std::string object_with(const std::string& key) {
     std::string id = "obj_" + secure_token(6);
     add_resource(catalog::kind::kObject, id, "bkt_a",
-                 {{"object_id", id}, {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "p"}, {"type", "pdf"}, {"storage", {{"key", key}}}}}}});
+                 {{"object_id", id},
+                  {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "p"}, {"type", "pdf"}, {"storage", {{"key", key}}}}}}});
     return id;
   }
   bool exists(const std::string& key) { return store_->head(key).ok(); }
@@ -38,7 +39,8 @@ TEST_F(SweeperTest, RemovesOnlyWhatNothingRefersTo) {
   std::string id = "obj_kept";
   std::string used = put(id, "blob_used"), replaced = put(id, "blob_replaced");
   add_resource(catalog::kind::kObject, id, "bkt_a",
-               {{"object_id", id}, {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "p"}, {"type", "pdf"}, {"storage", {{"key", used}}}}}}});
+               {{"object_id", id},
+                {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "p"}, {"type", "pdf"}, {"storage", {{"key", used}}}}}}});
 
   std::string waiting = put("upl_waiting", "data-1"), superseded = put("upl_waiting", "data-0");
   add_resource(catalog::kind::kUpload, "upl_waiting", "bkt_a", {{"upload_id", "upl_waiting"}, {"_internal", {{"key", waiting}}}});

@@ -11,7 +11,9 @@ class TaskControl {
   std::atomic<bool> stopping{false};  // this process is going down: hand the task back
   std::atomic<bool> lost{false};      // another worker holds the lease: leave everything as it is
 
-  bool halted() const { return canceled.load(std::memory_order_relaxed) || stopping.load(std::memory_order_relaxed) || lost.load(std::memory_order_relaxed); }
+  bool halted() const {
+    return canceled.load(std::memory_order_relaxed) || stopping.load(std::memory_order_relaxed) || lost.load(std::memory_order_relaxed);
+  }
 };
 
 }  // namespace quarry::pipeline

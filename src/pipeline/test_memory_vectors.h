@@ -93,11 +93,14 @@ class MemoryVectors final : public mvs::VectorStore {
     std::lock_guard lock(mutex_);
     auto table = tables_.find(std::string(table_id));
     if (table == tables_.end()) return not_found("no table");
-    return static_cast<uint64_t>(std::count_if(table->second.begin(), table->second.end(), [&](const auto& entry) { return matches(filter, view(entry.second)); }));
+    return static_cast<uint64_t>(
+        std::count_if(table->second.begin(), table->second.end(), [&](const auto& entry) { return matches(filter, view(entry.second)); }));
   }
 
   Result<mvs::SearchResult> search(const mvs::SearchRequest&) override { return unsupported(); }
-  Status for_each(std::string_view, const Filter&, const mvs::Projection&, const std::function<bool(const Document&)>&) override { return unsupported(); }
+  Status for_each(std::string_view, const Filter&, const mvs::Projection&, const std::function<bool(const Document&)>&) override {
+    return unsupported();
+  }
   Result<std::vector<mvs::FacetValue>> facet(std::string_view, const Filter&, const std::string&, size_t) override { return unsupported(); }
   Result<mvs::TableStats> stats(std::string_view) override { return unsupported(); }
   Status maintain(std::string_view) override { return Ok{}; }
@@ -123,7 +126,8 @@ class MemoryVectors final : public mvs::VectorStore {
     for (const Document& document : batch.upserts) kept.insert(document.document_id);
     if (batch.replace) {
       std::set<std::string> sources(batch.replace->source_ids.begin(), batch.replace->source_ids.end());
-      result.deleted = std::erase_if(table, [&](const auto& e) { return sources.contains(source_of(e.second)) && !kept.contains(e.first); });
+      result.deleted =
+          std::erase_if(table, [&](const auto& e) { return sources.contains(source_of(e.second)) && !kept.contains(e.first); });
     }
     for (Document& document : batch.upserts) {
       bool inserted = table.insert_or_assign(document.document_id, std::move(document)).second;

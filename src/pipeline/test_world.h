@@ -17,8 +17,9 @@
 
 namespace quarry::pipeline {
 
-// Makes one document per line of the text under the property "content" (of a document source: under "line"). A line "fail: kind" fails the item:
-// "fail: storage" as a transient error, anything else for good. A line "poison" makes a document that the store refuses. `gate` holds every call.
+// Makes one document per line of the text under the property "content" (of a document source: under "line"). A line "fail: kind" fails the
+// item: "fail: storage" as a transient error, anything else for good. A line "poison" makes a document that the store refuses. `gate` holds
+// every call.
 class LineExtractor final : public extract::BoundExtractor {
  public:
   struct Gate {
@@ -156,7 +157,8 @@ class World : public testing::Test {
     return done;
   }
   Status cancel(const std::string& batch_id) {
-    auto done = catalog_->write([&](catalog::Session& session) { return cancel_batch(session, scope_, batch_id, system_clock().now_us()); });
+    auto done =
+        catalog_->write([&](catalog::Session& session) { return cancel_batch(session, scope_, batch_id, system_clock().now_us()); });
     if (engine_) engine_->notify();
     return done;
   }
@@ -171,7 +173,9 @@ class World : public testing::Test {
     out.retry_delay_us = 1'000;
     out.poll_interval_us = 20'000;
     out.commit_interval_us = 50'000;
-    out.bind = [this](const ExtractorConfig&) -> Result<std::shared_ptr<const extract::BoundExtractor>> { return std::shared_ptr<const extract::BoundExtractor>(std::make_shared<LineExtractor>(gate_)); };
+    out.bind = [this](const ExtractorConfig&) -> Result<std::shared_ptr<const extract::BoundExtractor>> {
+      return std::shared_ptr<const extract::BoundExtractor>(std::make_shared<LineExtractor>(gate_));
+    };
     return out;
   }
   void start(Options with) {

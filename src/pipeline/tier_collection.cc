@@ -60,8 +60,8 @@ Result<std::shared_ptr<const extract::BoundExtractor>> bind_from_catalogue(const
   return extractor->bind(config, models);
 }
 
-Result<TierCollection> prepare_collection(const json::object& body, const catalog::Scope& scope, std::string_view internal_id, mvs::VectorStore& vectors,
-                                          const BindExtractor& bind) {
+Result<TierCollection> prepare_collection(const json::object& body, const catalog::Scope& scope, std::string_view internal_id,
+                                          mvs::VectorStore& vectors, const BindExtractor& bind) {
   TierCollection run;
   QUARRY_ASSIGN_OR_RETURN(run.collection, parse_collection(body, scope.organization_id, scope.namespace_id));
   run.unusable = refuses_writes(run.collection);

@@ -30,18 +30,18 @@ struct TierCollection {
 Result<std::shared_ptr<const extract::BoundExtractor>> bind_from_catalogue(const ExtractorConfig& config, extract::ModelRegistry& models);
 
 // A failure to bind is kept in `unusable`; an absent table is made.
-Result<TierCollection> prepare_collection(const json::object& body, const catalog::Scope& scope, std::string_view internal_id, mvs::VectorStore& vectors,
-                                          const BindExtractor& bind);
+Result<TierCollection> prepare_collection(const json::object& body, const catalog::Scope& scope, std::string_view internal_id,
+                                          mvs::VectorStore& vectors, const BindExtractor& bind);
 
 // What the tier's extractors read of an object's blobs.
 BlobDemand blob_demand(const std::vector<TierCollection>& collections);
 
 // Where the documents of one source hang in the tree of their root object.
 struct SourceLineage {
-  Lineage parent;             // of the source document; for an object only the root fields are set
-  std::string source_id;      // object or document
-  std::string collection_id;  // of the source document; empty for an object
-  TimestampUs changed_at = 0; // when the source's content last changed
+  Lineage parent;              // of the source document; for an object only the root fields are set
+  std::string source_id;       // object or document
+  std::string collection_id;   // of the source document; empty for an object
+  TimestampUs changed_at = 0;  // when the source's content last changed
 };
 
 // Runs the extractor over one source and names what comes out: ids, lineage, passed-through fields, vectors under the table's columns.

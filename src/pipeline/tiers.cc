@@ -66,7 +66,8 @@ Result<std::set<std::string>> narrowed(const std::map<std::string, std::set<std:
   std::set<std::string> keep;
   std::vector<std::string> open;
   for (const std::string& wanted : only) {
-    auto found = std::find_if(collections.begin(), collections.end(), [&](const auto& entry) { return entry.first == wanted || entry.second.name == wanted; });
+    auto found = std::find_if(collections.begin(), collections.end(),
+                              [&](const auto& entry) { return entry.first == wanted || entry.second.name == wanted; });
     if (found == collections.end()) return not_found(fmt::format("Collection '{}' not found, or it takes no documents", wanted));
     if (!sources.contains(found->first)) return bad_request(fmt::format("Collection '{}' is not fed by bucket '{}'", wanted, bucket_id));
     open.push_back(found->first);
@@ -94,7 +95,8 @@ Result<std::vector<std::vector<std::string>>> layer(const std::map<std::string, 
       std::vector<std::string> left;
       for (const auto& [id, from] : sources)
         if (!placed.contains(id)) left.push_back(id);
-      return bad_request(fmt::format("Collections feed each other in a circle: {}", fmt::join(left, ", ")), {{"collection_ids", json::value_from(left)}});
+      return bad_request(fmt::format("Collections feed each other in a circle: {}", fmt::join(left, ", ")),
+                         {{"collection_ids", json::value_from(left)}});
     }
     placed.insert(tier.begin(), tier.end());
     tiers.push_back(std::move(tier));

@@ -84,10 +84,13 @@ TEST_F(TiersTest, ShrinkingASourceDropsWhatLaterTiersMadeOfIt) {
   start();
   EXPECT_EQ(wait_for_end(submit({object_id, other[0], other[1]})), TaskStatus::kCompleted);
   EXPECT_EQ(vectors_.documents("col_b").size(), 5u);
-  ASSERT_TRUE(catalog_->update(catalog::kind::kObject, scope_, object_id, [](catalog::Resource& r) -> Status {
-                r.body["blobs"].as_array()[0].as_object()["value"] = "one";
-                return Ok{};
-              }).ok());
+  ASSERT_TRUE(catalog_
+                  ->update(catalog::kind::kObject, scope_, object_id,
+                           [](catalog::Resource& r) -> Status {
+                             r.body["blobs"].as_array()[0].as_object()["value"] = "one";
+                             return Ok{};
+                           })
+                  .ok());
   EXPECT_EQ(wait_for_end(submit({object_id})), TaskStatus::kCompleted);
   EXPECT_EQ(vectors_.documents("col_a").size(), 3u);
   EXPECT_EQ(vectors_.documents("col_b").size(), 3u);

@@ -1,5 +1,5 @@
-// What one life of a worker leaves for the next, so that an item which kills its worker is found and costs only itself. Kept in Task.inputs under
-// "worker_notes": {settled_attempts, suspect: {item_id, tries}}.
+// What one life of a worker leaves for the next, so that an item which kills its worker is found and costs only itself. Kept in Task.inputs
+// under "worker_notes": {settled_attempts, suspect: {item_id, tries}}.
 #pragma once
 
 #include <optional>

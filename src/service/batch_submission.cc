@@ -38,7 +38,8 @@ Result<Reply> submit_batch(const RequestContext& context, const Request& request
   QUARRY_ASSIGN_OR_RETURN(Target target, find_target(context, request, deps));
   Task task;
   std::string_view webhook = string_member(request.object(), "webhook_url");
-  if (!webhook.empty()) return Error{ErrorKind::kNotImplemented, "'webhook_url' of a submission is not built yet; poll the batch or its task"};
+  if (!webhook.empty())
+    return Error{ErrorKind::kNotImplemented, "'webhook_url' of a submission is not built yet; poll the batch or its task"};
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(task, submit_in(session, context, target.batch.id, wanted_collections(request.object(), target.batch.body)));
     return Ok{};
@@ -76,12 +77,15 @@ Result<Reply> submit_all(const RequestContext& context, const Request& request, 
       QUARRY_ASSIGN_OR_RETURN(task, submit_in(session, context, draft.id, strings_member(draft.body, "collection_ids")));
       return Ok{};
     });
-    if (done.ok()) submitted.push_back(json::object{{"batch_id", draft.id}, {"task_id", task.task_id}});
-    else failed.push_back(json::object{{"batch_id", draft.id}, {"error", done.error().message}, {"error_type", to_string(done.error().kind)}});
+    if (done.ok())
+      submitted.push_back(json::object{{"batch_id", draft.id}, {"task_id", task.task_id}});
+    else
+      failed.push_back(json::object{{"batch_id", draft.id}, {"error", done.error().message}, {"error_type", to_string(done.error().kind)}});
   }
   if (!submitted.empty() && deps.engine) deps.engine->notify();
   size_t good = submitted.size(), bad = failed.size();
-  return Reply(json::object{{"submitted_count", good}, {"failed_count", bad}, {"submitted", std::move(submitted)}, {"failed", std::move(failed)}});
+  return Reply(
+      json::object{{"submitted_count", good}, {"failed_count", bad}, {"submitted", std::move(submitted)}, {"failed", std::move(failed)}});
 }
 
 struct BulkOutcome {
@@ -89,7 +93,8 @@ struct BulkOutcome {
   size_t submitted = 0, failed = 0;
 };
 
-void submit_chunk(const RequestContext& context, const Dependencies& deps, const pipeline::NewBatch& chunk, const std::vector<std::string>& only, BulkOutcome& out) {
+void submit_chunk(const RequestContext& context, const Dependencies& deps, const pipeline::NewBatch& chunk,
+                  const std::vector<std::string>& only, BulkOutcome& out) {
   std::string batch_id;
   auto done = deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(auto batch, pipeline::create_batch(session, namespace_scope(context), chunk, context.clock->now_us()));
@@ -123,14 +128,17 @@ Result<Reply> bulk_submit(const RequestContext& context, const Request& request,
   std::string group = new_id("grp");
   BulkOutcome outcome;
   for (size_t at = 0; at < ids.size(); at += chunk_size) {
-    pipeline::NewBatch chunk{bucket.id(), {ids.begin() + static_cast<ptrdiff_t>(at), ids.begin() + static_cast<ptrdiff_t>(std::min(at + chunk_size, ids.size()))}, {}};
+    pipeline::NewBatch chunk{
+        bucket.id(),
+        {ids.begin() + static_cast<ptrdiff_t>(at), ids.begin() + static_cast<ptrdiff_t>(std::min(at + chunk_size, ids.size()))},
+        {}};
     chunk.attributes = {{"submitted_by_key_id", context.key_id}, {"batch_group_id", group}};
     copy_members(chunk.attributes, body, {"dedup_strategy"});
     submit_chunk(context, deps, chunk, only, outcome);
   }
   if (outcome.submitted > 0 && deps.engine) deps.engine->notify();
-  json::object reply{{"batch_group_id", group}, {"total_objects", ids.size()}, {"total_batches", outcome.batches.size()}, {"submitted", outcome.submitted},
-                     {"failed", outcome.failed}, {"chunk_size", chunk_size}};
+  json::object reply{{"batch_group_id", group},        {"total_objects", ids.size()}, {"total_batches", outcome.batches.size()},
+                     {"submitted", outcome.submitted}, {"failed", outcome.failed},    {"chunk_size", chunk_size}};
   reply["batches"] = std::move(outcome.batches);
   return Reply(std::move(reply));
 }
@@ -189,7 +197,8 @@ Result<Reply> retry_batch(const RequestContext& context, const Request& request,
   json::object shown;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     const catalog::Scope scope = namespace_scope(context);
-    QUARRY_ASSIGN_OR_RETURN(task, pipeline::retry_batch(session, scope, context.internal_id, target.batch.id, context.clock->now_us(), options));
+    QUARRY_ASSIGN_OR_RETURN(task,
+                            pipeline::retry_batch(session, scope, context.internal_id, target.batch.id, context.clock->now_us(), options));
     QUARRY_ASSIGN_OR_RETURN(auto batch, session.get(kBatch, scope, target.batch.id));
     shown = {};
     copy_members(shown, batch.body, {"batch_id", "bucket_id", "status", "retry_count", "current_tier", "total_tiers"});
@@ -226,8 +235,10 @@ Result<Reply> failed_documents(const RequestContext& context, const Request& req
 
 }  // namespace
 
-Result<Task> submit_in(catalog::Session& session, const RequestContext& context, const std::string& batch_id, const std::vector<std::string>& only_collections) {
-  return pipeline::submit_batch(session, namespace_scope(context), context.internal_id, batch_id, only_collections, context.clock->now_us());
+Result<Task> submit_in(catalog::Session& session, const RequestContext& context, const std::string& batch_id,
+                       const std::vector<std::string>& only_collections) {
+  return pipeline::submit_batch(session, namespace_scope(context), context.internal_id, batch_id, only_collections,
+                                context.clock->now_us());
 }
 
 void bind_batch_submission(OperationTable& table, const Dependencies& deps) {

@@ -21,7 +21,8 @@ constexpr size_t kPage = 1'000;
 
 TaskStatus status_of(const catalog::Resource& batch) { return parse_task_status(string_member(batch.body, "status")); }
 
-Status check_objects(catalog::Session& session, const catalog::Scope& scope, const OpenBucket& bucket, const std::vector<std::string>& ids) {
+Status check_objects(catalog::Session& session, const catalog::Scope& scope, const OpenBucket& bucket,
+                     const std::vector<std::string>& ids) {
   json::array missing;
   for (const std::string& id : ids) {
     auto object = session.get(kObject, scope, id);
@@ -37,8 +38,10 @@ Status check_objects(catalog::Session& session, const catalog::Scope& scope, con
 json::object batch_attributes(const RequestContext& context, const json::object& given) {
   json::object out{{"submitted_by_key_id", context.key_id}};
   copy_members(out, given, {"batch_name", "metadata", "dedup_strategy", "collection_ids"});
-  if (const json::value* dedup = given.if_contains("dedup_strategy")) out["effective_dedup_strategy"] = *dedup;
-  else out["effective_dedup_strategy"] = "replace";
+  if (const json::value* dedup = given.if_contains("dedup_strategy"))
+    out["effective_dedup_strategy"] = *dedup;
+  else
+    out["effective_dedup_strategy"] = "replace";
   return out;
 }
 
@@ -49,7 +52,8 @@ bool wants_submission(const Request& request) {
 }
 
 // Named objects, those that match the filters, or, with neither, none yet: they can be added before the batch is submitted.
-Result<std::vector<std::string>> chosen_objects(catalog::Session& session, const RequestContext& context, const Request& request, const OpenBucket& bucket) {
+Result<std::vector<std::string>> chosen_objects(catalog::Session& session, const RequestContext& context, const Request& request,
+                                                const OpenBucket& bucket) {
   const json::object& body = request.object();
   const catalog::Scope scope = namespace_scope(context);
   const json::object* filters = object_member(body, "filters");
@@ -57,7 +61,8 @@ Result<std::vector<std::string>> chosen_objects(catalog::Session& session, const
   if (array_member(body, "object_ids")) {
     if (filters) return bad_request("a batch is made from object_ids or from filters, not from both");
     std::vector<std::string> ids = strings_member(body, "object_ids");
-    if (ids.size() > pipeline::kMaxBatchObjects) return bad_request(fmt::format("a batch holds at most {} objects", pipeline::kMaxBatchObjects));
+    if (ids.size() > pipeline::kMaxBatchObjects)
+      return bad_request(fmt::format("a batch holds at most {} objects", pipeline::kMaxBatchObjects));
     if (!bool_member(request.query, "skip_validation")) QUARRY_RETURN_IF_ERROR(check_objects(session, scope, bucket, ids));
     return ids;
   }
@@ -66,7 +71,8 @@ Result<std::vector<std::string>> chosen_objects(catalog::Session& session, const
   if (filters) {
     QUARRY_ASSIGN_OR_RETURN(filter, parse_filter(*filters));
   }
-  return select_objects(session, scope, bucket.id(), filter, static_cast<size_t>(limit.value_or(static_cast<int64_t>(pipeline::kMaxBatchObjects))));
+  return select_objects(session, scope, bucket.id(), filter,
+                        static_cast<size_t>(limit.value_or(static_cast<int64_t>(pipeline::kMaxBatchObjects))));
 }
 
 Result<Reply> create_batch(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -115,11 +121,13 @@ Result<Filter> list_filter(const RequestContext& context, const json::object& bo
   if (std::string_view status = string_member(body, "status"); !status.empty()) all.push_back(equals("status", json::value(status)));
   if (std::string_view id = string_member(body, "collection_id"); !id.empty()) all.push_back(equals("collection_ids", json::value(id)));
   std::string_view ns = string_member(body, "namespace_id");
-  if (!ns.empty() && ns != context.namespace_id) return bad_request("namespace_id differs from the namespace of X-Namespace; batches are listed one namespace at a time");
+  if (!ns.empty() && ns != context.namespace_id)
+    return bad_request("namespace_id differs from the namespace of X-Namespace; batches are listed one namespace at a time");
   return all_of(std::move(all));
 }
 
-Result<Reply> list_batches_of(const RequestContext& context, const Request& request, const Dependencies& deps, std::optional<std::string> bucket_id) {
+Result<Reply> list_batches_of(const RequestContext& context, const Request& request, const Dependencies& deps,
+                              std::optional<std::string> bucket_id) {
   QUARRY_ASSIGN_OR_RETURN(auto page, parse_page(request));
   QUARRY_ASSIGN_OR_RETURN(auto query, make_list_query(kBatch, namespace_scope(context), request, page));
   QUARRY_ASSIGN_OR_RETURN(Filter filter, list_filter(context, request.object()));
@@ -138,7 +146,8 @@ Result<Reply> list_batches_of(const RequestContext& context, const Request& requ
   }));
   json::object reply;
   reply["total_count"] = found.total.value_or(results.size());
-  reply["pagination"] = pagination(page, results.size(), found.has_more, found.total, found.items.empty() ? std::string_view() : found.items.back().id);
+  reply["pagination"] =
+      pagination(page, results.size(), found.has_more, found.total, found.items.empty() ? std::string_view() : found.items.back().id);
   reply["results"] = std::move(results);
   return Reply(std::move(reply));
 }
@@ -176,7 +185,8 @@ Result<Reply> delete_batch(const RequestContext& context, const Request& request
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(auto current, session.get(kBatch, namespace_scope(context), batch.id));
     TaskStatus status = status_of(current);
-    if (!is_terminal(status) && status != TaskStatus::kDraft) return bad_request(fmt::format("Batch '{}' is {}: cancel it first", batch.id, to_string(status)));
+    if (!is_terminal(status) && status != TaskStatus::kDraft)
+      return bad_request(fmt::format("Batch '{}' is {}: cancel it first", batch.id, to_string(status)));
     return session.remove(kBatch, namespace_scope(context), batch.id);
   }));
   return Reply(json::object{{"success", true}, {"message", "The batch was deleted; its documents stay"}});
@@ -189,7 +199,10 @@ Result<Reply> queue_status(const RequestContext& context, const Request&, const 
   query.scope = namespace_scope(context);
   query.descending = false;
   query.limit = kPage;
-  QUARRY_ASSIGN_OR_RETURN(query.filter, parse_filter(json::object{{"field", "status"}, {"operator", "in"}, {"value", json::array{"PENDING", "QUEUED", "IN_PROGRESS", "PROCESSING"}}}));
+  QUARRY_ASSIGN_OR_RETURN(
+      query.filter,
+      parse_filter(
+          json::object{{"field", "status"}, {"operator", "in"}, {"value", json::array{"PENDING", "QUEUED", "IN_PROGRESS", "PROCESSING"}}}));
   QUARRY_ASSIGN_OR_RETURN(auto page, deps.catalog->list(query));
   json::array queued, active;
   for (const auto& batch : page.items) {
@@ -200,12 +213,17 @@ Result<Reply> queue_status(const RequestContext& context, const Request&, const 
     (waits ? queued : active).push_back(std::move(entry));
   }
   size_t waiting = queued.size(), running = active.size();
-  return Reply(json::object{{"queued_count", waiting}, {"active_count", running}, {"queued", std::move(queued)}, {"active", std::move(active)}, {"truncated", page.has_more}});
+  return Reply(json::object{{"queued_count", waiting},
+                            {"active_count", running},
+                            {"queued", std::move(queued)},
+                            {"active", std::move(active)},
+                            {"truncated", page.has_more}});
 }
 
 }  // namespace
 
-Result<catalog::Resource> find_batch(const RequestContext& context, const Dependencies& deps, const OpenBucket* bucket, std::string_view batch_id) {
+Result<catalog::Resource> find_batch(const RequestContext& context, const Dependencies& deps, const OpenBucket* bucket,
+                                     std::string_view batch_id) {
   auto found = deps.catalog->get(kBatch, namespace_scope(context), batch_id);
   bool absent = found.ok() ? bucket && found->parent_id != bucket->id() : found.error().kind == ErrorKind::kNotFound;
   if (absent) return not_found(fmt::format("Batch '{}' not found", batch_id.substr(0, 300)));
@@ -232,7 +250,8 @@ Result<Reply> reply_batch(const RequestContext& context, const Dependencies& dep
   return Reply(std::move(shown));
 }
 
-Result<std::vector<std::string>> select_objects(catalog::Session& session, const catalog::Scope& scope, const std::string& bucket_id, const Filter& filter, size_t limit) {
+Result<std::vector<std::string>> select_objects(catalog::Session& session, const catalog::Scope& scope, const std::string& bucket_id,
+                                                const Filter& filter, size_t limit) {
   std::vector<std::string> ids;
   catalog::ListQuery query;
   query.kind = kObject;
@@ -245,7 +264,8 @@ Result<std::vector<std::string>> select_objects(catalog::Session& session, const
     if (query.limit == 0) return ids;
     QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
     for (const auto& object : page.items) ids.push_back(object.id);
-    if (ids.size() > pipeline::kMaxBatchObjects) return bad_request(fmt::format("more than {} objects match: narrow the filters or set a limit", pipeline::kMaxBatchObjects));
+    if (ids.size() > pipeline::kMaxBatchObjects)
+      return bad_request(fmt::format("more than {} objects match: narrow the filters or set a limit", pipeline::kMaxBatchObjects));
     if (!page.has_more || page.items.empty()) return ids;
     query.after_id = page.items.back().id;
   }

@@ -11,7 +11,9 @@ class BatchesTest : public IngestWorld {
   }
   std::vector<std::string> add(int count) {
     std::vector<std::string> ids;
-    for (int i = 0; i < count; ++i) ids.push_back(object_id_of(create_object(bucket_, object_body("text number " + std::to_string(i), {{"author", i % 2 ? "odd" : "even"}}))));
+    for (int i = 0; i < count; ++i)
+      ids.push_back(
+          object_id_of(create_object(bucket_, object_body("text number " + std::to_string(i), {{"author", i % 2 ? "odd" : "even"}}))));
     return ids;
   }
   Call on(const std::string& batch, json::object body = {}, json::object query = {}) {
@@ -57,7 +59,8 @@ TEST_F(BatchesTest, MadeFromFiltersOrALimit) {
   EXPECT_EQ(create_batch(bucket_, {{"filters", odd}}).at("object_count"), 3);
   EXPECT_EQ(create_batch(bucket_, {{"limit", 4}}).at("object_count"), 4);
   EXPECT_EQ(create_batch(bucket_, {}).at("object_count"), 0);
-  Error missing = refused("create_batch_buckets_batches", {.path = {{"bucket_identifier", bucket_}}, .body = {{"object_ids", json::array{"obj_none"}}}});
+  Error missing = refused("create_batch_buckets_batches",
+                          {.path = {{"bucket_identifier", bucket_}}, .body = {{"object_ids", json::array{"obj_none"}}}});
   EXPECT_EQ(missing.kind, ErrorKind::kNotFound);
   EXPECT_EQ(missing.details.at("missing_object_ids"), (json::array{"obj_none"}));
 }
@@ -88,7 +91,8 @@ TEST_F(BatchesTest, FailuresAreListedAndRetried) {
   EXPECT_EQ(record.at("error_type"), "permanent");
   EXPECT_EQ(batch_of(bucket_, id).at("failed_object_count"), 1);
   EXPECT_EQ(error_of(client_, "retry_batch_buckets_batches", on(id)), ErrorKind::kBadRequest);
-  ok(client_, "patch_object_buckets", {.path = {{"bucket_identifier", bucket_}, {"object_identifier", lost}}, .body = object_body("found again")});
+  ok(client_, "patch_object_buckets",
+     {.path = {{"bucket_identifier", bucket_}, {"object_identifier", lost}}, .body = object_body("found again")});
   json::object retried = ok(client_, "retry_batch_buckets_batches", on(id, {{"retry_mode", "all"}}));
   EXPECT_EQ(retried.at("retry_count"), 1);
   EXPECT_EQ(end_of(bucket_, id), "COMPLETED");
@@ -137,7 +141,8 @@ TEST_F(BatchesTest, SubmitAllAndBulkSubmit) {
   EXPECT_EQ(bulk.at("submitted"), 3);
   for (const auto& batch : bulk.at("batches").as_array()) EXPECT_EQ(end_of(bucket_, id_of(batch.as_object())), "COMPLETED");
   EXPECT_EQ(documents_in(collection), 5u);
-  json::object list = ok(client_, "list_batches_buckets", {.path = {{"bucket_identifier", bucket_}}, .body = {{"status", "COMPLETED"}, {"collection_id", collection}}});
+  json::object list = ok(client_, "list_batches_buckets",
+                         {.path = {{"bucket_identifier", bucket_}}, .body = {{"status", "COMPLETED"}, {"collection_id", collection}}});
   EXPECT_GE(integer_member(list, "total_count").value_or(0), 3);
   EXPECT_EQ(ok(client_, "list_all_batches", {.body = {{"bucket_id", bucket_}, {"status", "DRAFT"}}}).at("total_count"), 1);
 }
@@ -146,7 +151,9 @@ TEST_F(BatchesTest, AChainOfCollectionsRunsTierByTier) {
   std::string first = bucket_collection("first", bucket_);
   json::object extractor{{"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}, {"include_all_source_fields", true}};
   json::object made = ok(client_, "create_collection",
-                         {.body = {{"collection_name", "second"}, {"source", {{"type", "collection"}, {"collection_id", first}}}, {"feature_extractor", extractor}}});
+                         {.body = {{"collection_name", "second"},
+                                   {"source", {{"type", "collection"}, {"collection_id", first}}},
+                                   {"feature_extractor", extractor}}});
   std::string second(string_member(made, "collection_id"));
   auto ids = add(3);
   ASSERT_TRUE(engine_->start().ok());

@@ -31,13 +31,15 @@ Status check_property(const ObjectSchema& schema, const std::string& property, F
   if (field == schema.properties.end()) {
     std::vector<std::string> known;
     for (const auto& [name, f] : schema.properties) known.push_back(name);
-    return validation_error("unknown_property", at(location, "property"),
-                            fmt::format("the bucket's schema has no property '{}'; did you mean '{}'?", property, nearest_name(property, known)));
+    return validation_error(
+        "unknown_property", at(location, "property"),
+        fmt::format("the bucket's schema has no property '{}'; did you mean '{}'?", property, nearest_name(property, known)));
   }
   FieldType wanted = field->second.type == FieldType::kArray && field->second.items ? field->second.items->type : field->second.type;
   if (same_kind(wanted, type) || same_kind(field->second.type, type)) return Ok{};
   return validation_error("type_error", at(location, "type"),
-                          fmt::format("property '{}' is of type {} in the bucket's schema, the blob of type {}", property, to_string(field->second.type), to_string(type)));
+                          fmt::format("property '{}' is of type {} in the bucket's schema, the blob of type {}", property,
+                                      to_string(field->second.type), to_string(type)));
 }
 
 int hex_digit(char c) {
@@ -83,15 +85,21 @@ Result<Content> from_text_form(const BlobPlace& place, std::string_view data, co
     return out;
   }
   if (data.starts_with("s3://"))
-    return Error{ErrorKind::kNotImplemented, "reading s3:// URLs needs a storage connection, which is not built yet; upload the file or give an https:// URL"};
+    return Error{ErrorKind::kNotImplemented,
+                 "reading s3:// URLs needs a storage connection, which is not built yet; upload the file or give an https:// URL"};
   size_t colon = data.find("://");
   if (data.starts_with("file:") || (colon != std::string_view::npos && colon < 16))
-    return validation_error("url", location, fmt::format("'{}' URLs are refused: give an http(s):// URL, a data: URI, base64, or an upload_id", data.substr(0, data.find(':'))));
+    return validation_error(
+        "url", location,
+        fmt::format("'{}' URLs are refused: give an http(s):// URL, a data: URI, base64, or an upload_id", data.substr(0, data.find(':'))));
   if (data.size() / 4 * 3 > place.deps.limits.max_inline_blob_bytes)
-    return Error{ErrorKind::kPayloadTooLarge, fmt::format("inline data is limited to {} bytes; use an upload", place.deps.limits.max_inline_blob_bytes)};
+    return Error{ErrorKind::kPayloadTooLarge,
+                 fmt::format("inline data is limited to {} bytes; use an upload", place.deps.limits.max_inline_blob_bytes)};
   bool is_uri = data.starts_with("data:");
   bool decoded = is_uri ? decode_data_uri(data, out.bytes) : base64_decode(data, out.bytes);
-  if (!decoded) return validation_error("encoding", location, is_uri ? "the data: URI is malformed" : "data is neither a URL, nor a data: URI, nor base64");
+  if (!decoded)
+    return validation_error("encoding", location,
+                            is_uri ? "the data: URI is malformed" : "data is neither a URL, nor a data: URI, nor base64");
   if (out.bytes.empty()) return validation_error("empty", location, "the file is empty");
   return out;
 }
@@ -99,13 +107,16 @@ Result<Content> from_text_form(const BlobPlace& place, std::string_view data, co
 Result<Content> from_upload(const BlobPlace& place, std::string_view upload_id, const json::array& location) {
   const catalog::Scope scope{place.context.organization_id, place.context.namespace_id};
   auto upload = place.deps.catalog->get(catalog::kind::kUpload, scope, upload_id);
-  if (!upload.ok() || upload->parent_id != place.bucket.id()) return not_found(fmt::format("Upload '{}' not found in this bucket", upload_id));
+  if (!upload.ok() || upload->parent_id != place.bucket.id())
+    return not_found(fmt::format("Upload '{}' not found in this bucket", upload_id));
   Content out;
   out.key = uploaded_key(upload->body);
   if (!string_member(upload->body, "object_id").empty())
-    return validation_error("upload", location, fmt::format("upload '{}' belongs to object '{}' already", upload_id, string_member(upload->body, "object_id")));
+    return validation_error("upload", location,
+                            fmt::format("upload '{}' belongs to object '{}' already", upload_id, string_member(upload->body, "object_id")));
   if (out.key.empty())
-    return validation_error("upload", location, fmt::format("nothing was uploaded to '{}' yet: PUT the file to its presigned_url first", upload_id));
+    return validation_error("upload", location,
+                            fmt::format("nothing was uploaded to '{}' yet: PUT the file to its presigned_url first", upload_id));
   auto bytes = place.deps.store->get(out.key);
   QUARRY_RETURN_IF_ERROR(bytes);
   out.bytes = std::move(bytes).value();
@@ -144,7 +155,8 @@ std::string filename_of(const json::object& given) {
   return is_safe_name(name) ? std::string(name) : std::string();
 }
 
-Result<PreparedBlob> stored_blob(const BlobPlace& place, PreparedBlob out, FieldType type, const json::object& given, Content content, const json::array& location) {
+Result<PreparedBlob> stored_blob(const BlobPlace& place, PreparedBlob out, FieldType type, const json::object& given, Content content,
+                                 const json::array& location) {
   if (content.filename.empty()) content.filename = filename_of(given);
   if (!content.url.empty()) {
     bool mirror = bool_member(given, "canonicalize_source", place.mirror_urls);
@@ -154,7 +166,8 @@ Result<PreparedBlob> stored_blob(const BlobPlace& place, PreparedBlob out, Field
   }
   QUARRY_RETURN_IF_ERROR(describe(content, type, given, location, out.body));
   if (content.key.empty()) {
-    out.key = pipeline::blob_key(place.context.internal_id, place.context.namespace_id, place.bucket.id(), place.object_id, string_member(out.body, "blob_id"));
+    out.key = pipeline::blob_key(place.context.internal_id, place.context.namespace_id, place.bucket.id(), place.object_id,
+                                 string_member(out.body, "blob_id"));
     out.bytes = std::move(content.bytes);
     content.key = out.key;
   }
@@ -162,11 +175,14 @@ Result<PreparedBlob> stored_blob(const BlobPlace& place, PreparedBlob out, Field
   return out;
 }
 
-Result<PreparedBlob> text_blob(const BlobPlace& place, PreparedBlob out, FieldType type, const json::object& given, const json::value& data, const json::array& location) {
-  if (!data.is_string()) return validation_error("type_error", at(location, "data"), fmt::format("the data of a {} must be a string", to_string(type)));
+Result<PreparedBlob> text_blob(const BlobPlace& place, PreparedBlob out, FieldType type, const json::object& given, const json::value& data,
+                               const json::array& location) {
+  if (!data.is_string())
+    return validation_error("type_error", at(location, "data"), fmt::format("the data of a {} must be a string", to_string(type)));
   std::string_view text = data.get_string();
   if (text.size() > place.deps.limits.max_inline_blob_bytes)
-    return Error{ErrorKind::kPayloadTooLarge, fmt::format("inline data is limited to {} bytes; use an upload", place.deps.limits.max_inline_blob_bytes)};
+    return Error{ErrorKind::kPayloadTooLarge,
+                 fmt::format("inline data is limited to {} bytes; use an upload", place.deps.limits.max_inline_blob_bytes)};
   if (text.empty() && type == FieldType::kText) return validation_error("empty", at(location, "data"), "the text is empty");
   // Text with a file name is a file, whose kind its content tells; text alone is taken as it stands.
   std::string name = filename_of(given);
@@ -186,7 +202,8 @@ Result<PreparedBlob> text_blob(const BlobPlace& place, PreparedBlob out, FieldTy
 
 }  // namespace
 
-Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& given, const json::array& location, std::vector<std::string>& upload_ids) {
+Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& given, const json::array& location,
+                                  std::vector<std::string>& upload_ids) {
   PreparedBlob out;
   std::string property(string_member(given, "property"));
   QUARRY_ASSIGN_OR_RETURN(FieldType type, parse_field_type(string_member(given, "type")));
@@ -209,7 +226,9 @@ Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& gi
     return out;
   }
   std::string_view text = text_form(*data);
-  if (text.empty()) return validation_error("type_error", at(location, "data"), fmt::format("the data of a {} is a URL, a data: URI or base64", to_string(type)));
+  if (text.empty())
+    return validation_error("type_error", at(location, "data"),
+                            fmt::format("the data of a {} is a URL, a data: URI or base64", to_string(type)));
   QUARRY_ASSIGN_OR_RETURN(Content content, from_text_form(place, text, at(location, "data")));
   return stored_blob(place, std::move(out), type, given, std::move(content), location);
 }
@@ -222,7 +241,8 @@ std::string uploaded_key(const json::object& upload_body) {
 std::string blob_identity(const json::object& body) {
   if (const json::object* details = object_member(body, "details"))
     if (std::string_view hash = string_member(*details, "hash"); !hash.empty()) return std::string(hash);
-  if (const json::object* storage = object_member(body, "storage"); storage && !string_member(*storage, "url").empty()) return std::string(string_member(*storage, "url"));
+  if (const json::object* storage = object_member(body, "storage"); storage && !string_member(*storage, "url").empty())
+    return std::string(string_member(*storage, "url"));
   const json::value* value = body.if_contains("value");
   return value ? json::serialize(*value) : "";
 }

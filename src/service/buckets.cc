@@ -37,7 +37,8 @@ Result<json::object> check_unique_key(const json::object& key, const ObjectSchem
     fields.emplace_back(field);
   }
   if (fields.empty()) return validation_error("unique_key", {"body", "unique_key", "fields"}, "a unique key needs at least one field");
-  QUARRY_ASSIGN_OR_RETURN(std::string policy, parse_policy(string_member(key, "default_policy", "insert"), {"body", "unique_key", "default_policy"}));
+  QUARRY_ASSIGN_OR_RETURN(std::string policy,
+                          parse_policy(string_member(key, "default_policy", "insert"), {"body", "unique_key", "default_policy"}));
   return json::object{{"fields", std::move(fields)}, {"default_policy", policy}};
 }
 
@@ -51,7 +52,8 @@ std::string schema_break(const ObjectSchema& before, const ObjectSchema& after) 
   for (const auto& [name, field] : before.properties) {
     auto kept = after.properties.find(name);
     if (kept == after.properties.end()) return fmt::format("'{}' is removed", name);
-    if (kept->second.type != field.type) return fmt::format("'{}' becomes {} instead of {}", name, to_string(kept->second.type), to_string(field.type));
+    if (kept->second.type != field.type)
+      return fmt::format("'{}' becomes {} instead of {}", name, to_string(kept->second.type), to_string(field.type));
   }
   for (const auto& [name, field] : after.properties) {
     auto old = before.properties.find(name);
@@ -118,7 +120,8 @@ Result<Reply> create_bucket(const RequestContext& context, const Request& reques
   }
   catalog::Resource resource = make_resource(context, catalog::kind::kBucket, std::move(id), name, std::move(body));
   auto inserted = deps.catalog->insert(resource);
-  if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists) return already_exists(fmt::format("Bucket '{}' exists already", name));
+  if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists)
+    return already_exists(fmt::format("Bucket '{}' exists already", name));
   QUARRY_RETURN_IF_ERROR(inserted);
   return Reply(show_bucket(resource));
 }
@@ -138,15 +141,18 @@ json::object list_stats(const json::array& buckets) {
     bytes += integer_member(bucket.as_object(), "total_size_bytes").value_or(0);
   }
   double n = buckets.empty() ? 1.0 : static_cast<double>(buckets.size());
-  return {{"total_objects", objects}, {"total_size_bytes", bytes}, {"avg_objects_per_bucket", static_cast<double>(objects) / n},
+  return {{"total_objects", objects},
+          {"total_size_bytes", bytes},
+          {"avg_objects_per_bucket", static_cast<double>(objects) / n},
           {"avg_size_per_bucket", static_cast<double>(bytes) / n}};
 }
 
 Result<Reply> list_buckets(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto page, parse_page(request));
   QUARRY_ASSIGN_OR_RETURN(auto query, make_list_query(catalog::kind::kBucket, namespace_scope(context), request, page));
-  QUARRY_ASSIGN_OR_RETURN(json::object reply,
-                          list_resources(deps, query, page, [](const catalog::Resource& r) -> Result<json::object> { return show_bucket(r); }));
+  QUARRY_ASSIGN_OR_RETURN(json::object reply, list_resources(deps, query, page, [](const catalog::Resource& r) -> Result<json::object> {
+                            return show_bucket(r);
+                          }));
   reply["stats"] = list_stats(reply["results"].as_array());
   return Reply(std::move(reply));
 }
@@ -157,8 +163,10 @@ Status change_schema(const json::value& source, bool force, json::object& body) 
   QUARRY_ASSIGN_OR_RETURN(ObjectSchema after, parse_schema(wanted));
   std::string broken = schema_break(before, after);
   if (!broken.empty() && !force && integer_member(stats_of(body), "objects").value_or(0) > 0)
-    return bad_request(fmt::format("the bucket holds objects that the new schema could refuse: {}. Pass force_schema_break=true to change it anyway; "
-                                   "stored objects stay as they are", broken));
+    return bad_request(
+        fmt::format("the bucket holds objects that the new schema could refuse: {}. Pass force_schema_break=true to change it anyway; "
+                    "stored objects stay as they are",
+                    broken));
   body["bucket_schema"] = std::move(wanted);
   return Ok{};
 }
@@ -180,7 +188,8 @@ Result<Reply> change_bucket(const RequestContext& context, const Request& reques
     if (const json::value* schema = given.if_contains("bucket_schema")) QUARRY_RETURN_IF_ERROR(change_schema(*schema, force, r.body));
     if (const json::object* key = object_member(given, "unique_key")) {
       if (integer_member(stats_of(r.body), "objects").value_or(0) > 0 && !force)
-        return bad_request("the unique key of a bucket that holds objects is fixed; pass force_schema_break=true to set it for new objects only");
+        return bad_request(
+            "the unique key of a bucket that holds objects is fixed; pass force_schema_break=true to set it for new objects only");
       QUARRY_ASSIGN_OR_RETURN(ObjectSchema schema, parse_schema(r.body["bucket_schema"]));
       QUARRY_ASSIGN_OR_RETURN(r.body["unique_key"], check_unique_key(*key, schema));
     }
@@ -193,8 +202,12 @@ Result<Reply> change_bucket(const RequestContext& context, const Request& reques
   return Reply(show_bucket(*stored));
 }
 
-Result<Reply> patch_bucket(const RequestContext& context, const Request& request, const Dependencies& deps) { return change_bucket(context, request, deps, true); }
-Result<Reply> update_bucket(const RequestContext& context, const Request& request, const Dependencies& deps) { return change_bucket(context, request, deps, false); }
+Result<Reply> patch_bucket(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  return change_bucket(context, request, deps, true);
+}
+Result<Reply> update_bucket(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  return change_bucket(context, request, deps, false);
+}
 
 Status cancel_batches(catalog::Session& session, const catalog::Scope& scope, const std::string& bucket_id, TimestampUs now) {
   catalog::ListQuery query;
@@ -206,7 +219,8 @@ Status cancel_batches(catalog::Session& session, const catalog::Scope& scope, co
     QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
     for (const auto& batch : page.items) {
       TaskStatus status = parse_task_status(string_member(batch.body, "status"));
-      if (!is_terminal(status) && status != TaskStatus::kDraft) QUARRY_RETURN_IF_ERROR(pipeline::cancel_batch(session, scope, batch.id, now));
+      if (!is_terminal(status) && status != TaskStatus::kDraft)
+        QUARRY_RETURN_IF_ERROR(pipeline::cancel_batch(session, scope, batch.id, now));
     }
     if (!page.has_more || page.items.empty()) return Ok{};
     query.after_id = page.items.back().id;
@@ -239,7 +253,8 @@ Result<Reply> delete_bucket(const RequestContext& context, const Request& reques
     if (force) return cancel_batches(session, scope, bucket.id, deps.clock->now_us());
     QUARRY_ASSIGN_OR_RETURN(uint64_t running, count_running_batches(session, scope, bucket.id));
     if (running > 0)
-      return bad_request(fmt::format("Bucket '{}' has {} batches that have not ended: cancel them first, or pass force_foreclose=true", bucket.name, running));
+      return bad_request(fmt::format("Bucket '{}' has {} batches that have not ended: cancel them first, or pass force_foreclose=true",
+                                     bucket.name, running));
     return Ok{};
   };
   QUARRY_RETURN_IF_ERROR(deps.catalog->write(check_idle));
@@ -252,8 +267,11 @@ Result<Reply> delete_bucket(const RequestContext& context, const Request& reques
     return session.remove(catalog::kind::kBucket, scope, bucket.id);
   }));
   auto removed = objects::remove_prefix(*deps.store, fmt::format("{}/{}/blobs/{}/", context.internal_id, context.namespace_id, bucket.id));
-  if (!removed.ok()) log_warn("files of a deleted bucket are left for the sweep", {{"bucket_id", bucket.id}, {"reason", removed.error().message}});
-  return Reply(json::object{{"success", true}, {"bucket_id", bucket.id}, {"message", "The bucket, its objects, their files and the documents made from them were deleted"}});
+  if (!removed.ok())
+    log_warn("files of a deleted bucket are left for the sweep", {{"bucket_id", bucket.id}, {"reason", removed.error().message}});
+  return Reply(json::object{{"success", true},
+                            {"bucket_id", bucket.id},
+                            {"message", "The bucket, its objects, their files and the documents made from them were deleted"}});
 }
 
 }  // namespace
@@ -274,10 +292,12 @@ Result<OpenBucket> open_bucket(const RequestContext& context, const Dependencies
 Result<std::string> parse_policy(std::string_view name, const json::array& location) {
   if (name == "replace") return std::string("upsert");
   if (name == "insert" || name == "update" || name == "upsert" || name == "skip") return std::string(name);
-  return validation_error("enum", location, fmt::format("'{}' is no policy; there are insert, update, upsert and skip", name.substr(0, 100)));
+  return validation_error("enum", location,
+                          fmt::format("'{}' is no policy; there are insert, update, upsert and skip", name.substr(0, 100)));
 }
 
-Status change_bucket_stats(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id, const BucketChange& change, TimestampUs now) {
+Status change_bucket_stats(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id, const BucketChange& change,
+                           TimestampUs now) {
   QUARRY_ASSIGN_OR_RETURN(auto bucket, session.get(catalog::kind::kBucket, scope, bucket_id));
   json::value& internal = bucket.body[pipeline::kInternalMember];
   if (!internal.is_object()) internal = json::object{};
@@ -296,8 +316,10 @@ Result<uint64_t> count_running_batches(catalog::Session& session, const catalog:
   query.scope = scope;
   query.parent_id = std::string(bucket_id);
   json::array statuses;
-  for (TaskStatus status : {TaskStatus::kPending, TaskStatus::kQueued, TaskStatus::kInProgress, TaskStatus::kProcessing}) statuses.emplace_back(to_string(status));
-  QUARRY_ASSIGN_OR_RETURN(query.filter, parse_filter(json::object{{"field", "status"}, {"operator", "in"}, {"value", std::move(statuses)}}));
+  for (TaskStatus status : {TaskStatus::kPending, TaskStatus::kQueued, TaskStatus::kInProgress, TaskStatus::kProcessing})
+    statuses.emplace_back(to_string(status));
+  QUARRY_ASSIGN_OR_RETURN(query.filter,
+                          parse_filter(json::object{{"field", "status"}, {"operator", "in"}, {"value", std::move(statuses)}}));
   return session.count(query);
 }
 

@@ -25,7 +25,8 @@ struct BucketChange {
   int64_t objects = 0, bytes = 0;
   bool uploaded = false;
 };
-Status change_bucket_stats(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id, const BucketChange& change, TimestampUs now);
+Status change_bucket_stats(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id, const BucketChange& change,
+                           TimestampUs now);
 
 // Rows that find an object of a bucket by content hash, unique key or idempotency key; parent = the bucket, body = {object_id}.
 inline constexpr std::string_view kObjectIndexKind = "object_index";

@@ -12,7 +12,8 @@ class BucketsTest : public IngestWorld {
 };
 
 TEST_F(BucketsTest, CreatedReadByNameListedChanged) {
-  std::string id = make_bucket("films", {{"title", {{"type", "string"}, {"required", true}}}}, {{"description", "moving pictures"}, {"metadata", {{"a", 1}, {"b", 2}}}});
+  std::string id = make_bucket("films", {{"title", {{"type", "string"}, {"required", true}}}},
+                               {{"description", "moving pictures"}, {"metadata", {{"a", 1}, {"b", 2}}}});
   json::object shown = get("films");
   EXPECT_EQ(string_member(shown, "bucket_id"), id);
   EXPECT_EQ(shown.at("object_count"), 0);
@@ -30,13 +31,24 @@ TEST_F(BucketsTest, CreatedReadByNameListedChanged) {
 
 TEST_F(BucketsTest, NamesAndSchemasAreChecked) {
   make_bucket("taken", {});
-  EXPECT_EQ(refused("create_bucket", {.body = {{"bucket_name", "taken"}, {"bucket_schema", {{"properties", json::object{}}}}}}).kind, ErrorKind::kAlreadyExists);
+  EXPECT_EQ(refused("create_bucket", {.body = {{"bucket_name", "taken"}, {"bucket_schema", {{"properties", json::object{}}}}}}).kind,
+            ErrorKind::kAlreadyExists);
   for (const char* name : {"list", "../etc", "a/b", "", ".hidden"})
-    EXPECT_EQ(refused("create_bucket", {.body = {{"bucket_name", name}, {"bucket_schema", {{"properties", json::object{}}}}}}).kind, ErrorKind::kValidation) << name;
-  EXPECT_EQ(refused("create_bucket", {.body = {{"bucket_name", "x"}, {"bucket_schema", {{"properties", {{"a", {{"type", "colour"}}}}}}}}}).kind, ErrorKind::kValidation);
-  EXPECT_EQ(refused("create_bucket", {.body = {{"bucket_name", "x"}, {"bucket_schema", {{"properties", json::object{}}}}, {"destination", {{"connection_id", "c"}}}}}).kind,
-            ErrorKind::kNotImplemented);
-  Error error = refused("create_bucket", {.body = {{"bucket_name", "x"}, {"bucket_schema", {{"properties", {{"sku", {{"type", "string"}}}}}}}, {"unique_key", {{"fields", json::array{"isbn"}}}}}});
+    EXPECT_EQ(refused("create_bucket", {.body = {{"bucket_name", name}, {"bucket_schema", {{"properties", json::object{}}}}}}).kind,
+              ErrorKind::kValidation)
+        << name;
+  EXPECT_EQ(
+      refused("create_bucket", {.body = {{"bucket_name", "x"}, {"bucket_schema", {{"properties", {{"a", {{"type", "colour"}}}}}}}}}).kind,
+      ErrorKind::kValidation);
+  EXPECT_EQ(
+      refused(
+          "create_bucket",
+          {.body = {{"bucket_name", "x"}, {"bucket_schema", {{"properties", json::object{}}}}, {"destination", {{"connection_id", "c"}}}}})
+          .kind,
+      ErrorKind::kNotImplemented);
+  Error error = refused("create_bucket", {.body = {{"bucket_name", "x"},
+                                                   {"bucket_schema", {{"properties", {{"sku", {{"type", "string"}}}}}}},
+                                                   {"unique_key", {{"fields", json::array{"isbn"}}}}}});
   EXPECT_EQ(error.kind, ErrorKind::kValidation);
 }
 

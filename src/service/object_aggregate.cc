@@ -34,6 +34,8 @@ Result<Reply> aggregate_objects(const RequestContext& context, const Request& re
 
 }  // namespace
 
-void bind_object_aggregate(OperationTable& table, const Dependencies& deps) { bind_operation(table, deps, "aggregate_objects_buckets", aggregate_objects); }
+void bind_object_aggregate(OperationTable& table, const Dependencies& deps) {
+  bind_operation(table, deps, "aggregate_objects_buckets", aggregate_objects);
+}
 
 }  // namespace quarry::service

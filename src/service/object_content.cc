@@ -12,9 +12,12 @@ namespace quarry::service {
 namespace {
 
 constexpr size_t kMaxBlobs = 1'000;
-constexpr std::string_view kRequestMembers[] = {"key_prefix", "blobs", "skip_duplicates", "canonicalize_source", "force_remirror", "edges", "idempotency_key"};
+constexpr std::string_view kRequestMembers[] = {"key_prefix",     "blobs", "skip_duplicates", "canonicalize_source",
+                                                "force_remirror", "edges", "idempotency_key"};
 
-bool is_request_member(std::string_view name) { return std::find(std::begin(kRequestMembers), std::end(kRequestMembers), name) != std::end(kRequestMembers); }
+bool is_request_member(std::string_view name) {
+  return std::find(std::begin(kRequestMembers), std::end(kRequestMembers), name) != std::end(kRequestMembers);
+}
 
 // Members in the order of their names, so that equal objects have equal text.
 void write_canonical(const json::value& value, std::string& out) {
@@ -46,7 +49,8 @@ std::string content_hash(const PreparedObject& object) {
   write_canonical(object.fields, text);
   std::multiset<std::string> blobs;
   for (const PreparedBlob& blob : object.blobs)
-    blobs.insert(fmt::format("\n{}\t{}\t{}", string_member(blob.body, "property"), string_member(blob.body, "type"), blob_identity(blob.body)));
+    blobs.insert(
+        fmt::format("\n{}\t{}\t{}", string_member(blob.body, "property"), string_member(blob.body, "type"), blob_identity(blob.body)));
   for (const std::string& blob : blobs) text += blob;
   return sha256_hex(text);
 }
@@ -62,8 +66,10 @@ json::object schema_view(const PreparedObject& object, const ObjectSchema& schem
     bool is_list = field != schema.properties.end() && field->second.type == FieldType::kArray;
     json::value* present = view.if_contains(property);
     if (is_list && !shown.is_array()) {
-      if (present && present->is_array()) present->get_array().push_back(std::move(shown));
-      else view[property] = json::array{std::move(shown)};
+      if (present && present->is_array())
+        present->get_array().push_back(std::move(shown));
+      else
+        view[property] = json::array{std::move(shown)};
     } else {
       view[property] = std::move(shown);
     }
@@ -93,7 +99,9 @@ Status compute_unique_key(const OpenBucket& bucket, PreparedObject& object) {
   std::string text;
   for (const std::string& field : bucket.unique_fields) {
     const json::value* value = view.if_contains(field);
-    if (!value || value->is_null()) return validation_error("unique_key", {"body", field}, fmt::format("'{}' is part of the bucket's unique key and must be given", field));
+    if (!value || value->is_null())
+      return validation_error("unique_key", {"body", field},
+                              fmt::format("'{}' is part of the bucket's unique key and must be given", field));
     write_canonical(*value, text);
     text.push_back('\n');
   }
@@ -105,7 +113,8 @@ Status take_fields(const json::object& given, json::object& fields) {
   for (const auto& [name, value] : given) {
     if (is_request_member(name)) continue;
     if (name == "status" || name == "object_id" || name == "bucket_id" || pipeline::is_object_member(name))
-      return validation_error("reserved", {"body", name}, fmt::format("'{}' is set by the server; choose another name for your field", std::string_view(name)));
+      return validation_error("reserved", {"body", name},
+                              fmt::format("'{}' is set by the server; choose another name for your field", std::string_view(name)));
     fields[name] = value;
   }
   return Ok{};
@@ -114,7 +123,8 @@ Status take_fields(const json::object& given, json::object& fields) {
 Status take_blobs(const BlobPlace& place, const json::object& given, PreparedObject& out) {
   const json::array* blobs = array_member(given, "blobs");
   if (!blobs) return Ok{};
-  if (blobs->size() > kMaxBlobs) return validation_error("too_long", {"body", "blobs"}, fmt::format("an object has at most {} blobs", kMaxBlobs));
+  if (blobs->size() > kMaxBlobs)
+    return validation_error("too_long", {"body", "blobs"}, fmt::format("an object has at most {} blobs", kMaxBlobs));
   for (size_t i = 0; i < blobs->size(); ++i) {
     const json::object* blob = (*blobs)[i].if_object();
     if (!blob) return validation_error("type_error", {"body", "blobs", i}, "a blob must be an object");
@@ -155,8 +165,8 @@ Status check_size(const json::object& fields) {
 
 }  // namespace
 
-Result<PreparedObject> prepare_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& given,
-                                      std::string object_id) {
+Result<PreparedObject> prepare_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
+                                      const json::object& given, std::string object_id) {
   PreparedObject out;
   out.object_id = std::move(object_id);
   QUARRY_RETURN_IF_ERROR(take_fields(given, out.fields));
@@ -165,7 +175,8 @@ Result<PreparedObject> prepare_object(const RequestContext& context, const Depen
   if (const json::value* edges = given.if_contains("edges")) out.edges = *edges;
   BlobPlace place{context, deps, bucket, out.object_id, bool_member(given, "canonicalize_source", true)};
   QUARRY_RETURN_IF_ERROR(take_blobs(place, given, out));
-  if (out.blobs.empty() && out.fields.empty()) return validation_error("missing", {"body", "blobs"}, "an object needs a blob or a field of its own");
+  if (out.blobs.empty() && out.fields.empty())
+    return validation_error("missing", {"body", "blobs"}, "an object needs a blob or a field of its own");
   QUARRY_RETURN_IF_ERROR(complete(bucket, out));
   return out;
 }
@@ -179,8 +190,8 @@ void assign_object_id(const RequestContext& context, const OpenBucket& bucket, P
   }
 }
 
-Result<PreparedObject> prepare_change(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& stored_body,
-                                      json::object fields, const json::object& given, bool all_blobs) {
+Result<PreparedObject> prepare_change(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
+                                      const json::object& stored_body, json::object fields, const json::object& given, bool all_blobs) {
   PreparedObject out;
   out.object_id = string_member(stored_body, "object_id");
   QUARRY_RETURN_IF_ERROR(take_fields(fields, out.fields));

@@ -54,7 +54,8 @@ class Writer {
     }
     if (policy == "skip") return WrittenObject{std::move(*taken), false, "unique_key", {}};
     if (policy == "insert")
-      return Error{ErrorKind::kAlreadyExists, fmt::format("Object '{}' has this unique key already", taken->id), {{"object_id", taken->id}}};
+      return Error{
+          ErrorKind::kAlreadyExists, fmt::format("Object '{}' has this unique key already", taken->id), {{"object_id", taken->id}}};
     if (taken->id != wanted.prepared.object_id)  // the bytes lie under another object's id
       return Error{ErrorKind::kConflict, fmt::format("object '{}' was written by another request at the same time; try again", taken->id)};
     return overwrite(std::move(*taken), wanted.prepared);
@@ -125,7 +126,8 @@ class Writer {
     for (const PreparedBlob& blob : prepared.blobs) blobs.push_back(blob.body);
     body["blobs"] = std::move(blobs);
     for (const auto& [name, value] : prepared.fields) body[name] = value;
-    body[pipeline::kInternalMember] = json::object{{"content_hash", prepared.content_hash}, {"content_at", now_}, {"bytes", prepared.bytes}};
+    body[pipeline::kInternalMember] =
+        json::object{{"content_hash", prepared.content_hash}, {"content_at", now_}, {"bytes", prepared.bytes}};
     return body;
   }
 
@@ -145,12 +147,15 @@ class Writer {
 
   Status write_index(const PreparedObject& prepared, const std::string& idempotency_key, catalog::Resource& object) {
     json::array ids;
-    for (auto [by, value] : {std::pair<std::string_view, std::string_view>{"content_hash", prepared.content_hash}, {"unique_key", prepared.unique_key}, {"idempotency_key", idempotency_key}}) {
+    for (auto [by, value] : {std::pair<std::string_view, std::string_view>{"content_hash", prepared.content_hash},
+                             {"unique_key", prepared.unique_key},
+                             {"idempotency_key", idempotency_key}}) {
       if (value.empty()) continue;
       catalog::Resource row = make_resource(context_, kObjectIndexKind, index_id(bucket_.id(), by, value), "", {{"object_id", object.id}});
       row.parent_id = bucket_.id();
       auto inserted = session_.insert(row);
-      // Equal content may exist several times: the first is found. A unique key that is taken was dealt with before, except by a change of another object.
+      // Equal content may exist several times: the first is found. A unique key that is taken was dealt with before, except by a change of
+      // another object.
       if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists && by == "unique_key")
         return Error{ErrorKind::kAlreadyExists, "another object of the bucket has this unique key already"};
       if (!inserted.ok() && inserted.error().kind != ErrorKind::kAlreadyExists) return inserted;
@@ -270,15 +275,17 @@ Result<std::vector<Result<WrittenObject>>> write_objects(const RequestContext& c
   });
   for (size_t i = 0; i < objects.size(); ++i) {
     bool referred_to = written.ok() && results[i].ok() && results[i]->replayed_by.empty();
-    if (!referred_to) undo(i);
-    else remove_keys(deps, results[i]->obsolete_keys);
+    if (!referred_to)
+      undo(i);
+    else
+      remove_keys(deps, results[i]->obsolete_keys);
   }
   if (!written.ok()) return std::move(written).error();
   return results;
 }
 
-Result<catalog::Resource> replace_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const catalog::Resource& stored,
-                                         PreparedObject prepared) {
+Result<catalog::Resource> replace_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
+                                         const catalog::Resource& stored, PreparedObject prepared) {
   std::vector<std::string> put;
   auto bytes = put_bytes(deps, prepared, put);
   WrittenObject changed;
@@ -295,12 +302,13 @@ Result<catalog::Resource> replace_object(const RequestContext& context, const De
   return std::move(changed.object);
 }
 
-Result<size_t> remove_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id, const std::vector<std::string>& object_ids) {
+Result<size_t> remove_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,
+                              const std::vector<std::string>& object_ids) {
   OpenBucket bucket;
   bucket.resource.id = bucket_id;
   const catalog::Scope scope = namespace_scope(context);
-  // Documents go before the row: a crash between the two leaves an object without documents, which deleting again finishes. A worker that is about to
-  // write some finds the row gone and takes them back.
+  // Documents go before the row: a crash between the two leaves an object without documents, which deleting again finishes. A worker that
+  // is about to write some finds the row gone and takes them back.
   QUARRY_RETURN_IF_ERROR(pipeline::delete_object_documents(*deps.catalog, *deps.vectors, scope, context.internal_id, object_ids));
   std::vector<std::string> keys, processing;
   size_t removed = 0;
@@ -327,12 +335,14 @@ Result<size_t> remove_objects(const RequestContext& context, const Dependencies&
   return removed;
 }
 
-Result<Submission> process_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id, const std::vector<std::string>& object_ids) {
+Result<Submission> process_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,
+                                   const std::vector<std::string>& object_ids) {
   Submission out;
   const catalog::Scope scope = namespace_scope(context);
   TimestampUs now = context.clock->now_us();
   auto submitted = deps.catalog->write([&](catalog::Session& session) -> Status {
-    QUARRY_ASSIGN_OR_RETURN(auto batch, pipeline::create_batch(session, scope, {bucket_id, object_ids, {{"submitted_by_key_id", context.key_id}}}, now));
+    QUARRY_ASSIGN_OR_RETURN(
+        auto batch, pipeline::create_batch(session, scope, {bucket_id, object_ids, {{"submitted_by_key_id", context.key_id}}}, now));
     QUARRY_ASSIGN_OR_RETURN(Task task, pipeline::submit_batch(session, scope, context.internal_id, batch.id, {}, now));
     out.batch_id = batch.id;
     out.task_id = task.task_id;

@@ -1,5 +1,5 @@
-// Objects into the catalog and their bytes onto the object store: bytes first, then one transaction, so that no row points at nothing. What a crash
-// leaves between the two are bytes that no row names: pipeline::sweep_orphans removes them.
+// Objects into the catalog and their bytes onto the object store: bytes first, then one transaction, so that no row points at nothing. What
+// a crash leaves between the two are bytes that no row names: pipeline::sweep_orphans removes them.
 #pragma once
 
 #include "service/object_content.h"
@@ -7,7 +7,7 @@
 namespace quarry::service {
 
 struct WriteOptions {
-  std::string policy;           // of the unique key; empty: the bucket's
+  std::string policy;  // of the unique key; empty: the bucket's
   bool skip_duplicates = false;
   std::string idempotency_key;
 };
@@ -29,16 +29,18 @@ Result<std::vector<Result<WrittenObject>>> write_objects(const RequestContext& c
                                                          std::vector<ObjectToWrite> objects);
 
 // An object that is there gets the content of `prepared`; kConflict if it changed since it was read.
-Result<catalog::Resource> replace_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const catalog::Resource& stored,
-                                         PreparedObject prepared);
+Result<catalog::Resource> replace_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
+                                         const catalog::Resource& stored, PreparedObject prepared);
 
 // Rows, files and the documents made from the objects. Ids that are absent are left out; returns how many were there.
-Result<size_t> remove_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id, const std::vector<std::string>& object_ids);
+Result<size_t> remove_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,
+                              const std::vector<std::string>& object_ids);
 
 struct Submission {
   std::string batch_id, task_id, reason;  // reason: why nothing was submitted
 };
 // A batch over these objects, submitted; an empty batch_id with the reason when no collection takes them.
-Result<Submission> process_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id, const std::vector<std::string>& object_ids);
+Result<Submission> process_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,
+                                   const std::vector<std::string>& object_ids);
 
 }  // namespace quarry::service

@@ -14,14 +14,16 @@ namespace {
 
 using catalog::kind::kObject;
 
-Result<catalog::Resource> find_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, std::string_view identifier) {
+Result<catalog::Resource> find_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
+                                      std::string_view identifier) {
   auto found = deps.catalog->get(kObject, namespace_scope(context), identifier);
   bool absent = found.ok() ? found->parent_id != bucket.id() : found.error().kind == ErrorKind::kNotFound;
   if (absent) return not_found(fmt::format("Object '{}' not found in bucket '{}'", identifier.substr(0, 300), bucket.resource.name));
   return found;
 }
 
-Result<ObjectToWrite> prepare(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& given, std::string policy) {
+Result<ObjectToWrite> prepare(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& given,
+                              std::string policy) {
   ObjectToWrite out;
   QUARRY_ASSIGN_OR_RETURN(out.prepared, prepare_object(context, deps, bucket, given, new_id("obj")));
   out.options.policy = std::move(policy);
@@ -34,12 +36,14 @@ Result<std::string> requested_policy(const Request& request, const OpenBucket& b
   std::string_view name = string_member(request.query, "policy");
   if (name.empty()) return std::string();
   QUARRY_ASSIGN_OR_RETURN(std::string policy, parse_policy(name, {"query", "policy"}));
-  if (bucket.unique_fields.empty()) return bad_request(fmt::format("policy '{}' needs a unique_key on bucket '{}'", policy, bucket.resource.name));
+  if (bucket.unique_fields.empty())
+    return bad_request(fmt::format("policy '{}' needs a unique_key on bucket '{}'", policy, bucket.resource.name));
   return policy;
 }
 
 // How `auto_process` went, beside the object: a bucket without collections still takes objects.
-Status add_processing(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id, const std::vector<std::string>& ids, json::object& reply) {
+Status add_processing(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,
+                      const std::vector<std::string>& ids, json::object& reply) {
   if (ids.empty()) return Ok{};
   QUARRY_ASSIGN_OR_RETURN(Submission submission, process_objects(context, deps, bucket_id, ids));
   json::object shown{{"submitted", submission.reason.empty()}};
@@ -105,8 +109,10 @@ Result<Reply> create_objects_batch(const RequestContext& context, const Request&
     json::object shown = show_object(results[i]->object, deps, false);
     shown["object_index"] = index[i];
     shown["replayed"] = !results[i]->replayed_by.empty();
-    if (!results[i]->replayed_by.empty()) shown["replayed_by"] = results[i]->replayed_by;
-    else fresh.push_back(results[i]->object.id);
+    if (!results[i]->replayed_by.empty())
+      shown["replayed_by"] = results[i]->replayed_by;
+    else
+      fresh.push_back(results[i]->object.id);
     succeeded.push_back(std::move(shown));
   }
   json::object reply{{"total_requested", total}, {"succeeded_count", succeeded.size()}, {"failed_count", failed.size()}};
@@ -143,7 +149,10 @@ json::object list_stats(const json::array& objects) {
     by_status[status] = integer_member(by_status, status).value_or(0) + 1;
   }
   double mean = objects.empty() ? 0.0 : static_cast<double>(blobs) / static_cast<double>(objects.size());
-  return {{"total_objects", objects.size()}, {"total_blobs", blobs}, {"avg_blobs_per_object", mean}, {"objects_by_status", std::move(by_status)}};
+  return {{"total_objects", objects.size()},
+          {"total_blobs", blobs},
+          {"avg_blobs_per_object", mean},
+          {"objects_by_status", std::move(by_status)}};
 }
 
 json::object selected(json::object shown, const std::vector<std::string>& fields) {
@@ -185,12 +194,15 @@ json::object user_fields(const json::object& body) {
   return out;
 }
 
-constexpr std::string_view kChangeMembers[] = {"key_prefix", "blobs", "skip_duplicates", "canonicalize_source", "force_remirror", "edges", "idempotency_key"};
+constexpr std::string_view kChangeMembers[] = {"key_prefix",     "blobs", "skip_duplicates", "canonicalize_source",
+                                               "force_remirror", "edges", "idempotency_key"};
 
-bool is_change_member(std::string_view name) { return std::find(std::begin(kChangeMembers), std::end(kChangeMembers), name) != std::end(kChangeMembers); }
+bool is_change_member(std::string_view name) {
+  return std::find(std::begin(kChangeMembers), std::end(kChangeMembers), name) != std::end(kChangeMembers);
+}
 
-// PATCH merges fields and replaces the blobs of the properties it names; PUT sets all fields and, if it has any, all blobs. Either way the object is
-// PENDING again; its documents stay as they are until it is processed.
+// PATCH merges fields and replaces the blobs of the properties it names; PUT sets all fields and, if it has any, all blobs. Either way the
+// object is PENDING again; its documents stay as they are until it is processed.
 Result<Reply> change_object(const RequestContext& context, const Request& request, const Dependencies& deps, bool merge) {
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
   QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, bucket, request.param("object_identifier")));
@@ -205,8 +217,12 @@ Result<Reply> change_object(const RequestContext& context, const Request& reques
   return Reply(show_object(stored, deps, false));
 }
 
-Result<Reply> patch_object(const RequestContext& context, const Request& request, const Dependencies& deps) { return change_object(context, request, deps, true); }
-Result<Reply> update_object(const RequestContext& context, const Request& request, const Dependencies& deps) { return change_object(context, request, deps, false); }
+Result<Reply> patch_object(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  return change_object(context, request, deps, true);
+}
+Result<Reply> update_object(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  return change_object(context, request, deps, false);
+}
 
 Result<Reply> delete_object(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
@@ -221,9 +237,12 @@ Result<Reply> bulk_soft_delete(const RequestContext& context, const Request& req
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
   const json::object& given = request.object();
   std::string state(string_member(given, "lifecycle_state", "disabled"));
-  if (state != "disabled" && state != "active") return validation_error("enum", {"body", "lifecycle_state"}, "lifecycle_state is 'disabled' or 'active'");
+  if (state != "disabled" && state != "active")
+    return validation_error("enum", {"body", "lifecycle_state"}, "lifecycle_state is 'disabled' or 'active'");
   std::vector<std::string> ids = strings_member(given, "object_ids"), changed;
-  json::object note{{"reason", string_member(given, "reason")}, {"source", string_member(given, "source", "bulk_purge")}, {"at", format_timestamp(context.clock->now_us())}};
+  json::object note{{"reason", string_member(given, "reason")},
+                    {"source", string_member(given, "source", "bulk_purge")},
+                    {"at", format_timestamp(context.clock->now_us())}};
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     changed.clear();
     for (const std::string& id : ids) {
@@ -241,7 +260,8 @@ Result<Reply> bulk_soft_delete(const RequestContext& context, const Request& req
   }));
   uint64_t collections = 0;
   if (state == "disabled") {
-    QUARRY_RETURN_IF_ERROR(pipeline::delete_object_documents(*deps.catalog, *deps.vectors, namespace_scope(context), context.internal_id, changed));
+    QUARRY_RETURN_IF_ERROR(
+        pipeline::delete_object_documents(*deps.catalog, *deps.vectors, namespace_scope(context), context.internal_id, changed));
     catalog::ListQuery query;
     query.kind = catalog::kind::kCollection;
     query.scope = namespace_scope(context);

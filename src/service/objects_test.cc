@@ -6,21 +6,25 @@ namespace {
 class ObjectsTest : public IngestWorld {
  protected:
   json::object get(const std::string& bucket, const std::string& id, json::object query = {}) {
-    return ok(client_, "get_object_buckets", {.path = {{"bucket_identifier", bucket}, {"object_identifier", id}}, .query = std::move(query)});
+    return ok(client_, "get_object_buckets",
+              {.path = {{"bucket_identifier", bucket}, {"object_identifier", id}}, .query = std::move(query)});
   }
   static const json::object& first_blob(const json::object& shown) { return shown.at("blobs").as_array()[0].as_object(); }
   static std::string location_of(const Error& error) {
     return json::serialize(error.details.at("validation_errors").as_array()[0].as_object().at("location"));
   }
   json::object media(std::string_view type, std::string_view data) { return media(type, json::value(data)); }
-  json::object media(std::string_view type, json::value data) { return {{"blobs", json::array{json::object{{"property", "file"}, {"type", type}, {"data", std::move(data)}}}}}; }
+  json::object media(std::string_view type, json::value data) {
+    return {{"blobs", json::array{json::object{{"property", "file"}, {"type", type}, {"data", std::move(data)}}}}};
+  }
 };
 
 constexpr std::string_view kPng = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 TEST_F(ObjectsTest, FieldsAndBlobsAreShownAsGiven) {
   std::string bucket = text_bucket();
-  json::object made = create_object(bucket, object_body("some words", {{"author", "Austen"}, {"metadata", {{"k", "v"}}}, {"key_prefix", "/novels/emma"}}));
+  json::object made =
+      create_object(bucket, object_body("some words", {{"author", "Austen"}, {"metadata", {{"k", "v"}}}, {"key_prefix", "/novels/emma"}}));
   json::object shown = get(bucket, object_id_of(made));
   EXPECT_EQ(shown.at("author"), "Austen");
   EXPECT_EQ(shown.at("metadata"), (json::object{{"k", "v"}}));
@@ -68,9 +72,11 @@ TEST_F(ObjectsTest, WhatCannotBeAFileIsRefusedByName) {
     ErrorKind kind;
     const char* says;
   };
-  for (const Case& c : {Case{json::value("file:///etc/passwd"), ErrorKind::kValidation, "'file' URLs are refused"}, Case{"ftp://host/x", ErrorKind::kValidation, "refused"},
+  for (const Case& c : {Case{json::value("file:///etc/passwd"), ErrorKind::kValidation, "'file' URLs are refused"},
+                        Case{"ftp://host/x", ErrorKind::kValidation, "refused"},
                         Case{"s3://bucket/key", ErrorKind::kNotImplemented, "s3://"}, Case{"%%%", ErrorKind::kValidation, "neither a URL"},
-                        Case{json::value(kPng), ErrorKind::kValidation, "declared as pdf but its content is image/png"}, Case{"data:application/pdf;base64,", ErrorKind::kValidation, "is empty"},
+                        Case{json::value(kPng), ErrorKind::kValidation, "declared as pdf but its content is image/png"},
+                        Case{"data:application/pdf;base64,", ErrorKind::kValidation, "is empty"},
                         Case{"https://", ErrorKind::kValidation, ""}, Case{7, ErrorKind::kValidation, "is a URL, a data: URI or base64"}}) {
     Error error = refused_object(bucket, media("pdf", c.data));
     EXPECT_EQ(error.kind, c.kind) << json::serialize(c.data) << " " << error.message;
@@ -81,7 +87,9 @@ TEST_F(ObjectsTest, WhatCannotBeAFileIsRefusedByName) {
 }
 
 TEST_F(ObjectsTest, TheSchemaIsKept) {
-  std::string bucket = make_bucket("strict", {{"title", {{"type", "string"}, {"required", true}}}, {"pages", {{"type", "integer"}, {"default", 1}}}, {"file", {{"type", "pdf"}}}});
+  std::string bucket = make_bucket(
+      "strict",
+      {{"title", {{"type", "string"}, {"required", true}}}, {"pages", {{"type", "integer"}, {"default", 1}}}, {"file", {{"type", "pdf"}}}});
   Error missing = refused_object(bucket, {{"pages", 3}});
   EXPECT_EQ(missing.kind, ErrorKind::kValidation);
   EXPECT_NE(json::serialize(missing.details).find("title"), std::string::npos);
@@ -110,7 +118,8 @@ TEST_F(ObjectsTest, RepeatsAreRecognised) {
 }
 
 TEST_F(ObjectsTest, AUniqueKeyFollowsItsPolicy) {
-  std::string bucket = make_bucket("products", {{"sku", {{"type", "string"}}}, {"price", {{"type", "number"}}}}, {{"unique_key", {{"fields", json::array{"sku"}}, {"default_policy", "insert"}}}});
+  std::string bucket = make_bucket("products", {{"sku", {{"type", "string"}}}, {"price", {{"type", "number"}}}},
+                                   {{"unique_key", {{"fields", json::array{"sku"}}, {"default_policy", "insert"}}}});
   std::string id = object_id_of(create_object(bucket, {{"sku", "a"}, {"price", 1}}));
   Error taken = refused_object(bucket, {{"sku", "a"}, {"price", 2}});
   EXPECT_EQ(taken.kind, ErrorKind::kAlreadyExists);
@@ -120,18 +129,28 @@ TEST_F(ObjectsTest, AUniqueKeyFollowsItsPolicy) {
   EXPECT_EQ(get(bucket, id).at("price"), 3);
   EXPECT_EQ(object_id_of(create_object(bucket, {{"sku", "a"}, {"price", 4}}, {{"policy", "skip"}})), id);
   EXPECT_EQ(get(bucket, id).at("price"), 3);
-  EXPECT_EQ(error_of(client_, "create_object_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"sku", "b"}}, .query = {{"policy", "update"}}}), ErrorKind::kNotFound);
+  EXPECT_EQ(error_of(client_, "create_object_buckets",
+                     {.path = {{"bucket_identifier", bucket}}, .body = {{"sku", "b"}}, .query = {{"policy", "update"}}}),
+            ErrorKind::kNotFound);
   std::string other = object_id_of(create_object(bucket, {{"sku", "c"}}));
-  EXPECT_EQ(error_of(client_, "patch_object_buckets", {.path = {{"bucket_identifier", bucket}, {"object_identifier", other}}, .body = {{"sku", "a"}}}), ErrorKind::kAlreadyExists);
+  EXPECT_EQ(error_of(client_, "patch_object_buckets",
+                     {.path = {{"bucket_identifier", bucket}, {"object_identifier", other}}, .body = {{"sku", "a"}}}),
+            ErrorKind::kAlreadyExists);
   EXPECT_EQ(get(bucket, other).at("sku"), "c");
 }
 
 TEST_F(ObjectsTest, AnUpsertedFileLiesUnderItsObject) {
-  std::string bucket = make_bucket("pages", {{"url", {{"type", "string"}}}, {"text", {{"type", "text"}}}}, {{"unique_key", {{"fields", json::array{"url"}}, {"default_policy", "upsert"}}}});
-  auto page = [](char c) { return json::object{{"url", "u"}, {"blobs", json::array{json::object{{"property", "text"}, {"type", "text"}, {"data", std::string_view(std::string(100'000, c))}}}}}; };
+  std::string bucket = make_bucket("pages", {{"url", {{"type", "string"}}}, {"text", {{"type", "text"}}}},
+                                   {{"unique_key", {{"fields", json::array{"url"}}, {"default_policy", "upsert"}}}});
+  auto page = [](char c) {
+    return json::object{
+        {"url", "u"},
+        {"blobs", json::array{json::object{{"property", "text"}, {"type", "text"}, {"data", std::string_view(std::string(100'000, c))}}}}};
+  };
   std::string id = object_id_of(create_object(bucket, page('a')));
   EXPECT_EQ(object_id_of(create_object(bucket, page('b'))), id);
-  json::object both = ok(client_, "create_objects_batch_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"objects", json::array{page('c'), page('d')}}}});
+  json::object both = ok(client_, "create_objects_batch_buckets",
+                         {.path = {{"bucket_identifier", bucket}}, .body = {{"objects", json::array{page('c'), page('d')}}}});
   EXPECT_EQ(both.at("succeeded_count"), 2) << json::serialize(both);
   auto keys = store_->list("", "", 10);
   ASSERT_EQ(keys->size(), 1u);
@@ -142,7 +161,8 @@ TEST_F(ObjectsTest, AnUpsertedFileLiesUnderItsObject) {
 TEST_F(ObjectsTest, ABatchOfObjectsKeepsTheGoodOnes) {
   std::string bucket = make_bucket("typed", {{"n", {{"type", "integer"}, {"required", true}}}});
   json::array objects{json::object{{"n", 1}}, json::object{{"n", "two"}}, json::object{{"n", 3}}};
-  json::object reply = ok(client_, "create_objects_batch_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"objects", objects}}});
+  json::object reply =
+      ok(client_, "create_objects_batch_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"objects", objects}}});
   EXPECT_EQ(reply.at("succeeded_count"), 2);
   EXPECT_EQ(reply.at("failed_count"), 1);
   EXPECT_EQ(reply.at("failed").as_array()[0].as_object().at("object_index"), 1);
@@ -152,25 +172,35 @@ TEST_F(ObjectsTest, ABatchOfObjectsKeepsTheGoodOnes) {
 TEST_F(ObjectsTest, ListsFilterPageSearchAndSelect) {
   std::string bucket = text_bucket();
   for (int i = 0; i < 5; ++i) {
-    create_object(bucket, object_body("text " + std::to_string(i), {{"author", i < 2 ? "Austen" : "Brontë"}, {"key_prefix", "set/" + std::to_string(i)}}));
+    create_object(bucket, object_body("text " + std::to_string(i),
+                                      {{"author", i < 2 ? "Austen" : "Brontë"}, {"key_prefix", "set/" + std::to_string(i)}}));
     clock_.advance_us(1000);
   }
-  auto list = [&](json::object body) { return ok(client_, "list_objects_buckets", {.path = {{"bucket_identifier", bucket}}, .body = std::move(body)}); };
+  auto list = [&](json::object body) {
+    return ok(client_, "list_objects_buckets", {.path = {{"bucket_identifier", bucket}}, .body = std::move(body)});
+  };
   json::object page = list({{"limit", 2}, {"sort", {{"field", "created_at"}, {"direction", "asc"}}}});
   EXPECT_EQ(page.at("results").as_array()[0].as_object().at("key_prefix"), "set/0");
   EXPECT_EQ(page.at("pagination").as_object().at("total"), 5);
-  json::object next = list({{"limit", 2}, {"cursor", page.at("pagination").as_object().at("next_cursor")}, {"sort", {{"field", "created_at"}, {"direction", "asc"}}}});
+  json::object next = list({{"limit", 2},
+                            {"cursor", page.at("pagination").as_object().at("next_cursor")},
+                            {"sort", {{"field", "created_at"}, {"direction", "asc"}}}});
   EXPECT_EQ(next.at("results").as_array()[0].as_object().at("key_prefix"), "set/2");
-  EXPECT_EQ(refused("list_objects_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"cursor", "bm90IG91cnM"}}}).kind, ErrorKind::kValidation);
-  EXPECT_EQ(refused("list_objects_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"limit", 5000}}}).kind, ErrorKind::kValidation);
-  json::object austen = list({{"filters", {{"AND", json::array{json::object{{"field", "author"}, {"operator", "eq"}, {"value", "Austen"}}}}}}, {"select", json::array{"author"}}});
+  EXPECT_EQ(refused("list_objects_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"cursor", "bm90IG91cnM"}}}).kind,
+            ErrorKind::kValidation);
+  EXPECT_EQ(refused("list_objects_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"limit", 5000}}}).kind,
+            ErrorKind::kValidation);
+  json::object austen =
+      list({{"filters", {{"AND", json::array{json::object{{"field", "author"}, {"operator", "eq"}, {"value", "Austen"}}}}}},
+            {"select", json::array{"author"}}});
   ASSERT_EQ(austen.at("results").as_array().size(), 2u);
   EXPECT_EQ(austen.at("results").as_array()[0].as_object().size(), 3u);
   EXPECT_EQ(austen.at("stats").as_object().at("total_blobs"), 2);
   EXPECT_EQ(list({{"search", "set/4"}}).at("results").as_array().size(), 1u);
   json::object groups = ok(client_, "aggregate_objects_buckets",
                            {.path = {{"bucket_identifier", bucket}},
-                            .body = {{"group_by", json::array{json::object{{"field", "author"}}}}, {"aggregations", json::array{json::object{{"function", "count"}, {"alias", "n"}}}}}});
+                            .body = {{"group_by", json::array{json::object{{"field", "author"}}}},
+                                     {"aggregations", json::array{json::object{{"function", "count"}, {"alias", "n"}}}}}});
   EXPECT_EQ(groups.at("total_groups"), 2);
 }
 
@@ -192,10 +222,12 @@ TEST_F(ObjectsTest, PatchMergesAndPutReplaces) {
 
 TEST_F(ObjectsTest, AutoProcessMakesDocumentsAndDeletingRemovesThem) {
   std::string bucket = text_bucket();
-  EXPECT_EQ(create_object(bucket, object_body("nobody listens"), {{"auto_process", true}}).at("auto_process").as_object().at("submitted"), false);
+  EXPECT_EQ(create_object(bucket, object_body("nobody listens"), {{"auto_process", true}}).at("auto_process").as_object().at("submitted"),
+            false);
   std::string collection = bucket_collection("words", bucket);
   ASSERT_TRUE(engine_->start().ok());
-  json::object made = create_object(bucket, object_body("it is a truth universally acknowledged", {{"author", "Austen"}}), {{"auto_process", true}});
+  json::object made =
+      create_object(bucket, object_body("it is a truth universally acknowledged", {{"author", "Austen"}}), {{"auto_process", true}});
   std::string batch(string_member(made.at("auto_process").as_object(), "batch_id"));
   EXPECT_EQ(end_of(bucket, batch), "COMPLETED");
   std::string id = object_id_of(made);
@@ -208,7 +240,9 @@ TEST_F(ObjectsTest, AutoProcessMakesDocumentsAndDeletingRemovesThem) {
   EXPECT_EQ(document.lineage.root_object_id, id);
   EXPECT_EQ(document.payload.at("content_type"), "text/plain");
 
-  json::object soft = ok(client_, "bulk_soft_delete_objects_buckets", {.path = {{"bucket_identifier", bucket}}, .body = {{"object_ids", json::array{id, "obj_unknown"}}, {"reason", "test"}}});
+  json::object soft =
+      ok(client_, "bulk_soft_delete_objects_buckets",
+         {.path = {{"bucket_identifier", bucket}}, .body = {{"object_ids", json::array{id, "obj_unknown"}}, {"reason", "test"}}});
   EXPECT_EQ(soft.at("soft_deleted"), 1);
   EXPECT_EQ(soft.at("requested"), 2);
   EXPECT_EQ(documents_in(collection), 0u);

@@ -26,14 +26,17 @@ Found find_parameter(const Request& request, std::initializer_list<std::string_v
   return {};
 }
 
-Result<std::optional<int64_t>> integer_parameter(const Request& request, std::initializer_list<std::string_view> names, int64_t least, int64_t most) {
+Result<std::optional<int64_t>> integer_parameter(const Request& request, std::initializer_list<std::string_view> names, int64_t least,
+                                                 int64_t most) {
   Found found = find_parameter(request, names);
   if (!found.value) return std::optional<int64_t>();
   auto number = integer_value(*found.value);
   if (!number) return validation_error("int_type", {found.where, found.name}, fmt::format("{} must be a whole number", found.name));
-  if (*number < least) return validation_error("greater_than_equal", {found.where, found.name}, fmt::format("{} must be at least {}", found.name, least));
+  if (*number < least)
+    return validation_error("greater_than_equal", {found.where, found.name}, fmt::format("{} must be at least {}", found.name, least));
   if (*number > most)
-    return validation_error("less_than_equal", {found.where, found.name}, fmt::format("{} must be at most {}; use the cursor to go further", found.name, most));
+    return validation_error("less_than_equal", {found.where, found.name},
+                            fmt::format("{} must be at most {}; use the cursor to go further", found.name, most));
   return std::optional<int64_t>(*number);
 }
 
@@ -84,7 +87,8 @@ json::object pagination(const PageRequest& page, size_t returned, bool has_more,
   }
   bool by_offset = page.after_id.empty();
   if (has_more && by_offset) out["next_page"] = fmt::format("?limit={}&offset={}", page.limit, page.offset + returned);
-  if (by_offset && page.offset > 0) out["previous_page"] = fmt::format("?limit={}&offset={}", page.limit, page.offset - std::min(page.offset, page.limit));
+  if (by_offset && page.offset > 0)
+    out["previous_page"] = fmt::format("?limit={}&offset={}", page.limit, page.offset - std::min(page.offset, page.limit));
   if (has_more && !last_id.empty()) out["next_cursor"] = encode_cursor(last_id);
   return out;
 }

@@ -1,4 +1,5 @@
-// Lists take limit/offset, page/page_size or cursor, in the query or the body (the body wins), and answer with the contract's PaginationResponse.
+// Lists take limit/offset, page/page_size or cursor, in the query or the body (the body wins), and answer with the contract's
+// PaginationResponse.
 #pragma once
 
 #include "service/service.h"

@@ -16,7 +16,8 @@ namespace {
 // Bytes of others are served from the API's own origin: nothing in them may run there.
 void add_safety_headers(Reply& reply) {
   reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  reply.headers.emplace_back("Content-Security-Policy", "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'");
+  reply.headers.emplace_back("Content-Security-Policy",
+                             "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'");
   reply.headers.emplace_back("Accept-Ranges", "bytes");
 }
 
@@ -46,7 +47,8 @@ std::optional<ByteRange> parse_range(std::string_view header, uint64_t size) {
 
 Result<std::string> checked_key(const Request& request, const Dependencies& deps, std::string_view method) {
   std::string key(string_member(request.query, "key"));
-  QUARRY_RETURN_IF_ERROR(check_presigned(deps, method, key, string_member(request.query, "expires"), string_member(request.query, "signature")));
+  QUARRY_RETURN_IF_ERROR(
+      check_presigned(deps, method, key, string_member(request.query, "expires"), string_member(request.query, "signature")));
   QUARRY_RETURN_IF_ERROR(objects::validate_key(key));
   return key;
 }
@@ -65,7 +67,8 @@ Result<Reply> get_presigned(const RequestContext&, const Request& request, const
     QUARRY_ASSIGN_OR_RETURN(std::string head, deps.store->get_range(key, 0, kHeadBytes));
     reply.content_type = extract::detect_mime_type(head, "");
     reply.status = 206;
-    reply.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", range->offset, range->offset + reply.raw.size() - 1, info->size));
+    reply.headers.emplace_back("Content-Range",
+                               fmt::format("bytes {}-{}/{}", range->offset, range->offset + reply.raw.size() - 1, info->size));
   } else {
     QUARRY_ASSIGN_OR_RETURN(reply.raw, deps.store->get(key));
     reply.content_type = extract::detect_mime_type(std::string_view(reply.raw).substr(0, kHeadBytes), "");
@@ -90,7 +93,8 @@ Status check_bytes(const catalog::Resource& upload, const std::string& bytes, co
   if (announced && static_cast<uint64_t>(*announced) != bytes.size())
     return validation_error("file_size_bytes", {"body"}, fmt::format("{} bytes were announced, {} arrived", *announced, bytes.size()));
   std::string_view hash = string_member(upload.body, "file_hash");
-  if (!hash.empty() && hash != digest) return validation_error("file_hash", {"body"}, fmt::format("the file has SHA-256 {}, not the one announced", digest));
+  if (!hash.empty() && hash != digest)
+    return validation_error("file_hash", {"body"}, fmt::format("the file has SHA-256 {}, not the one announced", digest));
   return Ok{};
 }
 
@@ -116,7 +120,8 @@ Result<Reply> put_presigned(const RequestContext&, const Request& request, const
     QUARRY_ASSIGN_OR_RETURN(auto upload, find(session));
     obsolete = uploaded_key(upload.body);
     upload.body["etag"] = etag;
-    upload.body[pipeline::kInternalMember] = json::object{{"key", stored_key}, {"received_bytes", request.raw_body.size()}, {"received_hash", digest}};
+    upload.body[pipeline::kInternalMember] =
+        json::object{{"key", stored_key}, {"received_bytes", request.raw_body.size()}, {"received_hash", digest}};
     upload.updated_at = deps.clock->now_us();
     return session.replace(upload);
   });

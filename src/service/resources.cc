@@ -57,9 +57,12 @@ std::string signature_of(const Dependencies& deps, std::string_view method, std:
 std::string percent_encode(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~' || c == '/';
-    if (plain) out.push_back(static_cast<char>(c));
-    else out += fmt::format("%{:02X}", c);
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
+                 c == '~' || c == '/';
+    if (plain)
+      out.push_back(static_cast<char>(c));
+    else
+      out += fmt::format("%{:02X}", c);
   }
   return out;
 }
@@ -85,18 +88,22 @@ json::object show(const catalog::Resource& resource) {
   return out;
 }
 
-Result<catalog::Resource> find_resource(const RequestContext& context, const Dependencies& deps, std::string_view kind, std::string_view identifier) {
+Result<catalog::Resource> find_resource(const RequestContext& context, const Dependencies& deps, std::string_view kind,
+                                        std::string_view identifier) {
   auto found = deps.catalog->find(kind, namespace_scope(context), identifier);
-  if (!found.ok() && found.error().kind == ErrorKind::kNotFound) return not_found(fmt::format("{} '{}' not found", spoken(kind), identifier.substr(0, 300)));
+  if (!found.ok() && found.error().kind == ErrorKind::kNotFound)
+    return not_found(fmt::format("{} '{}' not found", spoken(kind), identifier.substr(0, 300)));
   return found;
 }
 
 Status check_resource_name(std::string_view kind, std::string_view name, size_t min_length, size_t max_length) {
   std::string field = fmt::format("{}_name", kind);
   if (name.size() < min_length || name.size() > max_length)
-    return validation_error("string_length", {"body", field}, fmt::format("{} must have {} to {} characters", field, min_length, max_length));
+    return validation_error("string_length", {"body", field},
+                            fmt::format("{} must have {} to {} characters", field, min_length, max_length));
   if (!is_safe_name(name, max_length))
-    return validation_error("string_pattern", {"body", field}, fmt::format("{} must not begin with '.' nor hold '/', '\\' or control characters", field));
+    return validation_error("string_pattern", {"body", field},
+                            fmt::format("{} must not begin with '.' nor hold '/', '\\' or control characters", field));
   for (const Reserved& reserved : reserved_names())
     if (reserved.kind == kind && std::find(reserved.names.begin(), reserved.names.end(), lower(name)) != reserved.names.end())
       return validation_error("reserved_name", {"body", field}, fmt::format("'{}' is a path of the API and cannot name a {}", name, kind));
@@ -105,18 +112,23 @@ Status check_resource_name(std::string_view kind, std::string_view name, size_t 
 
 void merge_patch(json::object& to, const json::object& from) {
   for (const auto& [name, value] : from) {
-    if (value.is_null()) to.erase(name);
-    else to[name] = value;
+    if (value.is_null())
+      to.erase(name);
+    else
+      to[name] = value;
   }
 }
 
 std::string presign(const Dependencies& deps, std::string_view method, std::string_view key, int64_t lifetime_seconds) {
   std::string expires = std::to_string(deps.clock->now_us() / 1'000'000 + lifetime_seconds);
-  return fmt::format("{}/v1/presigned?key={}&expires={}&signature={}", deps.public_url(), percent_encode(key), expires, signature_of(deps, method, key, expires));
+  return fmt::format("{}/v1/presigned?key={}&expires={}&signature={}", deps.public_url(), percent_encode(key), expires,
+                     signature_of(deps, method, key, expires));
 }
 
-Status check_presigned(const Dependencies& deps, std::string_view method, std::string_view key, std::string_view expires, std::string_view signature) {
-  if (!equal_secrets(signature, signature_of(deps, method, key, expires))) return Error{ErrorKind::kForbidden, "the signature of this URL is wrong"};
+Status check_presigned(const Dependencies& deps, std::string_view method, std::string_view key, std::string_view expires,
+                       std::string_view signature) {
+  if (!equal_secrets(signature, signature_of(deps, method, key, expires)))
+    return Error{ErrorKind::kForbidden, "the signature of this URL is wrong"};
   int64_t until = 0;
   auto [end, ec] = std::from_chars(expires.data(), expires.data() + expires.size(), until);
   if (ec != std::errc() || end != expires.data() + expires.size() || until < deps.clock->now_us() / 1'000'000)

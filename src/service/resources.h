@@ -15,7 +15,8 @@ catalog::Resource make_resource(const RequestContext& context, std::string_view 
 json::object show(const catalog::Resource& resource);
 
 // Resource by id or name; the kNotFound message names the kind and the identifier, never whose it is.
-Result<catalog::Resource> find_resource(const RequestContext& context, const Dependencies& deps, std::string_view kind, std::string_view identifier);
+Result<catalog::Resource> find_resource(const RequestContext& context, const Dependencies& deps, std::string_view kind,
+                                        std::string_view identifier);
 
 // 422 unless `name` is a safe name that is not a reserved path segment ("list", "features", "standalone", ...) of its kind's routes.
 Status check_resource_name(std::string_view kind, std::string_view name, size_t min_length, size_t max_length);
@@ -26,6 +27,7 @@ void merge_patch(json::object& to, const json::object& from);
 // Signs "method key expires" with HMAC-SHA256; the URL works without a key until it expires.
 std::string presign(const Dependencies& deps, std::string_view method, std::string_view key, int64_t lifetime_seconds);
 // kForbidden when the signature is wrong or the time is over.
-Status check_presigned(const Dependencies& deps, std::string_view method, std::string_view key, std::string_view expires, std::string_view signature);
+Status check_presigned(const Dependencies& deps, std::string_view method, std::string_view key, std::string_view expires,
+                       std::string_view signature);
 
 }  // namespace quarry::service

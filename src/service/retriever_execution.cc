@@ -140,7 +140,7 @@ Result<std::string> cache_key(const RequestContext& context, const Dependencies&
   for (const auto& opened : collections) {
     QUARRY_ASSIGN_OR_RETURN(auto stats, deps.vectors->stats(opened.resource.id));
     state +=
-        fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.version, index_signature(opened, stats.documents));
+        fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.data_version, index_signature(opened, stats.documents));
   }
   return sha256_hex(state);
 }

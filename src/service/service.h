@@ -21,20 +21,20 @@ namespace quarry::service {
 
 // What a handler sees: decoded and validated by the HTTP layer against the operation's schema.
 struct Request {
-  std::map<std::string, std::string, std::less<>> path;  // percent-decoded path parameters
-  json::object query;   // typed by the parameters' schemas; absent ones are absent
-  json::value body;     // null when there is none; nulls of optional members are dropped
-  std::string raw_body; // bytes of operations that take no JSON
+  std::map<std::string, std::string, std::less<>> path;     // percent-decoded path parameters
+  json::object query;                                       // typed by the parameters' schemas; absent ones are absent
+  json::value body;                                         // null when there is none; nulls of optional members are dropped
+  std::string raw_body;                                     // bytes of operations that take no JSON
   std::map<std::string, std::string, std::less<>> headers;  // names in lower case
 
   const std::string& param(std::string_view name) const;  // must be there: the router matched it
-  const json::object& object() const;                      // the body as an object; empty if there is none
+  const json::object& object() const;                     // the body as an object; empty if there is none
 };
 
 struct Reply {
   int status = 200;
   json::value body;
-  std::string raw;           // sent instead of `body` when content_type is set
+  std::string raw;  // sent instead of `body` when content_type is set
   std::string content_type;
   std::vector<std::pair<std::string, std::string>> headers;
 
@@ -71,7 +71,7 @@ struct Dependencies {
   const Clock* clock = &system_clock();
   Limits limits;
   std::function<std::string()> public_url;  // "http://127.0.0.1:8765": the base of presigned URLs; asked when one is made
-  std::string signing_secret;  // HMAC key of presigned URLs and cursors; at least 32 bytes
+  std::string signing_secret;               // HMAC key of presigned URLs and cursors; at least 32 bytes
   std::string version;
   Internals* internals = nullptr;  // what the handlers of one Api share; set by Api::make
 };
@@ -87,13 +87,13 @@ class Api {
   virtual const Handler* find(std::string_view operation_id) const = 0;
   virtual std::vector<std::string> operations() const = 0;
 
-  // Who is calling: kUnauthorized (no or unknown key), kForbidden (permission), kBadRequest (X-Namespace missing though needed), kNotFound (unknown
-  // namespace). `authorization` and `x_namespace` are the headers' values, maybe empty. Keys are cached for seconds; a revoked key stops at once in
-  // this process.
+  // Who is calling: kUnauthorized (no or unknown key), kForbidden (permission), kBadRequest (X-Namespace missing though needed), kNotFound
+  // (unknown namespace). `authorization` and `x_namespace` are the headers' values, maybe empty. Keys are cached for seconds; a revoked key
+  // stops at once in this process.
   virtual Result<RequestContext> admit(const Admission& admission, std::string_view authorization, std::string_view x_namespace) = 0;
 
-  // Makes the first organization, user and admin key on an empty catalog. Returns the key's text (`preset` if it has 16 characters or more, else a
-  // new one), or nothing when keys exist.
+  // Makes the first organization, user and admin key on an empty catalog. Returns the key's text (`preset` if it has 16 characters or more,
+  // else a new one), or nothing when keys exist.
   virtual Result<std::optional<std::string>> bootstrap(std::string_view preset) = 0;
   // Makes a new admin key for the first organization and revokes the others' admin keys of that name: `quarry keys reset`.
   virtual Result<std::string> reset_admin_key() = 0;

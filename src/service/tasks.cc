@@ -18,7 +18,8 @@ Result<Task> find_task(const RequestContext& context, const Dependencies& deps, 
     QUARRY_ASSIGN_OR_RETURN(task, session.get_task(namespace_scope(context), task_id));
     return Ok{};
   });
-  if (!found.ok() && found.error().kind == ErrorKind::kNotFound) return not_found(fmt::format("Task '{}' not found", task_id.substr(0, 300)));
+  if (!found.ok() && found.error().kind == ErrorKind::kNotFound)
+    return not_found(fmt::format("Task '{}' not found", task_id.substr(0, 300)));
   QUARRY_RETURN_IF_ERROR(found);
   return task;
 }

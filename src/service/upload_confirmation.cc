@@ -19,7 +19,8 @@ Status check_announced(const catalog::Resource& upload, const json::object& give
   auto received = internal ? integer_member(*internal, "received_bytes") : std::nullopt;
   if (!received) return bad_request(fmt::format("Nothing was uploaded to '{}' yet: PUT the file to its presigned_url first", upload.id));
   if (auto size = integer_member(given, "file_size_bytes"); size && *size != *received)
-    return validation_error("file_size_bytes", {"body", "file_size_bytes"}, fmt::format("{} bytes were received, not {}", *received, *size));
+    return validation_error("file_size_bytes", {"body", "file_size_bytes"},
+                            fmt::format("{} bytes were received, not {}", *received, *size));
   std::string_view etag = string_member(given, "etag");
   if (etag.size() > 1 && etag.front() == '"' && etag.back() == '"') etag = etag.substr(1, etag.size() - 2);
   if (!etag.empty() && etag != string_member(upload.body, "etag"))
@@ -33,7 +34,8 @@ Status check_content_type(const catalog::Resource& upload, std::string_view dete
   declared = declared.substr(0, declared.find(';'));
   FieldType wanted = extract::field_type_of_mime(declared), found = extract::field_type_of_mime(detected);
   if (!is_media(wanted) || wanted == found) return Ok{};
-  return validation_error("content_type", {"body", "content_type"}, fmt::format("upload '{}' was declared as {} but its content is {}", upload.id, declared, detected));
+  return validation_error("content_type", {"body", "content_type"},
+                          fmt::format("upload '{}' was declared as {} but its content is {}", upload.id, declared, detected));
 }
 
 // The property the file goes to: as asked, or the only one of the schema that takes its type.
@@ -44,8 +46,10 @@ Result<std::string> choose_property(const OpenBucket& bucket, const catalog::Res
     if (field.type == type || (type == FieldType::kText && field.type == FieldType::kString)) fitting.push_back(name);
   if (fitting.size() == 1) return fitting.front();
   if (bucket.schema.properties.empty()) return std::string(type == FieldType::kText ? "text" : to_string(type));
-  return validation_error("blob_property", {"body", "blob_property"},
-                          fmt::format("the bucket's schema has {} properties of type {}: name one as blob_property when the upload is created", fitting.size(), to_string(type)));
+  return validation_error(
+      "blob_property", {"body", "blob_property"},
+      fmt::format("the bucket's schema has {} properties of type {}: name one as blob_property when the upload is created", fitting.size(),
+                  to_string(type)));
 }
 
 Result<json::object> object_request(const OpenBucket& bucket, const catalog::Resource& upload, std::string_view detected) {
@@ -70,10 +74,10 @@ struct Confirmed {
   std::string object_id;
 };
 
-// Marks the upload; its object, if any, has taken the bytes over in an earlier transaction, so that a crash between the two is completed by confirming
-// again.
-Result<catalog::Resource> mark_confirmed(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const catalog::Resource& upload,
-                                         const std::string& object_id, bool bytes_are_useless) {
+// Marks the upload; its object, if any, has taken the bytes over in an earlier transaction, so that a crash between the two is completed by
+// confirming again.
+Result<catalog::Resource> mark_confirmed(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
+                                         const catalog::Resource& upload, const std::string& object_id, bool bytes_are_useless) {
   const catalog::Scope scope = namespace_scope(context);
   catalog::Resource stored;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
@@ -100,8 +104,8 @@ Result<catalog::Resource> mark_confirmed(const RequestContext& context, const De
   return stored;
 }
 
-Result<Confirmed> confirm(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, std::string_view upload_id, const json::object& given,
-                          const std::string& policy) {
+Result<Confirmed> confirm(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, std::string_view upload_id,
+                          const json::object& given, const std::string& policy) {
   QUARRY_ASSIGN_OR_RETURN(auto upload, find_upload(context, deps, bucket, upload_id));
   std::string object_id(string_member(upload.body, "object_id"));
   if (upload.body.contains("completed_at") || bool_member(upload.body, "is_duplicate")) return Confirmed{std::move(upload), object_id};
@@ -141,7 +145,8 @@ Result<std::string> policy_of(const Request& request, const OpenBucket& bucket) 
   std::string_view name = string_member(request.query, "policy");
   if (name.empty()) return std::string();
   QUARRY_ASSIGN_OR_RETURN(std::string policy, parse_policy(name, {"query", "policy"}));
-  if (bucket.unique_fields.empty()) return bad_request(fmt::format("policy '{}' needs a unique_key on bucket '{}'", policy, bucket.resource.name));
+  if (bucket.unique_fields.empty())
+    return bad_request(fmt::format("policy '{}' needs a unique_key on bucket '{}'", policy, bucket.resource.name));
   return policy;
 }
 
@@ -181,7 +186,10 @@ Result<Reply> confirm_uploads(const RequestContext& context, const Request& requ
       continue;
     }
     ++failed;
-    outcomes.push_back(json::object{{"upload_id", id}, {"status", to_string(TaskStatus::kFailed)}, {"error", confirmed.error().message}, {"error_type", to_string(confirmed.error().kind)}});
+    outcomes.push_back(json::object{{"upload_id", id},
+                                    {"status", to_string(TaskStatus::kFailed)},
+                                    {"error", confirmed.error().message},
+                                    {"error_type", to_string(confirmed.error().kind)}});
   }
   Task task;
   task.task_id = new_id("task");
@@ -194,7 +202,8 @@ Result<Reply> confirm_uploads(const RequestContext& context, const Request& requ
   task.additional_data = {{"confirmations", std::move(outcomes)}, {"failed", failed}};
   task.created_at = task.updated_at = context.clock->now_us();
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) { return session.enqueue(task); }));
-  json::object reply{{"task_id", task.task_id}, {"status", to_string(task.status)}, {"confirmations_count", total}, {"task", show_task(task)}};
+  json::object reply{
+      {"task_id", task.task_id}, {"status", to_string(task.status)}, {"confirmations_count", total}, {"task", show_task(task)}};
   reply["message"] = fmt::format("{} of {} uploads were confirmed", total - failed, total);
   return Reply(std::move(reply));
 }

@@ -26,7 +26,8 @@ Status check_request(const Dependencies& deps, const json::object& given, const 
   };
   std::string_view filename = string_member(given, "filename");
   if (!is_safe_name(filename))
-    return validation_error("filename", at("filename"), "filename must be a plain name: no '/', '\\', control characters or leading '.', at most 255 bytes");
+    return validation_error("filename", at("filename"),
+                            "filename must be a plain name: no '/', '\\', control characters or leading '.', at most 255 bytes");
   if (auto size = integer_member(given, "file_size_bytes"); size && static_cast<uint64_t>(*size) > deps.limits.max_upload_bytes)
     return Error{ErrorKind::kPayloadTooLarge, fmt::format("a file may have at most {} bytes", deps.limits.max_upload_bytes)};
   if (std::string_view type = string_member(given, "blob_type"); !type.empty()) {
@@ -34,8 +35,10 @@ Status check_request(const Dependencies& deps, const json::object& given, const 
     if (!parsed.ok()) return validation_error("enum", at("blob_type"), parsed.error().message);
   }
   std::string_view hash = string_member(given, "file_hash");
-  bool is_hex = std::all_of(hash.begin(), hash.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
-  if (!hash.empty() && (hash.size() != 64 || !is_hex)) return validation_error("file_hash", at("file_hash"), "file_hash is the SHA-256 of the file, 64 hexadecimal digits");
+  bool is_hex = std::all_of(hash.begin(), hash.end(),
+                            [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
+  if (!hash.empty() && (hash.size() != 64 || !is_hex))
+    return validation_error("file_hash", at("file_hash"), "file_hash is the SHA-256 of the file, 64 hexadecimal digits");
   return Ok{};
 }
 
@@ -90,7 +93,8 @@ Status mark_duplicate(catalog::Session& session, const catalog::Scope& scope, ca
   return Ok{};
 }
 
-Result<std::vector<catalog::Resource>> store_uploads(const Dependencies& deps, const catalog::Scope& scope, std::vector<catalog::Resource> uploads) {
+Result<std::vector<catalog::Resource>> store_uploads(const Dependencies& deps, const catalog::Scope& scope,
+                                                     std::vector<catalog::Resource> uploads) {
   std::vector<catalog::Resource> stored;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     stored = uploads;
@@ -155,7 +159,10 @@ json::object list_stats(const json::array& uploads) {
     buckets.insert(string_member(one, "bucket_id"));
   }
   double mean = uploads.empty() ? 0.0 : static_cast<double>(bytes) / static_cast<double>(uploads.size());
-  return {{"total_uploads", uploads.size()}, {"total_size_bytes", bytes}, {"uploads_by_status", std::move(by_status)}, {"avg_file_size_bytes", mean},
+  return {{"total_uploads", uploads.size()},
+          {"total_size_bytes", bytes},
+          {"uploads_by_status", std::move(by_status)},
+          {"avg_file_size_bytes", mean},
           {"unique_buckets", buckets.size()}};
 }
 
@@ -189,7 +196,8 @@ Result<Reply> delete_upload(const RequestContext& context, const Request& reques
     in_use = !object_id.empty() && session.get(catalog::kind::kObject, scope, object_id).ok();
     if (std::string_view hash = string_member(current.body, "file_hash"); !hash.empty()) {
       auto row = session.get(kObjectIndexKind, scope, upload_index_id(bucket.id(), hash));
-      if (row.ok() && string_member(row->body, "upload_id") == upload.id) QUARRY_RETURN_IF_ERROR(session.remove(kObjectIndexKind, scope, row->id));
+      if (row.ok() && string_member(row->body, "upload_id") == upload.id)
+        QUARRY_RETURN_IF_ERROR(session.remove(kObjectIndexKind, scope, row->id));
     }
     return session.remove(kUpload, scope, upload.id);
   }));
@@ -197,7 +205,8 @@ Result<Reply> delete_upload(const RequestContext& context, const Request& reques
   std::string key = uploaded_key(upload.body);
   if (!in_use && !key.empty() && bool_member(request.query, "delete_s3_object", true)) {
     auto removed = deps.store->remove(key);
-    if (!removed.ok()) log_warn("a deleted upload's file could not be removed", {{"upload_id", upload.id}, {"reason", removed.error().message}});
+    if (!removed.ok())
+      log_warn("a deleted upload's file could not be removed", {{"upload_id", upload.id}, {"reason", removed.error().message}});
   }
   return Reply(204, json::value());
 }
@@ -216,7 +225,8 @@ json::object show_upload(const catalog::Resource& upload, const Dependencies& de
   return out;
 }
 
-Result<catalog::Resource> find_upload(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, std::string_view upload_id) {
+Result<catalog::Resource> find_upload(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
+                                      std::string_view upload_id) {
   auto found = deps.catalog->get(kUpload, namespace_scope(context), upload_id);
   bool absent = found.ok() ? found->parent_id != bucket.id() : found.error().kind == ErrorKind::kNotFound;
   if (absent) return not_found(fmt::format("Upload '{}' not found in bucket '{}'", upload_id.substr(0, 300), bucket.resource.name));
@@ -225,11 +235,16 @@ Result<catalog::Resource> find_upload(const RequestContext& context, const Depen
 
 std::string upload_index_id(std::string_view bucket_id, std::string_view hash) { return fmt::format("{}:upload_hash:{}", bucket_id, hash); }
 
-Result<std::optional<catalog::Resource>> find_upload_by_hash(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id, std::string_view hash) {
+Result<std::optional<catalog::Resource>> find_upload_by_hash(catalog::Session& session, const catalog::Scope& scope,
+                                                             std::string_view bucket_id, std::string_view hash) {
   auto row = session.get(kObjectIndexKind, scope, upload_index_id(bucket_id, hash));
-  if (!row.ok()) return row.error().kind == ErrorKind::kNotFound ? Result<std::optional<catalog::Resource>>(std::optional<catalog::Resource>()) : std::move(row).error();
+  if (!row.ok())
+    return row.error().kind == ErrorKind::kNotFound ? Result<std::optional<catalog::Resource>>(std::optional<catalog::Resource>())
+                                                    : std::move(row).error();
   auto upload = session.get(kUpload, scope, string_member(row->body, "upload_id"));
-  if (!upload.ok()) return upload.error().kind == ErrorKind::kNotFound ? Result<std::optional<catalog::Resource>>(std::optional<catalog::Resource>()) : std::move(upload).error();
+  if (!upload.ok())
+    return upload.error().kind == ErrorKind::kNotFound ? Result<std::optional<catalog::Resource>>(std::optional<catalog::Resource>())
+                                                       : std::move(upload).error();
   // An upload whose object was deleted is no duplicate of anything.
   std::string_view object_id = string_member(upload->body, "object_id");
   if (!object_id.empty() && !session.get(catalog::kind::kObject, scope, object_id).ok()) return std::optional<catalog::Resource>();

@@ -9,18 +9,25 @@ class UploadsTest : public IngestWorld {
     IngestWorld::SetUp();
     bucket_ = make_bucket("files", {{"content", {{"type", "text"}}}, {"scan", {{"type", "pdf"}}}});
   }
-  json::object create(json::object body) { return ok(client_, "create_upload_buckets", {.path = {{"bucket_identifier", bucket_}}, .body = std::move(body)}); }
+  json::object create(json::object body) {
+    return ok(client_, "create_upload_buckets", {.path = {{"bucket_identifier", bucket_}}, .body = std::move(body)});
+  }
   json::object text_upload(json::object rest = {}) {
     rest["filename"] = "notes.txt";
     rest["content_type"] = "text/plain";
     return create(std::move(rest));
   }
   Call confirm_call(const json::object& upload, json::object body = {}) {
-    return {.path = {{"bucket_identifier", bucket_}, {"upload_id", std::string(string_member(upload, "upload_id"))}}, .body = std::move(body)};
+    return {.path = {{"bucket_identifier", bucket_}, {"upload_id", std::string(string_member(upload, "upload_id"))}},
+            .body = std::move(body)};
   }
-  Result<Reply> put(const json::object& upload, std::string bytes) { return follow("put_presigned", string_member(upload, "presigned_url"), std::move(bytes)); }
+  Result<Reply> put(const json::object& upload, std::string bytes) {
+    return follow("put_presigned", string_member(upload, "presigned_url"), std::move(bytes));
+  }
   json::object object(std::string_view id) {
-    return ok(client_, "get_object_buckets", {.path = {{"bucket_identifier", bucket_}, {"object_identifier", std::string(id)}}, .query = {{"return_presigned_urls", true}}});
+    return ok(
+        client_, "get_object_buckets",
+        {.path = {{"bucket_identifier", bucket_}, {"object_identifier", std::string(id)}}, .query = {{"return_presigned_urls", true}}});
   }
   std::string bucket_;
 };
@@ -57,7 +64,8 @@ TEST_F(UploadsTest, WhatArrivesMustBeWhatWasAnnounced) {
   std::string forged(string_member(upload, "presigned_url"));
   forged[forged.size() - 1] = forged.back() == '0' ? '1' : '0';
   EXPECT_EQ(follow("put_presigned", forged, "hello").error().kind, ErrorKind::kForbidden);
-  EXPECT_EQ(follow("put_presigned", string_member(text_upload(), "presigned_url"), std::string((1 << 20) + 1, 'x')).error().kind, ErrorKind::kPayloadTooLarge);
+  EXPECT_EQ(follow("put_presigned", string_member(text_upload(), "presigned_url"), std::string((1 << 20) + 1, 'x')).error().kind,
+            ErrorKind::kPayloadTooLarge);
 }
 
 TEST_F(UploadsTest, AWrongTypeIsNamedAndLeavesNoObject) {
@@ -65,14 +73,18 @@ TEST_F(UploadsTest, AWrongTypeIsNamedAndLeavesNoObject) {
   ASSERT_TRUE(put(upload, "this is no PDF").ok());
   Error error = refused("confirm_upload_buckets", confirm_call(upload));
   EXPECT_EQ(error.kind, ErrorKind::kValidation);
-  EXPECT_NE(json::serialize(error.details).find("declared as application/pdf but its content is text/plain"), std::string::npos) << json::serialize(error.details);
+  EXPECT_NE(json::serialize(error.details).find("declared as application/pdf but its content is text/plain"), std::string::npos)
+      << json::serialize(error.details);
   json::object list = ok(client_, "list_objects_get_buckets", {.path = {{"bucket_identifier", bucket_}}});
   EXPECT_TRUE(list.at("results").as_array().empty());
 }
 
 TEST_F(UploadsTest, PathTricksInNamesAreRefused) {
   for (const char* name : {"../../etc/passwd", "a\\b", "a/b", "..", "x\n"})
-    EXPECT_EQ(error_of(client_, "create_upload_buckets", {.path = {{"bucket_identifier", bucket_}}, .body = {{"filename", name}, {"content_type", "text/plain"}}}), ErrorKind::kValidation) << name;
+    EXPECT_EQ(error_of(client_, "create_upload_buckets",
+                       {.path = {{"bucket_identifier", bucket_}}, .body = {{"filename", name}, {"content_type", "text/plain"}}}),
+              ErrorKind::kValidation)
+        << name;
 }
 
 TEST_F(UploadsTest, ASecondUploadOfTheSameFileNeedsNoBytes) {
@@ -100,19 +112,24 @@ TEST_F(UploadsTest, AnObjectCanTakeAnUploadByItself) {
   json::object made = create_object(bucket_, body);
   EXPECT_EQ(made.at("blobs").as_array()[0].as_object().at("details").as_object().at("size_bytes"), 5);
   EXPECT_EQ(refused_object(bucket_, body).kind, ErrorKind::kValidation);
-  ASSERT_TRUE(call(client_, "delete_object_buckets", {.path = {{"bucket_identifier", bucket_}, {"object_identifier", object_id_of(made)}}}).ok());
+  ASSERT_TRUE(
+      call(client_, "delete_object_buckets", {.path = {{"bucket_identifier", bucket_}, {"object_identifier", object_id_of(made)}}}).ok());
   EXPECT_TRUE(store_->list("", "", 10)->empty());
 }
 
 TEST_F(UploadsTest, ManyAtOnceConfirmTogether) {
-  json::array wanted{json::object{{"filename", "a.txt"}, {"content_type", "text/plain"}}, json::object{{"filename", "b.txt"}, {"content_type", "text/plain"}}};
-  json::object reply = ok(client_, "create_uploads_batch_buckets", {.path = {{"bucket_identifier", bucket_}}, .body = {{"uploads", wanted}, {"shared_object_metadata", {{"set", "x"}}}}});
+  json::array wanted{json::object{{"filename", "a.txt"}, {"content_type", "text/plain"}},
+                     json::object{{"filename", "b.txt"}, {"content_type", "text/plain"}}};
+  json::object reply =
+      ok(client_, "create_uploads_batch_buckets",
+         {.path = {{"bucket_identifier", bucket_}}, .body = {{"uploads", wanted}, {"shared_object_metadata", {{"set", "x"}}}}});
   EXPECT_EQ(reply.at("total"), 2);
   const json::array& uploads = reply.at("uploads").as_array();
   ASSERT_TRUE(put(uploads[0].as_object(), "first").ok());
   json::array confirmations;
   for (const auto& upload : uploads) confirmations.push_back(json::object{{"upload_id", upload.as_object().at("upload_id")}});
-  json::object confirmed = ok(client_, "confirm_uploads_batch_buckets", {.path = {{"bucket_identifier", bucket_}}, .body = {{"confirmations", confirmations}}});
+  json::object confirmed =
+      ok(client_, "confirm_uploads_batch_buckets", {.path = {{"bucket_identifier", bucket_}}, .body = {{"confirmations", confirmations}}});
   EXPECT_EQ(confirmed.at("status"), "COMPLETED_WITH_ERRORS");
   json::object task = ok(client_, "get_task", {.path = {{"task_id", std::string(string_member(confirmed, "task_id"))}}});
   const json::array& outcomes = task.at("additional_data").as_object().at("confirmations").as_array();

@@ -10,7 +10,8 @@ int show_config(const Config& config) {
     std::string value = config.text(s.key);
     if (s.key == "api_key" && !value.empty()) value = "(set)";
     if (s.key == "catalog.url" && !value.empty()) value = "(set)";
-    std::printf("%-28s %-28s %-22s %s\n", s.key.c_str(), value.empty() ? "-" : value.c_str(), config.origin(s.key).c_str(), environment_name(s.key).c_str());
+    std::printf("%-28s %-28s %-22s %s\n", s.key.c_str(), value.empty() ? "-" : value.c_str(), config.origin(s.key).c_str(),
+                environment_name(s.key).c_str());
   }
   return 0;
 }

@@ -38,13 +38,17 @@ Finding check_model(const Config& config) {
   if (!embedder.ok()) return {Health::kMissing, "text model", embedder.error().message, remedy};
   auto vector = (*embedder)->embed("a test sentence");
   if (!vector.ok()) return {Health::kMissing, "text model", vector.error().message, remedy};
-  return {Health::kOk, "text model", fmt::format("{} ({} dimensions, {}), in {}", extract::kDefaultTextOutput, vector->values.size(), config.text("model.precision"), folder.string()), ""};
+  return {Health::kOk, "text model",
+          fmt::format("{} ({} dimensions, {}), in {}", extract::kDefaultTextOutput, vector->values.size(), config.text("model.precision"),
+                      folder.string()),
+          ""};
 }
 
 Finding check_decoder(const Config& config) {
   fs::path program = find_decoder(config);
   if (program.empty() || access(program.c_str(), X_OK) != 0)
-    return {Health::kMissing, "decoder", "quarry-decode not found", "PDFs cannot be read: './run build' builds it; --decoder names its path"};
+    return {Health::kMissing, "decoder", "quarry-decode not found",
+            "PDFs cannot be read: './run build' builds it; --decoder names its path"};
   return {Health::kOk, "decoder", program.string(), ""};
 }
 
@@ -56,7 +60,8 @@ Finding check_disk(const Config& config) {
   if (statvfs(place.c_str(), &info) != 0) return {Health::kWarning, "disk", "cannot be asked", ""};
   uint64_t available = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   Health health = available < kLowDiskBytes ? Health::kWarning : Health::kOk;
-  return {health, "disk", fmt::format("{} free for {}", gigabytes(available), config.text("data")), health == Health::kOk ? "" : "free some space, or choose another folder with --data"};
+  return {health, "disk", fmt::format("{} free for {}", gigabytes(available), config.text("data")),
+          health == Health::kOk ? "" : "free some space, or choose another folder with --data"};
 }
 
 Finding check_memory() {
@@ -65,7 +70,8 @@ Finding check_memory() {
   uint64_t available = (static_cast<uint64_t>(info.freeram) + info.bufferram) * info.mem_unit;
   uint64_t total = static_cast<uint64_t>(info.totalram) * info.mem_unit;
   Health health = total < kLowMemoryBytes ? Health::kWarning : Health::kOk;
-  return {health, "memory", fmt::format("{} in all, {} unused, {} cores", gigabytes(total), gigabytes(available), sysconf(_SC_NPROCESSORS_ONLN)), ""};
+  return {health, "memory",
+          fmt::format("{} in all, {} unused, {} cores", gigabytes(total), gigabytes(available), sysconf(_SC_NPROCESSORS_ONLN)), ""};
 }
 
 Finding check_data(const Config& config) {
@@ -74,8 +80,11 @@ Finding check_data(const Config& config) {
   if (!fs::exists(root, ec)) return {Health::kOk, "data folder", root.string() + " (not there yet; 'quarry serve' makes it)", ""};
   auto format = read_format(root);
   if (!format.ok()) return {Health::kMissing, "data folder", format.error().message, "restore FORMAT from backups/ inside the folder"};
-  if (*format == 0) return {Health::kWarning, "data folder", root.string() + " has no FORMAT file", "it is not a Quarry data folder: choose another with --data"};
-  if (*format > kDataFormat) return {Health::kMissing, "data folder", fmt::format("{} has format {}", root.string(), *format), "use a newer Quarry"};
+  if (*format == 0)
+    return {Health::kWarning, "data folder", root.string() + " has no FORMAT file",
+            "it is not a Quarry data folder: choose another with --data"};
+  if (*format > kDataFormat)
+    return {Health::kMissing, "data folder", fmt::format("{} has format {}", root.string(), *format), "use a newer Quarry"};
   return {Health::kOk, "data folder", fmt::format("{}, format {}", root.string(), *format), ""};
 }
 
@@ -93,7 +102,8 @@ Finding check_server(const Config& config) {
 int doctor(const Config& config) {
   std::printf("quarry %s\n", QUARRY_VERSION);
   int missing = 0;
-  for (const Finding& f : {check_model(config), check_decoder(config), check_data(config), check_disk(config), check_memory(), check_server(config)}) {
+  for (const Finding& f :
+       {check_model(config), check_decoder(config), check_data(config), check_disk(config), check_memory(), check_server(config)}) {
     const char* mark = f.health == Health::kOk ? "ok     " : f.health == Health::kWarning ? "warning" : "MISSING";
     std::printf("%s  %-12s %s\n", mark, f.what.c_str(), f.found.c_str());
     if (!f.remedy.empty()) std::printf("                      -> %s\n", f.remedy.c_str());

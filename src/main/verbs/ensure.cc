@@ -53,8 +53,15 @@ Status ensure_namespace(Client& client, const std::string& name) {
 
 Status ensure_file_bucket(Client& client, const std::string& name) {
   json::object properties;
-  for (auto [field, type] : {std::pair{"content", "text"}, {"document", "pdf"}, {"image", "image"}, {"audio", "audio"}, {"video", "video"},
-                             {"path", "string"}, {"kind", "string"}, {"content_hash", "string"}, {"content_type", "string"}})
+  for (auto [field, type] : {std::pair{"content", "text"},
+                             {"document", "pdf"},
+                             {"image", "image"},
+                             {"audio", "audio"},
+                             {"video", "video"},
+                             {"path", "string"},
+                             {"kind", "string"},
+                             {"content_hash", "string"},
+                             {"content_type", "string"}})
     properties[field] = json::object{{"type", type}};
   json::object body{{"bucket_name", name}, {"bucket_schema", {{"properties", std::move(properties)}}}};
   return ensure(client, "/v1/buckets", name, body);
@@ -65,13 +72,14 @@ Status ensure_text_collection(Client& client, const std::string& bucket, const s
   json::array passthrough;
   for (const char* field : {"path", "kind"}) passthrough.push_back(json::object{{"source_path", field}});
   json::object filter{{"AND", json::array{{{"field", "kind"}, {"operator", "in"}, {"value", json::array{"text", "pdf"}}}}}};
-  json::object body{{"collection_name", name},
-                    {"source", {{"type", "bucket"}, {"bucket_ids", json::array{text_of(found, "bucket_id")}}, {"source_filters", {{"filters", filter}}}}},
-                    {"feature_extractor",
-                     {{"feature_extractor_name", "text_extractor"},
-                      {"version", "v1"},
-                      {"parameters", {{"split_by", "sentences"}, {"chunk_size", 6}, {"chunk_overlap", 1}}},
-                      {"field_passthrough", std::move(passthrough)}}}};
+  json::object body{
+      {"collection_name", name},
+      {"source", {{"type", "bucket"}, {"bucket_ids", json::array{text_of(found, "bucket_id")}}, {"source_filters", {{"filters", filter}}}}},
+      {"feature_extractor",
+       {{"feature_extractor_name", "text_extractor"},
+        {"version", "v1"},
+        {"parameters", {{"split_by", "sentences"}, {"chunk_size", 6}, {"chunk_overlap", 1}}},
+        {"field_passthrough", std::move(passthrough)}}}};
   return ensure(client, "/v1/collections", name, body);
 }
 

@@ -48,7 +48,8 @@ struct Tally {
 // Reads files, tells their kinds, sends them in groups; collects the ids of objects whose text is to be extracted.
 class Uploader {
  public:
-  Uploader(Client& client, std::string bucket, KnownObjects known) : client_(client), bucket_(std::move(bucket)), known_(std::move(known)) {}
+  Uploader(Client& client, std::string bucket, KnownObjects known)
+      : client_(client), bucket_(std::move(bucket)), known_(std::move(known)) {}
 
   Status add(const FoundFile& file) {
     if (file.size > kMaxFileBytes) return skip(file, "larger than 512 MiB");
@@ -103,7 +104,9 @@ class Uploader {
 
   Status send(const FoundFile& file, const FileKind& kind, const std::string& hash, std::string bytes) {
     tally_.bytes += bytes.size();
-    json::object blob{{"property", kind.property}, {"type", kind.kind == "text" ? "text" : kind.kind}, {"metadata", {{"filename", fs::path(file.relative).filename().string()}}}};
+    json::object blob{{"property", kind.property},
+                      {"type", kind.kind == "text" ? "text" : kind.kind},
+                      {"metadata", {{"filename", fs::path(file.relative).filename().string()}}}};
     if (bytes.size() > kMaxInlineBytes) {
       QUARRY_ASSIGN_OR_RETURN(std::string upload_id, upload(file, kind, bytes));
       blob["upload_id"] = upload_id;
@@ -111,7 +114,11 @@ class Uploader {
     } else {
       blob["data"] = kind.kind == "text" ? std::move(bytes) : base64_encode(bytes);
     }
-    json::object object{{"path", file.relative}, {"kind", kind.kind}, {"content_hash", hash}, {"content_type", kind.mime_type}, {"blobs", json::array{blob}}};
+    json::object object{{"path", file.relative},
+                        {"kind", kind.kind},
+                        {"content_hash", hash},
+                        {"content_type", kind.mime_type},
+                        {"blobs", json::array{blob}}};
     if (pending_.size() >= kMaxRequestObjects || pending_bytes_ + file.size > kMaxRequestBytes) QUARRY_RETURN_IF_ERROR(flush());
     pending_.push_back(std::move(object));
     pending_bytes_ += file.size;
@@ -119,7 +126,8 @@ class Uploader {
   }
 
   Result<std::string> upload(const FoundFile& file, const FileKind& kind, std::string_view bytes) {
-    json::object body{{"filename", fs::path(file.relative).filename().string()}, {"content_type", kind.mime_type}, {"create_object_on_confirm", false}};
+    json::object body{
+        {"filename", fs::path(file.relative).filename().string()}, {"content_type", kind.mime_type}, {"create_object_on_confirm", false}};
     QUARRY_ASSIGN_OR_RETURN(json::value made, client_.call("POST", fmt::format("/v1/buckets/{}/uploads", bucket_), body));
     QUARRY_RETURN_IF_ERROR(client_.put_bytes(text_of(made, "presigned_url"), bytes, kind.mime_type));
     std::string id = text_of(made, "upload_id");
@@ -164,7 +172,8 @@ Status follow_batch(Client& client, const std::string& bucket, const std::string
     json::value none = json::object{};
     const json::value& p = progress != nullptr ? *progress : none;
     int64_t written = integer_of(p, "documents_written");
-    bar.update(static_cast<uint64_t>(integer_of(p, "processed")), static_cast<uint64_t>(integer_of(p, "total")), fmt::format("{} documents", written));
+    bar.update(static_cast<uint64_t>(integer_of(p, "processed")), static_cast<uint64_t>(integer_of(p, "total")),
+               fmt::format("{} documents", written));
     std::string status = text_of(batch, "status");
     if (is_terminal_name(status)) {
       bar.finish();
@@ -181,9 +190,11 @@ Status follow_batch(Client& client, const std::string& bucket, const std::string
 
 Status process(Client& client, const std::string& bucket, const std::vector<std::string>& object_ids) {
   json::array ids(object_ids.begin(), object_ids.end());
-  QUARRY_ASSIGN_OR_RETURN(json::value batch, client.call("POST", fmt::format("/v1/buckets/{}/batches", bucket), json::object{{"object_ids", std::move(ids)}}));
+  QUARRY_ASSIGN_OR_RETURN(json::value batch,
+                          client.call("POST", fmt::format("/v1/buckets/{}/batches", bucket), json::object{{"object_ids", std::move(ids)}}));
   std::string id = text_of(batch, "batch_id");
-  QUARRY_ASSIGN_OR_RETURN(json::value task, client.call("POST", fmt::format("/v1/buckets/{}/batches/{}/submit", bucket, id), json::object{}));
+  QUARRY_ASSIGN_OR_RETURN(json::value task,
+                          client.call("POST", fmt::format("/v1/buckets/{}/batches/{}/submit", bucket, id), json::object{}));
   return follow_batch(client, bucket, id);
 }
 
@@ -192,7 +203,8 @@ std::string slug(const fs::path& path) {
   std::error_code ec;
   fs::path absolute = fs::weakly_canonical(path, ec);
   std::string name = absolute.filename().string();
-  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '_';
+  for (char& c : name)
+    c = std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::tolower(static_cast<unsigned char>(c))) : '_';
   return name.size() < 3 ? "files_" + name : name.substr(0, 60);
 }
 
@@ -216,8 +228,9 @@ Status run(Client& client, const IngestOptions& options) {
   QUARRY_RETURN_IF_ERROR(uploader.flush());
   bar.finish();
   const Tally& t = uploader.tally();
-  std::printf("%s: %lu files added (%.1f MB), %lu unchanged, %lu skipped, %lu refused -> namespace %s, bucket %s, collection %s\n", options.path.c_str(), t.added,
-              static_cast<double>(t.bytes) / 1e6, t.unchanged, t.skipped, t.failed, options.namespace_name.c_str(), bucket.c_str(), collection.c_str());
+  std::printf("%s: %lu files added (%.1f MB), %lu unchanged, %lu skipped, %lu refused -> namespace %s, bucket %s, collection %s\n",
+              options.path.c_str(), t.added, static_cast<double>(t.bytes) / 1e6, t.unchanged, t.skipped, t.failed,
+              options.namespace_name.c_str(), bucket.c_str(), collection.c_str());
   auto ids = uploader.take_to_process();
   return ids.empty() ? Status(Ok{}) : process(client, bucket, ids);
 }

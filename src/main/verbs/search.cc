@@ -55,8 +55,11 @@ Result<json::value> search_text(Client& client, const std::string& text, size_t 
     QUARRY_ASSIGN_OR_RETURN(collections, text_collections(client));
   }
   json::object query{{"input_mode", "text"}, {"value", "{{INPUT.query}}"}};
-  json::object parameters{{"searches", json::array{{{"feature_uri", kTextFeature}, {"query", std::move(query)}, {"top_k", limit}}}}, {"final_top_k", limit}};
-  json::object stage{{"stage_name", "search"}, {"stage_type", "filter"}, {"config", {{"stage_id", "feature_search"}, {"parameters", std::move(parameters)}}}};
+  json::object parameters{{"searches", json::array{{{"feature_uri", kTextFeature}, {"query", std::move(query)}, {"top_k", limit}}}},
+                          {"final_top_k", limit}};
+  json::object stage{{"stage_name", "search"},
+                     {"stage_type", "filter"},
+                     {"config", {{"stage_id", "feature_search"}, {"parameters", std::move(parameters)}}}};
   json::object body{{"collection_identifiers", json::array(collections.begin(), collections.end())},
                     {"input_schema", {{"query", {{"type", "text"}, {"required", true}}}}},
                     {"stages", json::array{std::move(stage)}},
@@ -78,8 +81,10 @@ int search(const Config& config, const SearchOptions& options) {
   int64_t began = system_clock().steady_us();
   auto reply = search_text(client, options.text, options.limit, options.collections);
   if (!reply.ok()) return fail(reply.error());
-  if (options.as_json) std::printf("%s\n", json::serialize(*reply).c_str());
-  else print_results(options.text, *reply, static_cast<double>(system_clock().steady_us() - began) / 1000.0);
+  if (options.as_json)
+    std::printf("%s\n", json::serialize(*reply).c_str());
+  else
+    print_results(options.text, *reply, static_cast<double>(system_clock().steady_us() - began) / 1000.0);
   return 0;
 }
 

@@ -1,4 +1,5 @@
-// The program's verbs. Each prints to standard output what was asked for, to standard error what happened on the way, and returns the exit status.
+// The program's verbs. Each prints to standard output what was asked for, to standard error what happened on the way, and returns the exit
+// status.
 #pragma once
 
 #include <string>

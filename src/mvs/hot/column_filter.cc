@@ -34,7 +34,10 @@ bool is_timestamp(const json::value& value) { return value.is_string() && parse_
 class ColumnCondition {
  public:
   ColumnCondition(const Filter& condition, const Segment& segment, int column)
-      : condition_(condition), segment_(segment), column_(column), spec_(segment.block().schema().columns()[size_t(column)]),
+      : condition_(condition),
+        segment_(segment),
+        column_(column),
+        spec_(segment.block().schema().columns()[size_t(column)]),
         array_(segment.block().array(column)) {}
 
   // The candidates that match; rows that the column can't answer for are added to `unsure` instead.
@@ -45,8 +48,10 @@ class ColumnCondition {
     if (prepare_fast()) {
       candidates.for_each([&](size_t row) {
         if (array_->IsValid(int64_t(row))) {
-          if (!exact && overridden != nullptr && overridden->test(row)) unsure.set(row);
-          else if (fast(int64_t(row))) out.set(row);
+          if (!exact && overridden != nullptr && overridden->test(row))
+            unsure.set(row);
+          else if (fast(int64_t(row)))
+            out.set(row);
         } else if (overridden != nullptr && overridden->test(row)) {
           unsure.set(row);
         } else if (at_null) {
@@ -56,14 +61,16 @@ class ColumnCondition {
       return;
     }
     candidates.for_each([&](size_t row) {
-      if (overridden != nullptr && overridden->test(row)) unsure.set(row);
-      else if (array_ == nullptr || array_->IsNull(int64_t(row)) ? at_null : slow(row)) out.set(row);
+      if (overridden != nullptr && overridden->test(row))
+        unsure.set(row);
+      else if (array_ == nullptr || array_->IsNull(int64_t(row)) ? at_null : slow(row))
+        out.set(row);
     });
   }
 
  private:
-  // Whether a column value that is not null decides the condition even where the JSON column holds another form of it: numbers compare by value,
-  // times by instant.
+  // Whether a column value that is not null decides the condition even where the JSON column holds another form of it: numbers compare by
+  // value, times by instant.
   bool value_is_exact() const {
     switch (spec_.kind) {
       case ColumnKind::kNumber:
@@ -83,7 +90,8 @@ class ColumnCondition {
       case ColumnKind::kString:
         if (equality && value.is_string()) return set_mode(Mode::kStringEqual);
         if (is_ordering(condition_.op) && value.is_string() && !is_timestamp(value)) return set_mode(Mode::kStringOrder);
-        if ((condition_.op == FilterOp::kIn || condition_.op == FilterOp::kNin) && value.is_array()) return collect_texts(), set_mode(Mode::kStringIn);
+        if ((condition_.op == FilterOp::kIn || condition_.op == FilterOp::kNin) && value.is_array())
+          return collect_texts(), set_mode(Mode::kStringIn);
         if (condition_.op == FilterOp::kStartsWith && condition_.case_sensitive && value.is_string()) return set_mode(Mode::kStringPrefix);
         return false;
       case ColumnKind::kInt64:
@@ -255,8 +263,10 @@ class Evaluator {
         return;
       }
       auto document = rest_only ? parse_members(rest, steps) : block.filter_document(row);
-      if (!document.ok()) status = std::move(document).error();
-      else if (matches(condition, *document)) out.set(row);
+      if (!document.ok())
+        status = std::move(document).error();
+      else if (matches(condition, *document))
+        out.set(row);
     });
     return status;
   }

@@ -26,10 +26,32 @@ std::shared_ptr<const Segment> random_segment(DocumentSource& source, size_t row
 }
 
 json::value random_filter(DocumentSource& source, int depth) {
-  static constexpr const char* kOps[] = {"eq", "ne", "gt", "lt", "gte", "lte", "in", "nin", "contains", "starts_with", "ends_with", "exists", "is_null"};
-  static constexpr const char* kPaths[] = {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "tags", "Title", "document_id", "a.b",
-                                           "meta.title", "tags.title", "meta.deep.title", "title.pages", "created_at", "updated_at", "source_object_id",
-                                           "source_type", "processing_tier", "nowhere", "payload_json", "vector_text"};
+  static constexpr const char* kOps[] = {"eq",  "ne",       "gt",          "lt",        "gte",    "lte",    "in",
+                                         "nin", "contains", "starts_with", "ends_with", "exists", "is_null"};
+  static constexpr const char* kPaths[] = {"title",
+                                           "pages",
+                                           "price",
+                                           "ratio",
+                                           "ok",
+                                           "when",
+                                           "day",
+                                           "meta",
+                                           "tags",
+                                           "Title",
+                                           "document_id",
+                                           "a.b",
+                                           "meta.title",
+                                           "tags.title",
+                                           "meta.deep.title",
+                                           "title.pages",
+                                           "created_at",
+                                           "updated_at",
+                                           "source_object_id",
+                                           "source_type",
+                                           "processing_tier",
+                                           "nowhere",
+                                           "payload_json",
+                                           "vector_text"};
   if (depth > 0 && !source.one_in(3)) {
     static constexpr const char* kKinds[] = {"AND", "OR", "NOT"};
     json::array children;
@@ -39,10 +61,15 @@ json::value random_filter(DocumentSource& source, int depth) {
   const std::string field = kPaths[source.below(std::size(kPaths))];
   const std::string op = kOps[source.below(std::size(kOps))];
   json::object out{{"field", field}, {"operator", op}};
-  if (op == "in" || op == "nin") out["value"] = json::array{source.value(field), source.value(field), source.any()};
-  else if (op == "exists" || op == "is_null") out["value"] = source.one_in(2);
-  else if (op == "starts_with" || op == "ends_with" || op == "contains") out["value"] = source.word();
-  else out["value"] = field == "created_at" || field == "updated_at" ? json::value(json::string(format_timestamp(1'700'000'000'000'500))) : source.value(field);
+  if (op == "in" || op == "nin")
+    out["value"] = json::array{source.value(field), source.value(field), source.any()};
+  else if (op == "exists" || op == "is_null")
+    out["value"] = source.one_in(2);
+  else if (op == "starts_with" || op == "ends_with" || op == "contains")
+    out["value"] = source.word();
+  else
+    out["value"] = field == "created_at" || field == "updated_at" ? json::value(json::string(format_timestamp(1'700'000'000'000'500)))
+                                                                  : source.value(field);
   if (source.one_in(3)) out["case_sensitive"] = true;
   return out;
 }
@@ -75,7 +102,8 @@ TEST_P(ColumnFilterRandom, AgreesWithDocuments) {
 TEST_P(ColumnFilterRandom, FieldsReadAsInDocuments) {
   DocumentSource source(GetParam() + 1000);
   const auto segment = random_segment(source, 100, test::full_spec());
-  for (const char* field : {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "meta.title", "a.b", "document_id", "created_at", "nowhere"}) {
+  for (const char* field :
+       {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "meta.title", "a.b", "document_id", "created_at", "nowhere"}) {
     const FieldReader reader(*segment, field);
     for (size_t row = 0; row < segment->rows(); ++row) {
       const json::object document = *segment->block().filter_document(row);

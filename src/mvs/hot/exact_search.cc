@@ -76,7 +76,10 @@ size_t score_task(const Task& task, const Scorer& scorer, float min_score, Offer
 class ExactSearch {
  public:
   ExactSearch(const Snapshot& snapshot, const SearchRequest& request, Executor* executor, const Clock& clock)
-      : snapshot_(snapshot), request_(request), executor_(executor), clock_(clock),
+      : snapshot_(snapshot),
+        request_(request),
+        executor_(executor),
+        clock_(clock),
         min_score_(request.min_score.value_or(-std::numeric_limits<float>::infinity())) {}
 
   Result<ExactResult> run() {
@@ -86,7 +89,9 @@ class ExactSearch {
   }
 
  private:
-  Metric metric_of_column() const { return snapshot_.schema->columns()[size_t(snapshot_.schema->find_vector(request_.vector_name))].vector.metric; }
+  Metric metric_of_column() const {
+    return snapshot_.schema->columns()[size_t(snapshot_.schema->find_vector(request_.vector_name))].vector.metric;
+  }
 
   Status timeout() const { return Error(ErrorKind::kTimeout, "the search ran past its deadline"); }
   bool expired() const { return request_.deadline_us != INT64_MAX && clock_.steady_us() >= request_.deadline_us; }
@@ -136,8 +141,10 @@ class ExactSearch {
     starts.push_back(tasks_.size());
     std::atomic<bool> late{false};
     parallel_for(executor_, starts.size() - 1, [&](size_t i) {
-      if (late || expired()) late = true;
-      else body(starts[i], starts[i + 1]);
+      if (late || expired())
+        late = true;
+      else
+        body(starts[i], starts[i + 1]);
     });
     return late ? timeout() : Status(Ok{});
   }
@@ -150,7 +157,8 @@ class ExactSearch {
     QUARRY_RETURN_IF_ERROR(for_each_range([&](size_t first, size_t last) {
       TopK local(request_.k);
       size_t scored = 0;
-      for (size_t t = first; t < last; ++t) scored += score_task(tasks_[t], scorer, min_score_, [&](const ScoredRow& row) { local.offer(row); });
+      for (size_t t = first; t < last; ++t)
+        scored += score_task(tasks_[t], scorer, min_score_, [&](const ScoredRow& row) { local.offer(row); });
       std::lock_guard lock(mutex);
       for (const auto& row : local.rows()) best.offer(row);
       out.rows_scored += scored;
@@ -169,7 +177,8 @@ class ExactSearch {
     QUARRY_RETURN_IF_ERROR(for_each_range([&](size_t first, size_t last) {
       std::vector<ScoredRow> local;
       size_t scored = 0;
-      for (size_t t = first; t < last; ++t) scored += score_task(tasks_[t], scorer, min_score_, [&](const ScoredRow& row) { local.push_back(row); });
+      for (size_t t = first; t < last; ++t)
+        scored += score_task(tasks_[t], scorer, min_score_, [&](const ScoredRow& row) { local.push_back(row); });
       std::lock_guard lock(mutex);
       heap.insert(heap.end(), local.begin(), local.end());
       out.rows_scored += scored;

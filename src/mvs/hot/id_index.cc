@@ -28,7 +28,8 @@ void IdIndex::add(uint32_t segment, const std::vector<uint64_t>& hashes, const s
     merged.reserve(entries.size() + runs_.back()->entries.size());
     std::vector<Entry> old;
     old.reserve(runs_.back()->entries.size());
-    std::copy_if(runs_.back()->entries.begin(), runs_.back()->entries.end(), std::back_inserter(old), [&](const Entry& e) { return is_live(e.ref); });
+    std::copy_if(runs_.back()->entries.begin(), runs_.back()->entries.end(), std::back_inserter(old),
+                 [&](const Entry& e) { return is_live(e.ref); });
     std::merge(entries.begin(), entries.end(), old.begin(), old.end(), std::back_inserter(merged), less);
     entries = std::move(merged);
     runs_.pop_back();

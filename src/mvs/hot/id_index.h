@@ -1,4 +1,5 @@
-// Where each document lies: hash of the id -> row. A log-structured set of immutable sorted runs, so that snapshots share them without locks.
+// Where each document lies: hash of the id -> row. A log-structured set of immutable sorted runs, so that snapshots share them without
+// locks.
 #pragma once
 
 #include <cstdint>

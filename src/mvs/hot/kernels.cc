@@ -175,7 +175,8 @@ void Scorer::score_rows(const float* rows, const float* norms, size_t count, flo
 }
 
 float Scorer::score(const float* row, float row_norm) const {
-  const float raw = metric_ == Metric::kEuclidean ? kernels().squared_distance(query_, row, dimension_) : kernels().dot(query_, row, dimension_);
+  const float raw =
+      metric_ == Metric::kEuclidean ? kernels().squared_distance(query_, row, dimension_) : kernels().dot(query_, row, dimension_);
   return finish(raw, row, row_norm);
 }
 

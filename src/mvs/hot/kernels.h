@@ -1,9 +1,9 @@
 // The canonical scoring arithmetic: the one place where a score's bits are made.
 //
-// Definition, the same on every instruction set. A sum over n products has kLanes = 32 virtual float32 lanes that start at +0. Element i goes to
-// lane i mod 32, in ascending i; a step is one rounded multiplication (or subtraction and multiplication) and one rounded addition: nothing is
-// fused. The lanes are then folded by halves: lane j += lane j + 16 for j < 16, then 8, 4, 2, 1. `reference_*` is that text as plain C++; the
-// dispatched kernels give the same bits, which a test checks on every target the machine can run.
+// Definition, the same on every instruction set. A sum over n products has kLanes = 32 virtual float32 lanes that start at +0. Element i
+// goes to lane i mod 32, in ascending i; a step is one rounded multiplication (or subtraction and multiplication) and one rounded addition:
+// nothing is fused. The lanes are then folded by halves: lane j += lane j + 16 for j < 16, then 8, 4, 2, 1. `reference_*` is that text as
+// plain C++; the dispatched kernels give the same bits, which a test checks on every target the machine can run.
 #pragma once
 
 #include <cstddef>

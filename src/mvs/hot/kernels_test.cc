@@ -30,7 +30,8 @@ TEST(Kernels, EveryTargetGivesTheBitsOfTheReference) {
       const auto a = random_vector(rng, n, range), b = random_vector(rng, n, range);
       for (const auto& [target, k] : targets) {
         EXPECT_EQ(bits(k.dot(a.data(), b.data(), n)), bits(reference_dot(a.data(), b.data(), n))) << target << " n=" << n;
-        EXPECT_EQ(bits(k.squared_distance(a.data(), b.data(), n)), bits(reference_squared_distance(a.data(), b.data(), n))) << target << " n=" << n;
+        EXPECT_EQ(bits(k.squared_distance(a.data(), b.data(), n)), bits(reference_squared_distance(a.data(), b.data(), n)))
+            << target << " n=" << n;
       }
     }
   }
@@ -58,7 +59,29 @@ TEST(Kernels, UnalignedInputGivesTheSameBits) {
   const size_t n = 100;
   const auto a = random_vector(rng, n + 1, 3), b = random_vector(rng, n + 3, 3);
   const std::vector<float> a1(a.begin() + 1, a.end()), b3(b.begin() + 3, b.end());
-  for (const auto& [target, k] : all_kernels()) EXPECT_EQ(bits(k.dot(a.data() + 1, b.data() + 3, n)), bits(k.dot(a1.data(), b3.data(), n))) << target;
+  for (const auto& [target, k] : all_kernels())
+    EXPECT_EQ(bits(k.dot(a.data() + 1, b.data() + 3, n)), bits(k.dot(a1.data(), b3.data(), n))) << target;
+}
+
+// Scores are stored nowhere, but the promise spans releases: the same vector and query give the same bits for ever.
+TEST(Kernels, TheArithmeticIsThatOfTheFirstRelease) {
+  uint32_t state = 1, digest = 0;
+  const auto next = [&] {
+    state = state * 1664525 + 1013904223;
+    return float(int32_t(state)) / 1073741824.0f;
+  };
+  for (size_t n : {1, 31, 32, 33, 100, 384, 1537}) {
+    std::vector<float> a(n), b(n);
+    for (size_t i = 0; i < n; ++i) {
+      a[i] = next();
+      b[i] = next();
+    }
+    digest = digest * 31 + bits(kernels().dot(a.data(), b.data(), n));
+    digest = digest * 31 + bits(kernels().squared_distance(a.data(), b.data(), n));
+    for (Metric metric : {Metric::kCosine, Metric::kDot, Metric::kEuclidean})
+      digest = digest * 31 + bits(Scorer(metric, a.data(), n).score(b.data(), norm(b.data(), n)));
+  }
+  EXPECT_EQ(digest, 3837839417u);
 }
 
 TEST(Scorer, DefinesTheThreeMetrics) {

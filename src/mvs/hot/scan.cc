@@ -40,13 +40,15 @@ class SortOrder {
 // Walks each view's ids in order and merges them: pages in id order cost their own length, not the table's.
 class IdOrderCursor {
  public:
-  IdOrderCursor(const Snapshot& snapshot, const std::vector<Bitmap>& rows, std::string_view after, bool descending) : rows_(rows), descending_(descending) {
+  IdOrderCursor(const Snapshot& snapshot, const std::vector<Bitmap>& rows, std::string_view after, bool descending)
+      : rows_(rows), descending_(descending) {
     for (size_t i = 0; i < snapshot.views.size(); ++i) {
       const SegmentView& view = snapshot.views[i];
       const auto& order = view.segment->id_order();
       size_t at = 0;
       if (!after.empty())
-        at = size_t(std::upper_bound(order.begin(), order.end(), after, [&](std::string_view id, uint32_t r) { return id < view.segment->block().document_id(r); }) -
+        at = size_t(std::upper_bound(order.begin(), order.end(), after,
+                                     [&](std::string_view id, uint32_t r) { return id < view.segment->block().document_id(r); }) -
                     order.begin());
       push(i, view, at);
     }
@@ -115,8 +117,10 @@ Result<std::vector<Row>> rows_in_sort_order(const Snapshot& snapshot, const std:
     rows[i].for_each([&](size_t row) {
       if (!status.ok()) return;
       auto key = reader.key(row);
-      if (!key.ok()) status = std::move(key).error();
-      else sorted.push_back({std::move(key).value(), {&view, uint32_t(row)}});
+      if (!key.ok())
+        status = std::move(key).error();
+      else
+        sorted.push_back({std::move(key).value(), {&view, uint32_t(row)}});
     });
   }
   QUARRY_RETURN_IF_ERROR(status);
@@ -239,7 +243,8 @@ Result<std::vector<FacetValue>> facet_rows(const Snapshot& snapshot, const Filte
   return counter.finish(limit);
 }
 
-Status visit_rows(const Snapshot& snapshot, const Filter& filter, const Projection& projection, const std::function<bool(const Document&)>& visit) {
+Status visit_rows(const Snapshot& snapshot, const Filter& filter, const Projection& projection,
+                  const std::function<bool(const Document&)>& visit) {
   bool go_on = true;
   for (const SegmentView& view : snapshot.views) {
     QUARRY_ASSIGN_OR_RETURN(const Bitmap rows, filter_rows(filter, *view.segment, view.live_rows()));
@@ -247,8 +252,10 @@ Status visit_rows(const Snapshot& snapshot, const Filter& filter, const Projecti
     rows.for_each([&](size_t row) {
       if (!go_on || !status.ok()) return;
       auto document = view.segment->block().document(row, projection);
-      if (!document.ok()) status = std::move(document).error();
-      else go_on = visit(*document);
+      if (!document.ok())
+        status = std::move(document).error();
+      else
+        go_on = visit(*document);
     });
     QUARRY_RETURN_IF_ERROR(status);
     if (!go_on) break;

@@ -28,8 +28,8 @@ Segment::Segment(uint32_t uid, std::shared_ptr<const RowBlock> block) : uid_(uid
 const Bitmap& Segment::overridden(int column) const {
   LazyBitmap& lazy = overridden_[size_t(column)];
   std::call_once(lazy.once, [&] {
-    // A member is written as "name": with nothing escaped, as column names hold no character that JSON escapes. Text that merely contains the
-    // same characters costs a closer look, no more.
+    // A member is written as "name": with nothing escaped, as column names hold no character that JSON escapes. Text that merely contains
+    // the same characters costs a closer look, no more.
     const std::string needle = "\"" + block_->schema().columns()[size_t(column)].name + "\":";
     lazy.bits = Bitmap(rows());
     for (size_t row = 0; row < rows(); ++row)

@@ -13,7 +13,8 @@ Bitmap SegmentView::live_rows() const {
 }
 
 const SegmentView* Snapshot::view(uint32_t segment_uid) const {
-  const auto it = std::lower_bound(views.begin(), views.end(), segment_uid, [](const SegmentView& v, uint32_t uid) { return v.segment->uid() < uid; });
+  const auto it =
+      std::lower_bound(views.begin(), views.end(), segment_uid, [](const SegmentView& v, uint32_t uid) { return v.segment->uid() < uid; });
   return it != views.end() && it->segment->uid() == segment_uid ? &*it : nullptr;
 }
 

@@ -27,6 +27,7 @@ struct SegmentView {
 class Snapshot {
  public:
   int64_t version = -1;
+  int64_t data_version = -1;
   std::shared_ptr<const TableSchema> schema;
   std::vector<SegmentView> views;  // ascending by segment uid
   IdIndex ids;

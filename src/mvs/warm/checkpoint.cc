@@ -26,12 +26,14 @@ std::shared_ptr<arrow::Schema> checkpoint_schema() {
   const auto strings = arrow::list(field("element", arrow::utf8()));
   return arrow::schema({
       field("txn", arrow::struct_({field("appId", arrow::utf8()), field("version", arrow::int64()), field("lastUpdated", arrow::int64())})),
-      field("add", arrow::struct_({field("path", arrow::utf8()), field("partitionValues", string_map()), field("size", arrow::int64()),
-                                   field("modificationTime", arrow::int64()), field("dataChange", arrow::boolean()), field("stats", arrow::utf8()),
-                                   field("tags", string_map()), field("deletionVector", deletion_vector_type())})),
-      field("remove", arrow::struct_({field("path", arrow::utf8()), field("deletionTimestamp", arrow::int64()), field("dataChange", arrow::boolean()),
-                                      field("extendedFileMetadata", arrow::boolean()), field("partitionValues", string_map()),
-                                      field("size", arrow::int64()), field("deletionVector", deletion_vector_type())})),
+      field("add",
+            arrow::struct_({field("path", arrow::utf8()), field("partitionValues", string_map()), field("size", arrow::int64()),
+                            field("modificationTime", arrow::int64()), field("dataChange", arrow::boolean()), field("stats", arrow::utf8()),
+                            field("tags", string_map()), field("deletionVector", deletion_vector_type())})),
+      field("remove",
+            arrow::struct_({field("path", arrow::utf8()), field("deletionTimestamp", arrow::int64()), field("dataChange", arrow::boolean()),
+                            field("extendedFileMetadata", arrow::boolean()), field("partitionValues", string_map()),
+                            field("size", arrow::int64()), field("deletionVector", deletion_vector_type())})),
       field("metaData", arrow::struct_({field("id", arrow::utf8()), field("name", arrow::utf8()), field("description", arrow::utf8()),
                                         field("format", arrow::struct_({field("provider", arrow::utf8()), field("options", string_map())})),
                                         field("schemaString", arrow::utf8()), field("partitionColumns", strings),
@@ -68,7 +70,8 @@ arrow::Status append_json(arrow::ArrayBuilder& builder, const arrow::DataType& t
       auto& record = static_cast<arrow::StructBuilder&>(builder);
       ARROW_RETURN_NOT_OK(record.Append());
       for (int i = 0; i < record.num_fields(); ++i)
-        ARROW_RETURN_NOT_OK(append_json(*record.field_builder(i), *type.field(i)->type(), value->as_object().if_contains(type.field(i)->name())));
+        ARROW_RETURN_NOT_OK(
+            append_json(*record.field_builder(i), *type.field(i)->type(), value->as_object().if_contains(type.field(i)->name())));
       return arrow::Status::OK();
     }
     default: return arrow::Status::NotImplemented(type.ToString());
@@ -124,7 +127,8 @@ json::value to_json(const arrow::Array& array, int64_t i) {
 Result<std::shared_ptr<arrow::Buffer>> write_parquet(const arrow::RecordBatch& batch) {
   auto out = arrow::io::BufferOutputStream::Create(1 << 16);
   if (!out.ok()) return storage_error(out.status().ToString());
-  auto properties = parquet::WriterProperties::Builder().created_by("Quarry")->compression(arrow::Compression::SNAPPY)->enable_page_checksum()->build();
+  auto properties =
+      parquet::WriterProperties::Builder().created_by("Quarry")->compression(arrow::Compression::SNAPPY)->enable_page_checksum()->build();
   auto writer = parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), *out, properties);
   if (!writer.ok()) return internal_error(writer.status().ToString());
   if (auto s = (*writer)->WriteRecordBatch(batch); !s.ok()) return internal_error(s.ToString());
@@ -160,7 +164,8 @@ Result<std::shared_ptr<arrow::Buffer>> encode_checkpoint(const std::vector<Actio
     for (const auto& action : actions) {
       const json::object row = action_to_json(action);
       for (int i = 0; i < schema->num_fields(); ++i)
-        if (auto s = append_json(*builders[size_t(i)], *schema->field(i)->type(), row.if_contains(schema->field(i)->name())); !s.ok()) return internal_error(s.ToString());
+        if (auto s = append_json(*builders[size_t(i)], *schema->field(i)->type(), row.if_contains(schema->field(i)->name())); !s.ok())
+          return internal_error(s.ToString());
     }
     for (auto& builder : builders) {
       std::shared_ptr<arrow::Array> array;

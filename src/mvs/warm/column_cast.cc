@@ -132,9 +132,11 @@ bool append_vector(arrow::ListBuilder& out, const arrow::Array& a, int64_t i) {
 
 bool same_layout(const arrow::ChunkedArray& chunks, ColumnKind kind) {
   if (kind == ColumnKind::kVector)
-    return chunks.type()->id() == arrow::Type::LIST && static_cast<const arrow::ListType&>(*chunks.type()).value_type()->id() == arrow::Type::FLOAT;
+    return chunks.type()->id() == arrow::Type::LIST &&
+           static_cast<const arrow::ListType&>(*chunks.type()).value_type()->id() == arrow::Type::FLOAT;
   if (kind == ColumnKind::kTimestamp)
-    return chunks.type()->id() == arrow::Type::TIMESTAMP && static_cast<const arrow::TimestampType&>(*chunks.type()).unit() == arrow::TimeUnit::MICRO;
+    return chunks.type()->id() == arrow::Type::TIMESTAMP &&
+           static_cast<const arrow::TimestampType&>(*chunks.type()).unit() == arrow::TimeUnit::MICRO;
   return chunks.type()->id() == arrow_type(kind)->id();
 }
 
@@ -158,7 +160,7 @@ Result<std::shared_ptr<arrow::Array>> cast_column(const arrow::ChunkedArray& chu
   auto builder = builder_for(column.kind);
   for (const auto& chunk : chunks.chunks())
     for (int64_t i = 0; i < chunk->length(); ++i) {
-      const bool good = chunk->IsNull(i) ? builder->AppendNull().ok()
+      const bool good = chunk->IsNull(i)                     ? builder->AppendNull().ok()
                         : column.kind == ColumnKind::kVector ? append_vector(static_cast<arrow::ListBuilder&>(*builder), *chunk, i)
                                                              : append_scalar(*builder, column.kind, *chunk, i);
       if (!good) return fail(fmt::format("row {} does not fit the table's schema", i));

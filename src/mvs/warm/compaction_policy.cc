@@ -23,8 +23,10 @@ size_t tier_of(uint64_t bytes, const CompactionOptions& options) {
 std::vector<size_t> pick_compaction(std::span<const CompactionFile> files, const CompactionOptions& options) {
   std::map<size_t, std::vector<size_t>> tiers;
   for (size_t i = 0; i < files.size(); ++i) {
-    if (live_bytes(files[i]) < options.target_bytes / 2) tiers[tier_of(live_bytes(files[i]), options)].push_back(i);
-    else if (mostly_dead(files[i], options)) return {i};
+    if (live_bytes(files[i]) < options.target_bytes / 2)
+      tiers[tier_of(live_bytes(files[i]), options)].push_back(i);
+    else if (mostly_dead(files[i], options))
+      return {i};
   }
   for (const auto& [tier, members] : tiers) {
     if (members.size() < options.fan_in) continue;

@@ -1,6 +1,7 @@
 // File:  version u8 = 1, slot*.
 // Slot:  size u32 big-endian, data[size], crc32(data) u32 big-endian. A reference's offset points at `size`.
-// Data:  magic u32 = 1681511377, bitmap count u64, (key u32, 32-bit roaring bitmap in the portable format)*; all little-endian, keys ascending:
+// Data:  magic u32 = 1681511377, bitmap count u64, (key u32, 32-bit roaring bitmap in the portable format)*; all little-endian, keys
+// ascending:
 //        a row number is key * 2^32 + value.
 #include "mvs/warm/deletion_vector.h"
 
@@ -152,7 +153,8 @@ Result<Bitmap> decode_roaring_array(std::string_view bytes, size_t rows) {
     const auto key = read_little<uint32_t>(bytes, at);
     at += 4;
     const size_t size = roaring_bitmap_portable_deserialize_size(bytes.data() + at, bytes.size() - at);
-    RoaringPtr set(size == 0 ? nullptr : roaring_bitmap_portable_deserialize_safe(bytes.data() + at, bytes.size() - at), roaring_bitmap_free);
+    RoaringPtr set(size == 0 ? nullptr : roaring_bitmap_portable_deserialize_safe(bytes.data() + at, bytes.size() - at),
+                   roaring_bitmap_free);
     if (set == nullptr) return bad_vector("not a roaring bitmap");
     at += size;
     std::vector<uint32_t> values(roaring_bitmap_get_cardinality(set.get()));
@@ -185,10 +187,12 @@ std::string DeletionVectorFileBuilder::file_name() const { return fmt::format("d
 
 Result<std::string> deletion_vector_path(const DeletionVectorRef& ref) {
   if (ref.storage_type != "u")
-    return Error(ErrorKind::kNotImplemented, fmt::format("deletion vector of storage type '{}' is outside the table's folder", ref.storage_type));
+    return Error(ErrorKind::kNotImplemented,
+                 fmt::format("deletion vector of storage type '{}' is outside the table's folder", ref.storage_type));
   std::string bytes;
   const size_t prefix = ref.path_or_inline.size() - std::min<size_t>(20, ref.path_or_inline.size());
-  if (!z85_decode(std::string_view(ref.path_or_inline).substr(prefix), bytes) || bytes.size() != 16) return bad_vector("its name is not a UUID in z85");
+  if (!z85_decode(std::string_view(ref.path_or_inline).substr(prefix), bytes) || bytes.size() != 16)
+    return bad_vector("its name is not a UUID in z85");
   Uuid uuid;
   std::memcpy(uuid.data(), bytes.data(), uuid.size());
   const std::string name = fmt::format("deletion_vector_{}.bin", to_string(uuid));

@@ -52,7 +52,7 @@ class Bitmap {
 };
 
 using Uuid = std::array<uint8_t, 16>;
-Uuid random_uuid();                      // version 4
+Uuid random_uuid();                       // version 4
 std::string to_string(const Uuid& uuid);  // 8-4-4-4-12
 
 // ZeroMQ RFC 32. `bytes` is a multiple of 4 long; decode answers false for anything else than what encode makes.
@@ -76,7 +76,8 @@ class DeletionVectorFileBuilder {
 
 // The file a 'u' reference points to, relative to the table. kNotImplemented for absolute paths.
 Result<std::string> deletion_vector_path(const DeletionVectorRef& ref);
-// `bytes`: the slot of the file, offset .. offset + size_in_bytes + 8, or nothing for an inline vector. Rows at `rows` or beyond are kCorruption.
+// `bytes`: the slot of the file, offset .. offset + size_in_bytes + 8, or nothing for an inline vector. Rows at `rows` or beyond are
+// kCorruption.
 Result<Bitmap> decode_deletion_vector(const DeletionVectorRef& ref, std::string_view bytes, size_t rows);
 
 // RoaringBitmapArray, the serialised form inside a slot.

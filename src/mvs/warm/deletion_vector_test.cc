@@ -49,7 +49,10 @@ TEST(DeletionVector, ReadsTheInlineExampleOfTheProtocol) {
 TEST(DeletionVector, HasItsGoldenBytes) {
   Bitmap bits(30);
   for (size_t i : {3, 4, 7, 11, 18, 29}) bits.set(i);
-  EXPECT_EQ(to_hex(encode_roaring_array(bits)), "d1d33964010000000000000000000000" "3a300000010000000000050010000000030004000700" "0b0012001d00");
+  EXPECT_EQ(to_hex(encode_roaring_array(bits)),
+            "d1d33964010000000000000000000000"
+            "3a300000010000000000050010000000030004000700"
+            "0b0012001d00");
   DeletionVectorFileBuilder file;
   const auto ref = file.append(bits);
   EXPECT_EQ(ref.offset, 1);

@@ -42,8 +42,11 @@ json::object to_json(const Metadata& m) {
 }
 
 json::object to_json(const AddFile& f) {
-  json::object body{{"path", encode_path(f.path)}, {"partitionValues", json::object{}}, {"size", f.size},
-                    {"modificationTime", f.modified_ms}, {"dataChange", f.data_change}};
+  json::object body{{"path", encode_path(f.path)},
+                    {"partitionValues", json::object{}},
+                    {"size", f.size},
+                    {"modificationTime", f.modified_ms},
+                    {"dataChange", f.data_change}};
   if (!f.stats.empty()) body["stats"] = f.stats;
   if (!f.tags.empty()) body["tags"] = map_to_json(f.tags);
   if (f.deletion_vector) body["deletionVector"] = to_json(*f.deletion_vector);
@@ -51,13 +54,15 @@ json::object to_json(const AddFile& f) {
 }
 
 json::object to_json(const RemoveFile& f) {
-  json::object body{{"path", encode_path(f.path)}, {"deletionTimestamp", f.deleted_ms}, {"dataChange", f.data_change},
+  json::object body{{"path", encode_path(f.path)},  {"deletionTimestamp", f.deleted_ms}, {"dataChange", f.data_change},
                     {"extendedFileMetadata", true}, {"partitionValues", json::object{}}, {"size", f.size}};
   if (f.deletion_vector) body["deletionVector"] = to_json(*f.deletion_vector);
   return {{"remove", std::move(body)}};
 }
 
-json::object to_json(const SetTransaction& t) { return {{"txn", {{"appId", t.app_id}, {"version", t.version}, {"lastUpdated", t.updated_ms}}}}; }
+json::object to_json(const SetTransaction& t) {
+  return {{"txn", {{"appId", t.app_id}, {"version", t.version}, {"lastUpdated", t.updated_ms}}}};
+}
 
 json::object to_json(const CommitInfo& c) { return {{"commitInfo", c.fields}}; }
 
@@ -90,8 +95,10 @@ class Body {
     if (const auto* v = find(name, false)) {
       if (!v->is_array()) return fail(), out;
       for (const auto& item : v->as_array())
-        if (item.is_string()) out.emplace_back(item.as_string());
-        else fail();
+        if (item.is_string())
+          out.emplace_back(item.as_string());
+        else
+          fail();
     }
     return out;
   }
@@ -143,7 +150,8 @@ Protocol read_protocol(Body& b) {
 }
 
 Metadata read_metadata(Body& b) {
-  return {b.text("id", true), b.text("schemaString", true), b.strings("partitionColumns"), b.map("configuration"), b.integer("createdTime")};
+  return {b.text("id", true), b.text("schemaString", true), b.strings("partitionColumns"), b.map("configuration"),
+          b.integer("createdTime")};
 }
 
 AddFile read_add(Body& b) {
@@ -171,7 +179,8 @@ RemoveFile read_remove(Body& b) {
 SetTransaction read_txn(Body& b) { return {b.text("appId", true), b.integer("version", true), b.integer("lastUpdated")}; }
 
 bool is_plain(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~' || c == '/' || c == '=';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~' ||
+         c == '/' || c == '=';
 }
 
 int hex_digit(char c) {
@@ -189,12 +198,18 @@ json::object action_to_json(const Action& action) {
 
 bool action_from_json(std::string_view kind, const json::object& object, std::vector<Action>& out) {
   Body body(object);
-  if (kind == "add") out.emplace_back(read_add(body));
-  else if (kind == "remove") out.emplace_back(read_remove(body));
-  else if (kind == "metaData") out.emplace_back(read_metadata(body));
-  else if (kind == "protocol") out.emplace_back(read_protocol(body));
-  else if (kind == "txn") out.emplace_back(read_txn(body));
-  else if (kind == "commitInfo") out.emplace_back(CommitInfo{object});
+  if (kind == "add")
+    out.emplace_back(read_add(body));
+  else if (kind == "remove")
+    out.emplace_back(read_remove(body));
+  else if (kind == "metaData")
+    out.emplace_back(read_metadata(body));
+  else if (kind == "protocol")
+    out.emplace_back(read_protocol(body));
+  else if (kind == "txn")
+    out.emplace_back(read_txn(body));
+  else if (kind == "commitInfo")
+    out.emplace_back(CommitInfo{object});
   return !body.bad();
 }
 
@@ -232,7 +247,8 @@ Status check_protocol(const Protocol& protocol) {
   static constexpr std::array kKnown{"deletionVectors", "appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"};
   const auto known = [](const std::string& f) { return std::find(kKnown.begin(), kKnown.end(), f) != kKnown.end(); };
   if (protocol.min_reader > 3 || protocol.min_writer > 7)
-    return storage_error(fmt::format("the Delta table asks for reader {} and writer {}; Quarry knows 3 and 7", protocol.min_reader, protocol.min_writer));
+    return storage_error(
+        fmt::format("the Delta table asks for reader {} and writer {}; Quarry knows 3 and 7", protocol.min_reader, protocol.min_writer));
   for (const auto* features : {&protocol.reader_features, &protocol.writer_features})
     for (const auto& f : *features)
       if (!known(f)) return storage_error(fmt::format("the Delta table uses the feature '{}', which Quarry does not know", f));

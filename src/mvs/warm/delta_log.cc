@@ -1,5 +1,5 @@
-// Keys under <prefix>/_delta_log/: <version, 20 digits>.json, <version>.checkpoint.parquet (or .checkpoint.<part>.<parts>.parquet, written by
-// others), _last_checkpoint = {"version": v, "size": actions}.
+// Keys under <prefix>/_delta_log/: <version, 20 digits>.json, <version>.checkpoint.parquet (or .checkpoint.<part>.<parts>.parquet, written
+// by others), _last_checkpoint = {"version": v, "size": actions}.
 #include "mvs/warm/delta_log.h"
 
 #include <arrow/buffer.h>
@@ -22,6 +22,12 @@ std::string dv_key(const std::string& path, const std::optional<DeletionVectorRe
   return fmt::format("{}\n{}{}@{}", path, dv->storage_type, dv->path_or_inline, dv->offset.value_or(-1));
 }
 
+bool changes_data(const Action& action) {
+  if (const auto* add = std::get_if<AddFile>(&action)) return add->data_change;
+  if (const auto* remove = std::get_if<RemoveFile>(&action)) return remove->data_change;
+  return std::holds_alternative<Metadata>(action);
+}
+
 std::optional<int64_t> leading_version(std::string_view name) {
   if (name.size() < 20) return std::nullopt;
   int64_t version = 0;
@@ -33,6 +39,7 @@ std::optional<int64_t> leading_version(std::string_view name) {
 }  // namespace
 
 void LogState::apply(const std::vector<Action>& actions, int64_t new_version) {
+  if (data_version < 0 || std::any_of(actions.begin(), actions.end(), changes_data)) data_version = new_version;
   for (const auto& action : actions)
     if (const auto* remove = std::get_if<RemoveFile>(&action)) {
       const auto it = files.find(remove->path);
@@ -83,8 +90,10 @@ Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
       const auto v = leading_version(name);
       if (!v) continue;
       const auto suffix = name.substr(20);
-      if (suffix == ".json") out.commits.insert(*v);
-      else if (suffix.starts_with(".checkpoint.") && suffix.ends_with(".parquet")) out.checkpoints[*v].push_back(object.key);
+      if (suffix == ".json")
+        out.commits.insert(*v);
+      else if (suffix.starts_with(".checkpoint.") && suffix.ends_with(".parquet"))
+        out.checkpoints[*v].push_back(object.key);
     }
     if (page.size() < kListPage) return out;
     after = page.back().key;

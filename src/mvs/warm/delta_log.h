@@ -15,6 +15,7 @@ namespace quarry::mvs {
 // What the actions up to `version` amount to.
 struct LogState {
   int64_t version = -1;
+  int64_t data_version = -1;  // the newest version known to change rows or columns; after a checkpoint the checkpoint's
   Protocol protocol;
   Metadata metadata;
   std::map<std::string, std::shared_ptr<const AddFile>> files;  // by path
@@ -45,8 +46,8 @@ class DeltaLog {
   Result<std::vector<LoggedCommit>> read_after(int64_t version) const;
   Result<std::vector<Action>> read(int64_t version) const;  // kNotFound if absent
 
-  // Puts commit `version`. `text` must differ from every other writer's (a UUID in commitInfo sees to that). After an unclear failure the log is
-  // read back; an error means that even this failed, and that whether the commit is there is unknown.
+  // Puts commit `version`. `text` must differ from every other writer's (a UUID in commitInfo sees to that). After an unclear failure the
+  // log is read back; an error means that even this failed, and that whether the commit is there is unknown.
   Result<PutOutcome> put(int64_t version, const std::string& text) const;
 
   // Writes a checkpoint of `state` and points _last_checkpoint at it.

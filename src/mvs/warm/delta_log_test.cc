@@ -5,6 +5,7 @@
 #include <arrow/buffer.h>
 
 #include "mvs/warm/checkpoint.h"
+#include "mvs/warm/table_schema.h"
 
 namespace quarry::mvs {
 namespace {
@@ -44,7 +45,8 @@ TEST(DeltaActions, ReadsAnExampleOfTheProtocol) {
   // The example of a deletion vector on storage in the protocol's text.
   const auto back = decode_commit(
       "{\"commitInfo\":{\"x\":1}}\n\n{\"add\":{\"path\":\"p\",\"partitionValues\":{},\"size\":1,\"modificationTime\":2,\"dataChange\":true,"
-      "\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":\"ab^-aqEH.-t@S}K{vb[*k^\",\"offset\":4,\"sizeInBytes\":40,\"cardinality\":6}}}\r\n"
+      "\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":\"ab^-aqEH.-t@S}K{vb[*k^\",\"offset\":4,\"sizeInBytes\":40,"
+      "\"cardinality\":6}}}\r\n"
       "{\"cdc\":{\"path\":\"z\"}}\n{\"domainMetadata\":{\"domain\":\"d\"}}",
       "f");
   ASSERT_TRUE(back.ok());
@@ -66,6 +68,33 @@ TEST(DeltaActions, RefusesFeaturesItDoesNotKnow) {
   EXPECT_FALSE(check_protocol({3, 7, {"deletionVectors"}, {"deletionVectors", "identityColumns"}}).ok());
   EXPECT_FALSE(check_protocol({4, 7, {}, {}}).ok());
   EXPECT_TRUE(check_protocol({1, 2, {}, {}}).ok());
+}
+
+TEST(TableSchema, ReadsADimensionAsTextAndAsNumber) {
+  const TableSpec spec{"t",
+                       "p",
+                       {{"v", "u", 7, Metric::kDot}},
+                       {{"Größe", FieldType::kInteger}, {"GRÖSSE", FieldType::kInteger}, {"a.b", FieldType::kString}}};
+  const std::string written = TableSchema::from_spec(spec)->delta_schema();
+  const std::string as_text = R"("quarry.dimension":"7")", as_number = R"("quarry.dimension":7)";
+  const size_t at = written.find(as_number);
+  ASSERT_NE(at, std::string::npos);
+  std::string text = written;
+  text.replace(at, as_number.size(), as_text);
+  for (const auto& schema : {written, text}) {
+    const auto back = TableSchema::from_delta(schema);
+    ASSERT_TRUE(back.ok()) << back.error().message;
+    EXPECT_EQ(back->columns()[size_t(back->find_vector("v"))].vector.dimension, 7u);
+    EXPECT_EQ(back->delta_schema(), written);
+    EXPECT_GE(back->find_field("Größe"), 0);
+    EXPECT_LT(back->find_field("GRÖSSE"), 0);  // the same name to an engine that ignores case
+    EXPECT_LT(back->find_field("a.b"), 0);
+  }
+  for (const char* bad : {"0", "\"\"", "\"7x\"", "\"-1\"", "65537", "null"}) {
+    std::string damaged = written;
+    damaged.replace(at, as_number.size(), std::string(R"("quarry.dimension":)") + bad);
+    EXPECT_FALSE(TableSchema::from_delta(damaged).ok()) << bad;
+  }
 }
 
 class DeltaLogTest : public ::testing::Test {

@@ -1,5 +1,5 @@
-// {"numRecords":n,"minValues":{col:v},"maxValues":{col:v},"nullCount":{col:n},"tightBounds":true}. Long strings are cut: a minimum to a prefix, a
-// maximum to a prefix followed by U+10FFFF. Timestamps are ISO 8601 with milliseconds, minimum rounded down and maximum up.
+// {"numRecords":n,"minValues":{col:v},"maxValues":{col:v},"nullCount":{col:n},"tightBounds":true}. Long strings are cut: a minimum to a
+// prefix, a maximum to a prefix followed by U+10FFFF. Timestamps are ISO 8601 with milliseconds, minimum rounded down and maximum up.
 #include <arrow/api.h>
 #include <fmt/format.h>
 
@@ -94,8 +94,11 @@ std::string file_stats(const TableSchema& schema, const arrow::RecordBatch& batc
       max[column.name] = std::move(bounds->max);
     }
   }
-  return json::serialize(json::object{{"numRecords", batch.num_rows()}, {"minValues", std::move(min)}, {"maxValues", std::move(max)},
-                                      {"nullCount", std::move(nulls)}, {"tightBounds", tight_bounds}});
+  return json::serialize(json::object{{"numRecords", batch.num_rows()},
+                                      {"minValues", std::move(min)},
+                                      {"maxValues", std::move(max)},
+                                      {"nullCount", std::move(nulls)},
+                                      {"tightBounds", tight_bounds}});
 }
 
 std::string loosen_stats(const std::string& stats) {

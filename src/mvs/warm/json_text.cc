@@ -10,11 +10,12 @@
 namespace quarry::mvs {
 namespace {
 
-// Receives the events of boost::json's parser. That parser's own doubles are off by an ulp or two (Boost 1.81), so they are made here, from their
-// text. Members of the root that are not wanted are tokenised and dropped.
+// Receives the events of boost::json's parser. That parser's own doubles are off by an ulp or two (Boost 1.81), so they are made here, from
+// their text. Members of the root that are not wanted are tokenised and dropped.
 class ExactHandler {
  public:
-  static constexpr size_t max_object_size = size_t(-1), max_array_size = size_t(-1), max_key_size = size_t(-1), max_string_size = size_t(-1);
+  static constexpr size_t max_object_size = size_t(-1), max_array_size = size_t(-1), max_key_size = size_t(-1),
+                          max_string_size = size_t(-1);
   using error_code = boost::system::error_code;
 
   explicit ExactHandler(const std::span<const std::string_view>* names) : names_(names) { stack_.reset(); }
@@ -36,8 +37,10 @@ class ExactHandler {
     return end();
   }
   bool on_key_part(json::string_view part, size_t, error_code&) {
-    if (depth_ == 1) key_.append(part.data(), part.size());
-    else if (!skipping()) stack_.push_chars(part);
+    if (depth_ == 1)
+      key_.append(part.data(), part.size());
+    else if (!skipping())
+      stack_.push_chars(part);
     return true;
   }
   bool on_key(json::string_view rest, size_t, error_code&) {
@@ -134,7 +137,8 @@ Status check_at_depth(const json::value& value, std::string_view where, size_t d
       if (!is_utf8(member.key())) return bad_request(fmt::format("{}: a name is not valid UTF-8", where));
       QUARRY_RETURN_IF_ERROR(check_at_depth(member.value(), where, depth + 1));
     }
-  if (value.is_double() && !(value.get_double() - value.get_double() == 0)) return bad_request(fmt::format("{}: a number is not finite", where));
+  if (value.is_double() && !(value.get_double() - value.get_double() == 0))
+    return bad_request(fmt::format("{}: a number is not finite", where));
   return Ok{};
 }
 

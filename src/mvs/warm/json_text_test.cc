@@ -36,7 +36,8 @@ TEST(JsonText, KeepsKindsOfNumbers) {
 }
 
 TEST(JsonText, PicksMembersOfTheRootOnly) {
-  const std::string text = R"({"skip":{"keep":1,"x":[1,{"keep":2}]},"keep":{"skip":"\u00e4\n","n":[1,2.5,null,true]},"a\"b":"q","last":[[]]})";
+  const std::string text =
+      R"({"skip":{"keep":1,"x":[1,{"keep":2}]},"keep":{"skip":"\u00e4\n","n":[1,2.5,null,true]},"a\"b":"q","last":[[]]})";
   const std::array<std::string_view, 2> names{"keep", "a\"b"};
   const auto v = parse_members(text, names);
   ASSERT_TRUE(v.ok());

@@ -37,7 +37,10 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& 
   for (const auto& column : schema.columns()) {
     if (column.kind != ColumnKind::kVector) continue;
     const std::string leaf = column.name + ".list.element";
-    builder.disable_dictionary(leaf)->encoding(leaf, parquet::Encoding::PLAIN)->compression(leaf, arrow::Compression::UNCOMPRESSED)->disable_statistics(leaf);
+    builder.disable_dictionary(leaf)
+        ->encoding(leaf, parquet::Encoding::PLAIN)
+        ->compression(leaf, arrow::Compression::UNCOMPRESSED)
+        ->disable_statistics(leaf);
   }
   return builder.build();
 }
@@ -63,7 +66,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> to_batch(const arrow::Table& table, 
   return arrow::RecordBatch::Make(arrow::schema(std::move(fields)), table.num_rows(), std::move(arrays));
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::RandomAccessFile> file, const std::string& key, const TableSchema& schema) {
+Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::RandomAccessFile> file, const std::string& key,
+                                                   const TableSchema& schema) {
   const auto fail = [&](const arrow::Status& status) { return corruption(fmt::format("{}: {}", key, status.message())); };
   try {
     parquet::ReaderProperties properties;
@@ -88,11 +92,13 @@ Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema,
   const auto write = [&]() -> arrow::Result<std::shared_ptr<arrow::Buffer>> {
     // Room for everything at once: growing by doubling would copy and touch the memory twice.
     ARROW_ASSIGN_OR_RAISE(auto out, arrow::io::BufferOutputStream::Create(int64_t(batch_memory_bytes(batch)) + (1 << 16)));
-    ARROW_ASSIGN_OR_RAISE(auto writer, parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), out, writer_properties(schema, batch.num_rows())));
+    ARROW_ASSIGN_OR_RAISE(auto writer, parquet::arrow::FileWriter::Open(*batch.schema(), arrow::default_memory_pool(), out,
+                                                                        writer_properties(schema, batch.num_rows())));
     for (int64_t first = 0; first < batch.num_rows(); first += kRowsPerGroup) {
       const int64_t rows = std::min(kRowsPerGroup, batch.num_rows() - first);
       ARROW_RETURN_NOT_OK(writer->NewRowGroup());
-      for (const auto& column : batch.columns()) ARROW_RETURN_NOT_OK(writer->WriteColumnChunk(std::make_shared<arrow::ChunkedArray>(column), first, rows));
+      for (const auto& column : batch.columns())
+        ARROW_RETURN_NOT_OK(writer->WriteColumnChunk(std::make_shared<arrow::ChunkedArray>(column), first, rows));
     }
     ARROW_RETURN_NOT_OK(writer->Close());
     return out->Finish();
@@ -106,13 +112,15 @@ Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema,
   }
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key, const TableSchema& schema,
-                                                           std::optional<uint32_t> crc) {
-  if (crc && crc32c(view(*bytes)) != *crc) return corruption(fmt::format("{}: the checksum of its {} bytes differs from the log's", key, bytes->size()));
+Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key,
+                                                           const TableSchema& schema, std::optional<uint32_t> crc) {
+  if (crc && crc32c(view(*bytes)) != *crc)
+    return corruption(fmt::format("{}: the checksum of its {} bytes differs from the log's", key, bytes->size()));
   return decode(std::make_shared<arrow::io::BufferReader>(std::move(bytes)), key, schema);
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema, std::optional<uint32_t> crc) {
+Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema,
+                                                         std::optional<uint32_t> crc) {
   if (const auto path = store.local_path(key)) {
     // Mapped: the file's bytes are not copied, and decoded columns own their memory.
     if (auto file = arrow::io::MemoryMappedFile::Open(path->string(), arrow::io::FileMode::READ); file.ok()) {
@@ -135,7 +143,8 @@ std::optional<uint32_t> parse_crc_tag(const std::map<std::string, std::string>& 
   return ec == std::errc() && end == it->second.data() + 8 ? std::optional(crc) : std::nullopt;
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> concatenate(const TableSchema& schema, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+Result<std::shared_ptr<arrow::RecordBatch>> concatenate(const TableSchema& schema,
+                                                        const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
   if (batches.size() == 1) return batches[0];
   arrow::ArrayVector arrays;
   int64_t rows = 0;

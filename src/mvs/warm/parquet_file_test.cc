@@ -38,8 +38,9 @@ TEST(ParquetFile, GivesBackDocumentsAsTheyWere) {
     for (size_t row = 0; row < documents.size(); ++row) {
       const auto document = (*block)->document(row, {.payload = true, .vectors = true});
       ASSERT_QUARRY_OK(document);
-      ASSERT_TRUE(test::identical(as_json(*document), as_json(documents[row])))
-          << "seed " << seed << "\n" << json::serialize(as_json(*document)) << "\n" << json::serialize(as_json(documents[row]));
+      ASSERT_TRUE(test::identical(as_json(*document), as_json(documents[row]))) << "seed " << seed << "\n"
+                                                                                << json::serialize(as_json(*document)) << "\n"
+                                                                                << json::serialize(as_json(documents[row]));
     }
   }
 }
@@ -72,7 +73,8 @@ TEST(ParquetFile, NoDamagedByteGoesUnnoticed) {
 std::shared_ptr<arrow::Buffer> foreign_file(const arrow::Table& table) {
   auto out = *arrow::io::BufferOutputStream::Create();
   const auto keep_types = parquet::ArrowWriterProperties::Builder().store_schema()->build();
-  EXPECT_TRUE(parquet::arrow::WriteTable(table, arrow::default_memory_pool(), out, 100, parquet::default_writer_properties(), keep_types).ok());
+  EXPECT_TRUE(
+      parquet::arrow::WriteTable(table, arrow::default_memory_pool(), out, 100, parquet::default_writer_properties(), keep_types).ok());
   return *out->Finish();
 }
 
@@ -90,11 +92,12 @@ TEST(ParquetFile, ReadsTheTypesOfOtherWriters) {
     for (float v : {1.0f, 2.0f, 3.0f, float(i)}) ASSERT_TRUE(static_cast<arrow::FloatBuilder&>(*vectors.value_builder()).Append(v).ok());
   }
   const auto table = arrow::Table::Make(
-      arrow::schema({arrow::field("document_id", arrow::large_utf8()), arrow::field("pages", arrow::int32()), arrow::field("price", arrow::float32()),
-                     arrow::field("when", arrow::timestamp(arrow::TimeUnit::NANO, "UTC")), arrow::field("vector_text", vectors.type()),
-                     arrow::field("unknown", arrow::utf8())}),
+      arrow::schema({arrow::field("document_id", arrow::large_utf8()), arrow::field("pages", arrow::int32()),
+                     arrow::field("price", arrow::float32()), arrow::field("when", arrow::timestamp(arrow::TimeUnit::NANO, "UTC")),
+                     arrow::field("vector_text", vectors.type()), arrow::field("unknown", arrow::utf8())}),
       {array_of(arrow::LargeStringBuilder(), "a", "b"), array_of(arrow::Int32Builder(), 1, 2), array_of(arrow::FloatBuilder(), 0.5f, 2.0f),
-       array_of(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::NANO, "UTC"), arrow::default_memory_pool()), 1'000'000'000, 2'000'000'500),
+       array_of(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::NANO, "UTC"), arrow::default_memory_pool()), 1'000'000'000,
+                2'000'000'500),
        *vectors.Finish(), array_of(arrow::StringBuilder(), "x", "y")});
   const auto schema = full_schema();
   const auto batch = decode_parquet(foreign_file(*table), "k", *schema);
@@ -133,7 +136,7 @@ TEST(FileStats, BoundsEveryScalarColumn) {
   EXPECT_EQ(stats.at("numRecords").as_int64(), 2);
   EXPECT_EQ(stats.at("minValues").at("document_id").as_string(), "a");
   EXPECT_EQ(stats.at("maxValues").at("document_id").as_string(), "b");
-  EXPECT_EQ(stats.at("minValues").at("title").as_string(), std::string(32, 'x') );
+  EXPECT_EQ(stats.at("minValues").at("title").as_string(), std::string(32, 'x'));
   EXPECT_EQ(stats.at("maxValues").at("title").as_string(), "\xc3\xa4");
   EXPECT_EQ(stats.at("minValues").at("price").as_double(), 0.1);
   EXPECT_EQ(stats.at("minValues").at("created_at").as_string(), "1970-01-01T00:00:01.500Z");

@@ -41,7 +41,8 @@ uint64_t batch_memory_bytes(const arrow::RecordBatch& batch) {
 
 RowBlock::~RowBlock() = default;
 
-Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::shared_ptr<const TableSchema> schema, std::shared_ptr<arrow::RecordBatch> batch) {
+Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::shared_ptr<const TableSchema> schema,
+                                                       std::shared_ptr<arrow::RecordBatch> batch) {
   std::shared_ptr<RowBlock> block(new RowBlock());
   block->schema_ = std::move(schema);
   block->batch_ = std::move(batch);
@@ -143,7 +144,8 @@ json::value RowBlock::column_value(int column, size_t row) const {
     case ColumnKind::kFloat: return number_value(as<arrow::DoubleArray>(*a).Value(r), kind);
     case ColumnKind::kBoolean: return as<arrow::BooleanArray>(*a).Value(r);
     case ColumnKind::kTimestamp: return json::value(json::string(format_timestamp(as<arrow::TimestampArray>(*a).Value(r))));
-    case ColumnKind::kDate: return json::value(json::string(format_timestamp(as<arrow::Date32Array>(*a).Value(r) * kUsPerDay).substr(0, 10)));
+    case ColumnKind::kDate:
+      return json::value(json::string(format_timestamp(as<arrow::Date32Array>(*a).Value(r) * kUsPerDay).substr(0, 10)));
     case ColumnKind::kVector: break;
   }
   return nullptr;
@@ -157,7 +159,9 @@ std::optional<json::value> RowBlock::system_value(int column, size_t row) const 
 
 Result<json::object> RowBlock::payload(size_t row, const std::vector<std::string>& fields) const {
   json::object out;
-  const auto wanted = [&](std::string_view name) { return fields.empty() || std::find(fields.begin(), fields.end(), name) != fields.end(); };
+  const auto wanted = [&](std::string_view name) {
+    return fields.empty() || std::find(fields.begin(), fields.end(), name) != fields.end();
+  };
   if (const auto text_of_row = rest(row); !text_of_row.empty()) {
     const std::vector<std::string_view> names(fields.begin(), fields.end());
     auto parsed = fields.empty() ? parse_object(text_of_row) : parse_members(text_of_row, names);
@@ -176,10 +180,13 @@ Result<Document> RowBlock::document(size_t row, const Projection& projection) co
   Document out;
   out.document_id = document_id(row);
   Lineage& l = out.lineage;
-  const std::pair<std::string_view, std::string*> lineage[] = {
-      {"root_object_id", &l.root_object_id},         {"root_bucket_id", &l.root_bucket_id}, {"source_type", &l.source_type},
-      {"source_object_id", &l.source_object_id},     {"source_collection_id", &l.source_collection_id},
-      {"source_document_id", &l.source_document_id}, {"lineage_path", &l.lineage_path}};
+  const std::pair<std::string_view, std::string*> lineage[] = {{"root_object_id", &l.root_object_id},
+                                                               {"root_bucket_id", &l.root_bucket_id},
+                                                               {"source_type", &l.source_type},
+                                                               {"source_object_id", &l.source_object_id},
+                                                               {"source_collection_id", &l.source_collection_id},
+                                                               {"source_document_id", &l.source_document_id},
+                                                               {"lineage_path", &l.lineage_path}};
   for (const auto& [column, target] : lineage) *target = text(schema_->find(column), row);
   if (const auto* tier = array(schema_->find(kProcessingTier)); tier != nullptr && tier->IsValid(int64_t(row)))
     l.processing_tier = as<arrow::Int32Array>(*tier).Value(int64_t(row));
@@ -205,8 +212,10 @@ Result<json::object> RowBlock::filter_document(size_t row) const {
   for (size_t i = 0; i < arrays_.size(); ++i) {
     const Column& column = schema_->columns()[i];
     if (!column.system || column.kind == ColumnKind::kVector || column.name == kPayloadJson) continue;
-    if (auto value = system_value(int(i), row)) out[column.name] = std::move(*value);
-    else out.erase(column.name);
+    if (auto value = system_value(int(i), row))
+      out[column.name] = std::move(*value);
+    else
+      out.erase(column.name);
   }
   return out;
 }

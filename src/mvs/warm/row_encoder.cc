@@ -110,12 +110,15 @@ struct RowEncoder::Builders {
   }
 
   void put_text(size_t column, std::string_view text) {
-    if (text.empty()) check(at<arrow::StringBuilder>(column).AppendNull());
-    else check(at<arrow::StringBuilder>(column).Append(text));
+    if (text.empty())
+      check(at<arrow::StringBuilder>(column).AppendNull());
+    else
+      check(at<arrow::StringBuilder>(column).Append(text));
   }
 };
 
-RowEncoder::RowEncoder(std::shared_ptr<const TableSchema> schema, size_t expected_rows) : schema_(std::move(schema)), builders_(std::make_unique<Builders>()) {
+RowEncoder::RowEncoder(std::shared_ptr<const TableSchema> schema, size_t expected_rows)
+    : schema_(std::move(schema)), builders_(std::make_unique<Builders>()) {
   const auto& columns = schema_->columns();
   for (size_t i = 0; i < columns.size(); ++i) {
     if (columns[i].kind == ColumnKind::kVector) {
@@ -140,7 +143,8 @@ Status check_document(const TableSchema& schema, const Document& document) {
   const auto name = [&] { return fmt::format("document '{}'", document.document_id); };
   if (!is_utf8(document.document_id)) return bad_request("a document_id is not valid UTF-8");
   const Lineage& l = document.lineage;
-  for (const auto* text : {&l.root_object_id, &l.root_bucket_id, &l.source_type, &l.source_object_id, &l.source_collection_id, &l.source_document_id, &l.lineage_path})
+  for (const auto* text : {&l.root_object_id, &l.root_bucket_id, &l.source_type, &l.source_object_id, &l.source_collection_id,
+                           &l.source_document_id, &l.lineage_path})
     if (!is_utf8(*text)) return bad_request(name() + ": a lineage field is not valid UTF-8");
   for (const auto& member : document.payload) {
     if (!is_utf8(member.key())) return bad_request(name() + ": a field name is not valid UTF-8");
@@ -177,10 +181,13 @@ void RowEncoder::append_system(const Document& document) {
   const Lineage& l = document.lineage;
   Builders& b = *builders_;
   b.put_text(size_t(schema_->find(kDocumentId)), document.document_id);
-  const std::pair<std::string_view, const std::string*> lineage[] = {
-      {"root_object_id", &l.root_object_id},         {"root_bucket_id", &l.root_bucket_id}, {"source_type", &l.source_type},
-      {"source_object_id", &l.source_object_id},     {"source_collection_id", &l.source_collection_id},
-      {"source_document_id", &l.source_document_id}, {"lineage_path", &l.lineage_path}};
+  const std::pair<std::string_view, const std::string*> lineage[] = {{"root_object_id", &l.root_object_id},
+                                                                     {"root_bucket_id", &l.root_bucket_id},
+                                                                     {"source_type", &l.source_type},
+                                                                     {"source_object_id", &l.source_object_id},
+                                                                     {"source_collection_id", &l.source_collection_id},
+                                                                     {"source_document_id", &l.source_document_id},
+                                                                     {"lineage_path", &l.lineage_path}};
   for (const auto& [column, text] : lineage) b.put_text(size_t(schema_->find(column)), *text);
   check(b.at<arrow::Int32Builder>(size_t(schema_->find(kProcessingTier))).Append(l.processing_tier));
   check(b.at<arrow::TimestampBuilder>(size_t(schema_->find(kCreatedAt))).Append(document.created_at));
@@ -212,7 +219,8 @@ void RowEncoder::append_vectors(const Document& document) {
     const Column& column = schema_->columns()[i];
     if (column.kind != ColumnKind::kVector) continue;
     auto& list = builders_->at<arrow::ListBuilder>(i);
-    const auto it = std::find_if(document.vectors.begin(), document.vectors.end(), [&](const auto& v) { return v.name == column.vector.name; });
+    const auto it =
+        std::find_if(document.vectors.begin(), document.vectors.end(), [&](const auto& v) { return v.name == column.vector.name; });
     if (it == document.vectors.end()) {
       check(list.AppendNull());
     } else {

@@ -1,8 +1,8 @@
 // Documents to columns.
 //
-// A payload member goes to its typed column when the column can give it back exactly; otherwise to the JSON column `payload_json`, which wins when
-// a row is read. A member whose value the column can hold but not its JSON form (3.0 where 3 is implied, a timestamp written another way) is in
-// both: readers of the plain table see the value, Quarry returns what was written.
+// A payload member goes to its typed column when the column can give it back exactly; otherwise to the JSON column `payload_json`, which
+// wins when a row is read. A member whose value the column can hold but not its JSON form (3.0 where 3 is implied, a timestamp written
+// another way) is in both: readers of the plain table see the value, Quarry returns what was written.
 #pragma once
 
 #include <arrow/type_fwd.h>

@@ -5,6 +5,7 @@
 #include <unicode/unistr.h>
 
 #include <array>
+#include <charconv>
 #include <cmath>
 
 namespace quarry::mvs {
@@ -16,18 +17,12 @@ struct SystemColumn {
 };
 
 constexpr std::array kSystemColumns{
-    SystemColumn{kDocumentId, ColumnKind::kString},
-    SystemColumn{"root_object_id", ColumnKind::kString},
-    SystemColumn{"root_bucket_id", ColumnKind::kString},
-    SystemColumn{"source_type", ColumnKind::kString},
-    SystemColumn{"source_object_id", ColumnKind::kString},
-    SystemColumn{"source_collection_id", ColumnKind::kString},
-    SystemColumn{"source_document_id", ColumnKind::kString},
-    SystemColumn{"lineage_path", ColumnKind::kString},
-    SystemColumn{kProcessingTier, ColumnKind::kInt32},
-    SystemColumn{kPayloadJson, ColumnKind::kString},
-    SystemColumn{kCreatedAt, ColumnKind::kTimestamp},
-    SystemColumn{kUpdatedAt, ColumnKind::kTimestamp},
+    SystemColumn{kDocumentId, ColumnKind::kString},          SystemColumn{"root_object_id", ColumnKind::kString},
+    SystemColumn{"root_bucket_id", ColumnKind::kString},     SystemColumn{"source_type", ColumnKind::kString},
+    SystemColumn{"source_object_id", ColumnKind::kString},   SystemColumn{"source_collection_id", ColumnKind::kString},
+    SystemColumn{"source_document_id", ColumnKind::kString}, SystemColumn{"lineage_path", ColumnKind::kString},
+    SystemColumn{kProcessingTier, ColumnKind::kInt32},       SystemColumn{kPayloadJson, ColumnKind::kString},
+    SystemColumn{kCreatedAt, ColumnKind::kTimestamp},        SystemColumn{kUpdatedAt, ColumnKind::kTimestamp},
 };
 
 // Engines that ignore case must never see two columns with one name.
@@ -97,15 +92,27 @@ std::string_view text_member(const json::object& object, std::string_view name) 
   return v != nullptr && v->is_string() ? std::string_view(v->as_string()) : std::string_view();
 }
 
+// A number, or the text that delta-rs makes of all metadata it rewrites.
+std::optional<uint32_t> read_dimension(const json::object& metadata) {
+  const auto* value = metadata.if_contains("quarry.dimension");
+  int64_t dimension = 0;
+  if (value != nullptr && value->is_int64()) dimension = value->as_int64();
+  if (value != nullptr && value->is_string()) {
+    const auto& text = value->as_string();
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), dimension);
+    if (ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  }
+  return dimension >= 1 && dimension <= 65'536 ? std::optional(uint32_t(dimension)) : std::nullopt;
+}
+
 Result<Column> vector_column(std::string name, const json::object& metadata) {
   Column out{std::move(name), ColumnKind::kVector, true, {}, {}};
   out.vector.name = text_member(metadata, "quarry.vector");
   out.vector.feature_uri = text_member(metadata, "quarry.feature_uri");
   QUARRY_ASSIGN_OR_RETURN(out.vector.metric, parse_metric(text_member(metadata, "quarry.metric")));
-  const auto* dimension = metadata.if_contains("quarry.dimension");
-  if (dimension == nullptr || !dimension->is_int64() || dimension->as_int64() < 1 || dimension->as_int64() > 65'536)
-    return corruption(fmt::format("column '{}' has no valid quarry.dimension", out.name));
-  out.vector.dimension = uint32_t(dimension->as_int64());
+  const auto dimension = read_dimension(metadata);
+  if (!dimension) return corruption(fmt::format("column '{}' has no valid quarry.dimension", out.name));
+  out.vector.dimension = *dimension;
   return out;
 }
 
@@ -120,7 +127,8 @@ Result<Column> column_of(const json::object& field) {
     if (system.name == name) return Column{std::move(name), system.kind, true, {}, {}};
   std::optional<FieldType> field_type;
   if (type->is_string()) field_type = field_of_delta_type(type->as_string());
-  if (!field_type) return storage_error(fmt::format("column '{}' has a Delta type that Quarry does not keep: {}", name, json::serialize(*type)));
+  if (!field_type)
+    return storage_error(fmt::format("column '{}' has a Delta type that Quarry does not keep: {}", name, json::serialize(*type)));
   if (auto declared = parse_field_type(text_member(metadata, "quarry.type")); declared.ok()) field_type = *declared;
   const auto kind = column_kind(*field_type);
   if (!kind) return corruption(fmt::format("column '{}' has an impossible quarry.type", name));
@@ -132,7 +140,8 @@ Result<Column> column_of(const json::object& field) {
 bool is_column_name(std::string_view name) {
   if (name.empty() || name.size() > 200 || name.front() == '_') return false;
   for (char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || (c & 0x80) != 0;
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || (c & 0x80) != 0;
     if (!plain) return false;
   }
   return !folded(name).starts_with("vector_");
@@ -175,8 +184,8 @@ Status TableSchema::add_vector(const VectorSpec& spec) {
   if (const int at = find_vector(spec.name); at >= 0) {
     const VectorSpec& known = columns_[size_t(at)].vector;
     if (known.dimension == spec.dimension && known.metric == spec.metric) return Ok{};
-    return bad_request(fmt::format("vector '{}' has dimension {} and metric {}, not {} and {}", spec.name, known.dimension, to_string(known.metric),
-                                   spec.dimension, to_string(spec.metric)));
+    return bad_request(fmt::format("vector '{}' has dimension {} and metric {}, not {} and {}", spec.name, known.dimension,
+                                   to_string(known.metric), spec.dimension, to_string(spec.metric)));
   }
   std::string base = "vector_";
   for (char c : spec.name.substr(0, 200)) base += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
@@ -190,7 +199,8 @@ Status TableSchema::add_field(const FieldSpec& spec) {
   const auto kind = column_kind(spec.type);
   if (const int at = find_field(spec.name); at >= 0) {
     if (kind && columns_[size_t(at)].kind == *kind) return Ok{};
-    return bad_request(fmt::format("field '{}' has type {}, not {}", spec.name, to_string(columns_[size_t(at)].field), to_string(spec.type)));
+    return bad_request(
+        fmt::format("field '{}' has type {}, not {}", spec.name, to_string(columns_[size_t(at)].field), to_string(spec.type)));
   }
   if (kind && is_column_name(spec.name) && !name_taken(spec.name)) push({spec.name, *kind, false, spec.type, {}});
   return Ok{};
@@ -225,7 +235,8 @@ Result<TableSchema> TableSchema::from_delta(std::string_view schema_string) {
     schema.push(std::move(column));
   }
   for (const auto& system : kSystemColumns)
-    if (schema.find(system.name) < 0) return storage_error(fmt::format("the Delta table has no column '{}': it is not one of Quarry's", system.name));
+    if (schema.find(system.name) < 0)
+      return storage_error(fmt::format("the Delta table has no column '{}': it is not one of Quarry's", system.name));
   return schema;
 }
 

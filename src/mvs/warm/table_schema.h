@@ -15,10 +15,10 @@ namespace quarry::mvs {
 
 enum class ColumnKind {
   kString,
-  kInt32,      // processing_tier only
-  kInt64,      // JSON integers
-  kNumber,     // float64; integral values stand for JSON integers
-  kFloat,      // float64; every value stands for a JSON double
+  kInt32,   // processing_tier only
+  kInt64,   // JSON integers
+  kNumber,  // float64; integral values stand for JSON integers
+  kFloat,   // float64; every value stands for a JSON double
   kBoolean,
   kTimestamp,  // microseconds, UTC
   kDate,       // days since 1970-01-01
@@ -35,9 +35,9 @@ inline constexpr std::string_view kProcessingTier = "processing_tier";
 struct Column {
   std::string name;
   ColumnKind kind = ColumnKind::kString;
-  bool system = false;                      // not a payload field
-  FieldType field = FieldType::kString;     // of payload fields
-  VectorSpec vector;                        // of vectors
+  bool system = false;                   // not a payload field
+  FieldType field = FieldType::kString;  // of payload fields
+  VectorSpec vector;                     // of vectors
 };
 
 // Immutable once made.
@@ -76,7 +76,8 @@ class TableSchema {
   Positions by_name_, by_folded_name_, by_vector_;
 };
 
-// True for a payload field name that may name a column: letters, digits, '_', '-' and anything outside ASCII, not starting with '_' or "vector_".
+// True for a payload field name that may name a column: letters, digits, '_', '-' and anything outside ASCII, not starting with '_' or
+// "vector_".
 bool is_column_name(std::string_view name);
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind);
