@@ -25,6 +25,7 @@ def test_golden_folder(archive: pathlib.Path, tmp_path) -> None:
         tar.extractall(tmp_path)  # our own archive
     expected = json.loads((tmp_path / "expected.json").read_text())
     shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    made_with = (tmp_path / "data/FORMAT").read_text()
     with Server(tmp_path / "copy", key=expected["key"]) as server:
         client = server.client(namespace=expected["namespace"])
         documents = all_documents(client, expected["collection"])
@@ -33,3 +34,6 @@ def test_golden_folder(archive: pathlib.Path, tmp_path) -> None:
         assert [[r["document_id"], r["score"]] for r in found["results"]] == expected["results"]
         own = client.ok("GET", f"/v1/namespaces/{expected['standalone']}/documents/kept?return_vectors=true", headers={"X-Namespace": expected["standalone"]})
         assert own["document_id"] == "kept"
+    now = (tmp_path / "copy/FORMAT").read_text()
+    kept = [(folder / "FORMAT").read_text() for folder in (tmp_path / "copy/backups").glob("*")]
+    assert kept == ([] if made_with == now else [made_with])

@@ -101,6 +101,27 @@ TEST_P(CatalogBattery, ScopesEveryLookup) {
   EXPECT_TRUE(any.ok());
 }
 
+TEST_P(CatalogBattery, OneIdInTwoOrganizationsIsTwoResources) {
+  add(make("bkt_1", "one"));
+  Resource other = make("bkt_1", "uno");
+  other.organization_id = "org_2";
+  add(other);
+  const Scope theirs{"org_2", "ns_1"};
+  EXPECT_EQ(catalog_->get("bucket", scope_, "bkt_1")->name, "one");
+  EXPECT_EQ(catalog_->get("bucket", theirs, "bkt_1")->name, "uno");
+  ASSERT_TRUE(catalog_
+                  ->update("bucket", theirs, "bkt_1",
+                           [](Resource& r) -> Status {
+                             r.name = "due";
+                             return Ok{};
+                           })
+                  .ok());
+  EXPECT_EQ(catalog_->get("bucket", scope_, "bkt_1")->name, "one");
+  ASSERT_TRUE(write([&](Session& s) { return s.remove("bucket", scope_, "bkt_1"); }).ok());
+  EXPECT_EQ(catalog_->get("bucket", theirs, "bkt_1")->name, "due");
+  EXPECT_EQ(error_of(write([&](Session& s) { return s.insert(other); })), ErrorKind::kAlreadyExists);
+}
+
 TEST_P(CatalogBattery, FindsByIdBeforeName) {
   add(make("bkt_1", "bkt_2"));
   add(make("bkt_2", "plain"));

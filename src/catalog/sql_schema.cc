@@ -36,14 +36,33 @@ Statements version_1(const std::string& text) {
   };
 }
 
+// Ids that clients choose are unique within their organization, no wider.
+Statements version_2(const std::string& text) {
+  return {
+      fmt::format(
+          "CREATE TABLE resources_2 (kind {0} NOT NULL, id {0} NOT NULL, organization_id {0} NOT NULL, namespace_id {0} NOT NULL, "
+          "parent_id {0} NOT NULL, name {0} NOT NULL, body TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, "
+          "revision BIGINT NOT NULL, PRIMARY KEY (kind, id, organization_id))",
+          text),
+      "INSERT INTO resources_2 SELECT kind, id, organization_id, namespace_id, parent_id, name, body, created_at, updated_at, revision "
+      "FROM resources",
+      "DROP TABLE resources",
+      "ALTER TABLE resources_2 RENAME TO resources",
+      "CREATE UNIQUE INDEX resources_name ON resources (kind, organization_id, namespace_id, parent_id, name) WHERE name <> ''",
+      "CREATE INDEX resources_namespace ON resources (kind, organization_id, namespace_id, created_at, id)",
+      "CREATE INDEX resources_parent ON resources (kind, parent_id, organization_id, namespace_id, created_at, id)",
+  };
+}
+
 Statements migration_to(long long version, const std::string& text) {
   switch (version) {
     case 1: return version_1(text);
+    case 2: return version_2(text);
     default: return {};
   }
 }
 
-constexpr long long kVersion = 1;
+constexpr long long kVersion = 2;
 
 long long stored_version(SqlConnection& connection) {
   Rows rows = connection.query("SELECT COALESCE(MAX(version), 0) FROM quarry_schema", "n", {});

@@ -47,7 +47,8 @@ Result<std::string> load_or_make_secret(const fs::path& file) {
   return secret;
 }
 
-// One step per format, applied in turn to folders below kDataFormat. Format 1 is the first.
+// One step per format, applied in turn to folders below kDataFormat. 1 is the first; from 1 to 2 only the catalog's tables change, which it
+// sees to when it is opened.
 using Migration = Status (*)(const fs::path& root);
 constexpr std::array<Migration, kDataFormat> kMigrations{};
 

@@ -14,7 +14,7 @@
 
 namespace quarry {
 
-inline constexpr int kDataFormat = 1;
+inline constexpr int kDataFormat = 2;
 
 class DataFolder {
  public:

@@ -48,6 +48,20 @@ TEST_F(DataFolderTest, RefusesWhatIsNotItsOwn) {
   EXPECT_FALSE(fs::exists(root_ / "FORMAT"));
 }
 
+TEST_F(DataFolderTest, MigratesAnOlderFormatAfterABackup) {
+  { ASSERT_TRUE(DataFolder::open(root_).ok()); }
+  ASSERT_TRUE(write_file_atomic(root_ / "FORMAT", "quarry data folder, format 1\n").ok());
+  ASSERT_TRUE(write_file_atomic(root_ / "catalog.db", "rows").ok());
+  ASSERT_TRUE(DataFolder::open(root_).ok());
+  EXPECT_EQ(read_format(root_).value(), kDataFormat);
+  std::vector<fs::path> backups(fs::directory_iterator(root_ / "backups"), {});
+  ASSERT_EQ(backups.size(), 1u);
+  EXPECT_EQ(read_format(backups.front()).value(), 1);
+  EXPECT_EQ(read_file(backups.front() / "catalog.db").value(), "rows");
+  ASSERT_TRUE(DataFolder::open(root_).ok());  // there is nothing left to do
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "backups"), {}), 1);
+}
+
 TEST_F(DataFolderTest, RefusesNewerAndUnreadableFormats) {
   { ASSERT_TRUE(DataFolder::open(root_).ok()); }
   ASSERT_TRUE(write_file_atomic(root_ / "FORMAT", "quarry data folder, format 99\n").ok());

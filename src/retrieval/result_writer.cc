@@ -24,13 +24,15 @@ bool is_own_key(std::string_view key, const RequestContext& request) {
   return prefix.size() > 2 && key.starts_with(prefix) && key.find("..") == std::string_view::npos;
 }
 
-json::object present_blob(const json::object& blob, const Execution& execution) {
+json::object show_blob(const json::object& blob, const Lineage& lineage, const RequestContext& request, const Environment& env,
+                       bool presigned_too) {
   std::string key = text_of(blob, "key"), url = text_of(blob, "url"), content_type = text_of(blob, "content_type");
   json::object out{
       {"field", text_of(blob, "property", "content")}, {"role", "source"}, {"type", text_of(blob, "type", blob_type(content_type))}};
-  bool wants_signed = execution.options.return_presigned_urls && execution.env.presign && is_own_key(key, execution.request);
-  std::string presigned = wants_signed ? execution.env.presign(execution.request, key) : "";
+  bool wants_signed = presigned_too && env.presign && is_own_key(key, request);
+  std::string presigned = wants_signed ? env.presign(request, key) : "";
   if (url.empty()) url = presigned;
+  if (url.empty() && env.object_url && !lineage.root_object_id.empty()) url = env.object_url(lineage);
   if (!url.empty()) out["url"] = url;
   for (std::string_view name : {"filename", "content_type", "size_bytes", "checksum", "created_at"})
     if (const json::value* v = blob.if_contains(name); v != nullptr && !v->is_null()) out[name] = *v;
@@ -47,14 +49,6 @@ const json::array* source_blobs(const json::object& payload) {
   return list == nullptr ? nullptr : list->if_array();
 }
 
-json::array present_blobs(const json::object& payload, const Execution& execution) {
-  json::array out;
-  if (const json::array* blobs = source_blobs(payload))
-    for (const json::value& blob : *blobs)
-      if (blob.is_object()) out.push_back(present_blob(blob.get_object(), execution));
-  return out;
-}
-
 json::object feature_scores(const Row& row) {
   json::object out;
   for (const FeatureScore& score : row.feature_scores) out[score.feature_uri] = score.score;
@@ -69,11 +63,12 @@ json::object present_row(Row& row, const Execution& execution) {
   out["score"] = row.score;
   out["_source_tier"] = row.tier;
   write_document_members(row.document, out);
-  json::array blobs = present_blobs(row.document.payload, execution);
+  json::array blobs = show_source_blobs(row.document, execution.request, execution.env, execution.options.return_presigned_urls);
   for (auto& member : row.document.payload) {
     if (member.key() == kSourceBlobs || member.key() == kInternal || is_result_member(member.key())) continue;
     out.emplace(member.key(), std::move(member.value()));
   }
+  add_source_url(row.document, execution.env, out);
   if (!blobs.empty()) out["document_blobs"] = std::move(blobs);
   if (row.is_fused) out["_feature_scores"] = feature_scores(row);
   return out;
@@ -101,6 +96,20 @@ void add_vectors(const std::vector<Row>& rows, const Execution& execution, std::
 }
 
 }  // namespace
+
+json::array show_source_blobs(const Document& document, const RequestContext& request, const Environment& env, bool presigned) {
+  json::array out;
+  if (const json::array* blobs = source_blobs(document.payload))
+    for (const json::value& blob : *blobs)
+      if (blob.is_object()) out.push_back(show_blob(blob.get_object(), document.lineage, request, env, presigned));
+  return out;
+}
+
+void add_source_url(const Document& document, const Environment& env, json::object& shown) {
+  json::value* source = shown.if_contains("source");
+  if (source == nullptr || !source->is_object() || source->get_object().contains("url")) return;
+  if (env.object_url && !document.lineage.root_object_id.empty()) source->get_object()["url"] = env.object_url(document.lineage);
+}
 
 std::vector<json::object> present(std::vector<Row> rows, const Execution& execution, std::vector<std::string>& warnings) {
   std::vector<json::object> out;

@@ -57,7 +57,16 @@ struct Environment {
   Executor* executor = nullptr;
   // A URL at which `key` of the object store can be read for a while.
   std::function<std::string(const RequestContext&, std::string_view key)> presign;
+  // Where the API shows the object that a document came from.
+  std::function<std::string(const Lineage&)> object_url;
 };
+
+// How replies show what a document came from, in listings and in results alike. The blobs are {field, role, type, source_blob_id?, url?,
+// filename?, content_type?, size_bytes?, checksum?, created_at?, presigned_url?}: storage keys stay inside, and only keys under the
+// namespace's own prefix are signed, whatever a payload says.
+json::array show_source_blobs(const Document& document, const RequestContext& request, const Environment& env, bool presigned);
+// Fills `source.url` of `shown`, where there is a `source` without one.
+void add_source_url(const Document& document, const Environment& env, json::object& shown);
 
 struct ExecuteOptions {
   json::object inputs;

@@ -94,6 +94,17 @@ TEST_F(ExecutorTest, VectorsAndPresignedUrlsWhenAsked) {
   EXPECT_EQ(json::value(full.at("vectors").at("letters")), json::parse("[1.0,0.0,0.0]"));
 }
 
+TEST_F(ExecutorTest, ResultsLinkToTheirObject) {
+  env_.object_url = [](const Lineage& lineage) { return "http://host/" + lineage.root_bucket_id + "/" + lineage.root_object_id; };
+  Document& stored = store_.tables["col_a"][0];
+  stored.lineage.root_bucket_id = "bkt_1";
+  stored.lineage.root_object_id = "obj_1";
+  stored.payload = {{"source", json::object{{"filename", "a.txt"}}}, {"source_blobs", json::array{json::object{{"property", "text"}}}}};
+  json::object first = run(retriever("[" + search("", R"(,"final_top_k":1)") + "]")).results.at(0);
+  EXPECT_EQ(first.at("source"), (json::object{{"filename", "a.txt"}, {"url", "http://host/bkt_1/obj_1"}}));
+  EXPECT_EQ(first.at("document_blobs").at(0).at("url"), "http://host/bkt_1/obj_1");
+}
+
 TEST_F(ExecutorTest, PayloadMembersDoNotHideTheResults) {
   store_.tables["col_a"][0].payload = json::parse(R"({"score":99,"document_id":"fake","title":"kept"})").as_object();
   json::object first = run(retriever("[" + search("", R"(,"final_top_k":1)") + "]")).results.at(0);

@@ -7,11 +7,10 @@
 #include "service/documents.h"
 #include "service/json_access.h"
 #include "service/resources.h"
+#include "service/retrieval_environment.h"
 
 namespace quarry::service {
 namespace {
-
-constexpr int64_t kUrlLifetimeSeconds = 3'600;
 
 struct LineageMember {
   std::string_view name;
@@ -27,39 +26,6 @@ constexpr std::array<LineageMember, 7> kLineage{{{"root_object_id", &Lineage::ro
 
 constexpr std::array<std::string_view, 10> kOwnMembers{"document_id", "collection_id", "internal_id",  "processing_tier", "created_at",
                                                        "updated_at",  "_internal",     "_source_tier", "document_blobs",  "source_blobs"};
-
-std::string object_url(const Dependencies& deps, const Lineage& lineage) {
-  return fmt::format("{}/v1/buckets/{}/objects/{}", deps.public_url(), lineage.root_bucket_id, lineage.root_object_id);
-}
-
-// A blob that the document came from, without the key under which its bytes lie.
-json::object show_blob(const RequestContext& context, const Dependencies& deps, const Lineage& lineage, const json::object& blob,
-                       bool presigned) {
-  json::object shown{{"field", string_member(blob, "property", "content")}, {"role", "source"}};
-  copy_members(shown, blob, {"type", "url", "filename", "size_bytes", "content_type"});
-  std::string_view key = string_member(blob, "key");
-  // Only what lies under the namespace's own prefix, whatever the payload says.
-  bool own = key.starts_with(fmt::format("{}/{}/", context.internal_id, context.namespace_id));
-  if (presigned && own) shown["presigned_url"] = presign(deps, "GET", key, kUrlLifetimeSeconds);
-  if (!shown.contains("url"))
-    shown["url"] = shown.contains("presigned_url") ? shown["presigned_url"] : json::value(object_url(deps, lineage));
-  return shown;
-}
-
-void add_blobs(const RequestContext& context, const Dependencies& deps, const Document& document, bool presigned, json::object& shown) {
-  const json::array* blobs = array_member(document.payload, "source_blobs");
-  if (!blobs) return;
-  json::array out;
-  for (const auto& blob : *blobs)
-    if (blob.is_object()) out.push_back(show_blob(context, deps, document.lineage, blob.get_object(), presigned));
-  shown["document_blobs"] = std::move(out);
-}
-
-void add_source_url(const Dependencies& deps, const Document& document, json::object& shown) {
-  json::value* source = shown.if_contains("source");
-  if (!source || !source->is_object() || source->get_object().contains("url") || document.lineage.root_object_id.empty()) return;
-  source->get_object()["url"] = object_url(deps, document.lineage);
-}
 
 void add_vectors(const Document& document, bool names_only, json::object& shown) {
   if (names_only) {
@@ -173,8 +139,10 @@ json::object show_document(const RequestContext& context, const Dependencies& de
   shown["processing_tier"] = document.lineage.processing_tier;
   shown["created_at"] = format_timestamp(document.created_at);
   shown["updated_at"] = format_timestamp(document.updated_at);
-  add_source_url(deps, document, shown);
-  add_blobs(context, deps, document, view.presigned_urls, shown);
+  const retrieval::Environment env = retrieval_environment(deps);
+  retrieval::add_source_url(document, env, shown);
+  if (json::array blobs = retrieval::show_source_blobs(document, context, env, view.presigned_urls); !blobs.empty())
+    shown["document_blobs"] = std::move(blobs);
   shown["_internal"] = json::object{{"namespace_id", context.namespace_id},      {"document_id", document.document_id},
                                     {"collection_id", collection.collection_id}, {"created_at", shown["created_at"]},
                                     {"updated_at", shown["updated_at"]},         {"lineage", lineage_json(document)}};

