@@ -91,7 +91,7 @@ class App final : public ServerApp {
     extract::ModelRegistry::Options models;
     models.directory = find_models_folder(config_);
     models.precision = config_.text("model.precision");
-    models.sessions = extraction_threads();
+    models.sessions = extraction_threads() + 1;  // so that a query does not wait for a batch
     QUARRY_ASSIGN_OR_RETURN(models_, extract::ModelRegistry::open(models));
     extract::Decoder::Options decoder;
     decoder.program = find_decoder(config_);
@@ -118,7 +118,7 @@ class App final : public ServerApp {
     options.vectors = vectors_.get();
     options.store = store_.get();
     options.fetcher = fetcher_.get();
-    options.extract = {models_.get(), decoder_.get(), &compute_};
+    options.extract = {.models = models_.get(), .decoder = decoder_.get()};
     options.worker_id = fmt::format("worker-{}-{}", getpid(), secure_token(8));
     options.exclusive = config_.text("catalog.url").empty();
     options.threads = extraction_threads();

@@ -39,6 +39,8 @@ Status EngineImpl::start() {
     if (freed > 0) log_info("taking up tasks that an earlier process left", {{"tasks", freed}});
   }
   extraction_ = std::make_unique<Executor>("extract", std::max<size_t>(1, options_.threads), kExtractionQueue);
+  // One pool for objects and for the chunks of an object: two would make more runnable threads than cores, and stall each other.
+  options_.extract.executor = extraction_.get();
   for (size_t i = 0; i < std::max<size_t>(1, options_.concurrent_tasks); ++i) threads_.emplace_back([this] { work(); });
   threads_.emplace_back([this] { beat(); });
   if (options_.sweep_interval_us > 0) threads_.emplace_back([this] { sweep(); });

@@ -19,7 +19,7 @@ struct Options {
   mvs::VectorStore* vectors = nullptr;
   objects::ObjectStore* store = nullptr;
   objects::Fetcher* fetcher = nullptr;
-  extract::Runtime extract;
+  extract::Runtime extract;  // its executor is the engine's own
   const Clock* clock = &system_clock();
   std::string worker_id;        // unique among processes on the catalog and among restarts
   bool exclusive = false;       // this process is alone on the catalog: start() frees the leases that a crash left behind
