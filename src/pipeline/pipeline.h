@@ -61,9 +61,10 @@ class Engine {
 //
 // An object as its catalog body keeps it (kind "object", parent = its bucket):
 //
-//   body    = { object_id, bucket_id, key_prefix?, status, error?, blobs: [blob], edges?, lifecycle_state?, _internal: {...}, and the
-//   user's fields } blob    = { blob_id, property, type, key_prefix?, properties: {..}, details: {filename?, size_bytes?, mime_type?,
-//   hash?}, and one of
+//   body    = { object_id, bucket_id, key_prefix?, status, error?, blobs: [blob], edges?, lifecycle_state?, _internal: {...},
+//               and the user's fields }
+//   blob    = { blob_id, property, type, key_prefix?, properties: {..},
+//               details: {filename?, size_bytes?, mime_type?, hash?}, and one of
 //               value: <JSON of a plain type or a short text>
 //               storage: { key }                    bytes on the object store
 //               storage: { url, mirror, key? } }    read from the URL when first processed; kept under `key` from then on if `mirror`

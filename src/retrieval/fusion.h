@@ -2,11 +2,9 @@
 //
 //   rrf       sum of weight / (60 + rank), rank from 1. Reciprocal rank fusion (Cormack, Clarke, Buettcher, SIGIR 2009).
 //   dbsf      sum of weight * clamp((score - (m - 3s)) / 6s, 0, 1); m and s are mean and sample standard deviation of the list's scores; a
-//   list whose
-//             scores are all equal gives 0.5. Distribution-based score fusion (Mazzeschi 2023).
-//   weighted  sum of weight * (score - low) / (high - low) over the list's own scores, divided by the sum of all weights: 0..1. A list
-//   whose scores
-//             are all equal gives 1.
+//             list whose scores are all equal gives 0.5. Distribution-based score fusion (Mazzeschi 2023).
+//   weighted  sum of weight * (score - low) / (high - low) over the list's own scores, divided by the sum of all weights: 0..1. A
+//             list whose scores are all equal gives 1.
 //   max       the greatest weight * score.
 // A document that a list lacks gets nothing from it.
 #pragma once

@@ -1,8 +1,7 @@
 // File:  version u8 = 1, slot*.
 // Slot:  size u32 big-endian, data[size], crc32(data) u32 big-endian. A reference's offset points at `size`.
-// Data:  magic u32 = 1681511377, bitmap count u64, (key u32, 32-bit roaring bitmap in the portable format)*; all little-endian, keys
-// ascending:
-//        a row number is key * 2^32 + value.
+// Data:  magic u32 = 1681511377, bitmap count u64, (key u32, 32-bit roaring bitmap in the portable format)*; all little-endian,
+//        keys ascending: a row number is key * 2^32 + value.
 #include "mvs/warm/deletion_vector.h"
 
 #include <fmt/format.h>
