@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import socket
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from support.flow import add_texts, all_documents, new_bucket, new_namespace, new_text_collection, process, search_body, submit
+from support.flow import add_texts, all_documents, new_bucket, new_namespace, new_text_collection, process, search_body, submit, unique
 from support.server import BIN, KEY, Server
 
 
@@ -132,6 +133,27 @@ def test_oversized_body_is_refused_before_it_is_read(server: Server) -> None:
 def test_junk_on_the_socket(server: Server, junk: bytes) -> None:
     raw_exchange(server.url, junk, timeout_s=2)
     assert server.client().ok("GET", "/v1/health")
+
+
+def test_ingest_takes_text_of_any_encoding(server: Server, tmp_path) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "latin.txt").write_bytes("Der Bäcker verkauft süße Brötchen. ".encode("latin-1") * 20)
+    (folder / "utf16.txt").write_bytes("\ufeffThe train leaves at noon. ".encode("utf-16-le") * 20)
+    (folder / "plain.txt").write_text("Bees make honey from nectar.")
+    (folder / os.fsdecode(b"na\xefve.txt")).write_text("A file with a name of another time.")
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text(json.dumps({"url": server.url, "api_key": server.key, "namespace": unique("letters")}))
+    command = [BIN / "quarry", "ingest", folder, "--bucket", "letters", "--credentials", credentials]
+    first = subprocess.run(command, capture_output=True, timeout=120)
+    assert first.returncode == 0, first.stderr
+    assert b"3 files added" in first.stdout and b"name is not UTF-8" in first.stderr, first
+    assert b"failed" not in first.stderr, first.stderr
+    again = subprocess.run(command, capture_output=True, timeout=120)
+    assert again.returncode == 0 and b"0 files added" in again.stdout and b"3 unchanged" in again.stdout, again
+    client = server.client(json.loads(credentials.read_text())["namespace"])
+    texts = " ".join(d.get("text", "") for d in all_documents(client, "letters_text"))
+    assert "süße Brötchen" in texts and "train leaves at noon" in texts and "honey" in texts
 
 
 def test_private_urls_are_refused(server: Server) -> None:

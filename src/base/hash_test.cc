@@ -18,6 +18,11 @@ TEST(Sha256, KnownAnswers) {
 }
 
 // RFC 3720, section B.4.
+// RFC 4231, test case 2.
+TEST(HmacSha256, KnownAnswer) {
+  EXPECT_EQ(hmac_sha256_hex("Jefe", "what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
 TEST(Crc32c, KnownAnswers) {
   EXPECT_EQ(crc32c(""), 0u);
   EXPECT_EQ(crc32c("123456789"), 0xe3069283u);

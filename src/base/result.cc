@@ -27,6 +27,8 @@ std::string_view to_string(ErrorKind kind) {
     case ErrorKind::kTimeout: return "timeout";
     case ErrorKind::kCorruption: return "corruption";
     case ErrorKind::kCanceled: return "canceled";
+    case ErrorKind::kRequestTimeout: return "request_timeout";
+    case ErrorKind::kRangeNotSatisfiable: return "range_not_satisfiable";
   }
   return "unknown";
 }

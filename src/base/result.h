@@ -34,6 +34,8 @@ enum class ErrorKind {
   kTimeout,
   kCorruption,  // stored bytes are not what was written; the message names file and offset
   kCanceled,
+  kRequestTimeout,       // the client took too long to send its request
+  kRangeNotSatisfiable,  // details.size_bytes says how much there is
 };
 
 std::string_view to_string(ErrorKind kind);

@@ -44,6 +44,12 @@ struct Scope {
 
 enum class SortKey { kCreatedAt, kUpdatedAt, kName, kId };
 
+// A place in a list's order, right after a resource; as good when that resource is gone.
+struct Position {
+  std::string sort_value;  // what the list is sorted by
+  std::string id;          // empty: before the first
+};
+
 struct ListQuery {
   std::string kind;
   Scope scope;
@@ -55,13 +61,14 @@ struct ListQuery {
   bool descending = true;  // ties by id, same direction
   size_t offset = 0;
   size_t limit = 100;
-  std::string after_id;  // keyset page: strictly after this resource in the order
+  Position after;  // keyset page: strictly after this place
   bool with_total = false;
 };
 
 struct ResourcePage {
   std::vector<Resource> items;
   bool has_more = false;
+  Position last;  // of the last item: where the next page begins
   std::optional<uint64_t> total;
 };
 
@@ -71,7 +78,7 @@ struct WorkItem {
   std::string item_id;
   int64_t position = 0;
   ItemStatus status = ItemStatus::kPending;
-  json::object outcome;  // failed: {error_type, message, ...}; done: {documents_written, ...}
+  json::object outcome;  // what the worker that finished it has to tell
 };
 struct ItemCounts {
   uint64_t pending = 0, done = 0, failed = 0, skipped = 0;
@@ -121,8 +128,11 @@ class Session {
   // over. `attempts` may go back to 0 while unclaimed.
   virtual Status update_task(const Task& task) = 0;
   virtual Status request_cancel(std::string_view task_id) = 0;
+  // The scope's tasks and their work items. A worker that holds one finds it gone and stops.
+  virtual Status remove_tasks(const Scope& scope) = 0;
 
-  virtual Status add_items(std::string_view task_id, const std::vector<std::string>& item_ids) = 0;  // ids already there are kept
+  // Ids already there keep their place and become kPending again.
+  virtual Status add_items(std::string_view task_id, const std::vector<std::string>& item_ids) = 0;
   virtual Result<std::vector<WorkItem>> list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset,
                                                    size_t limit) = 0;
   virtual Status finish_items(std::string_view task_id, const std::vector<WorkItem>& items) = 0;
@@ -132,7 +142,7 @@ class Session {
 
 // Thread-safe. Transactions are serialisable; one that committed survives a power cut. A body must not call the catalog again: use its
 // session. Errors besides those of the body: kStorage (details.reason "disk_full" when it is that), kCorruption naming the file,
-// kUnavailable.
+// kUnavailable; an exception of a body rolls back and becomes kInternal.
 class Catalog {
  public:
   virtual ~Catalog() = default;

@@ -270,6 +270,19 @@ TEST_P(CatalogBattery, AFailedBodyLeavesNothing) {
   EXPECT_EQ(kind_of(catalog_->get("bucket", scope_, "bkt_1")), ErrorKind::kNotFound);
 }
 
+TEST_P(CatalogBattery, ABodyThatThrowsLeavesNothingAndBlocksNobody) {
+  Status status = write([&](Session& s) -> Status {
+    QUARRY_RETURN_IF_ERROR(s.insert(make("bkt_1")));
+    throw std::runtime_error("out of luck");
+  });
+  EXPECT_EQ(error_of(status), ErrorKind::kInternal);
+  EXPECT_NE(status.error().message.find("out of luck"), std::string::npos);
+  EXPECT_EQ(kind_of(catalog_->get("bucket", scope_, "bkt_1")), ErrorKind::kNotFound);
+  EXPECT_TRUE(catalog_->insert(make("bkt_2")).ok());
+  EXPECT_EQ(error_of(catalog_->read([](Session&) -> Status { throw std::runtime_error("again"); })), ErrorKind::kInternal);
+  EXPECT_EQ(ids(buckets()).size(), 1u);
+}
+
 TEST_P(CatalogBattery, ATransactionSeesItsOwnWrites) {
   ASSERT_TRUE(write([&](Session& s) -> Status {
                 QUARRY_RETURN_IF_ERROR(s.insert(make("bkt_1", "one")));

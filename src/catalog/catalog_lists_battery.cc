@@ -108,16 +108,36 @@ TEST_P(CatalogLists, PagesByKeysetInEveryOrderWithAndWithoutFilter) {
           EXPECT_EQ(*page->total, all.size());
           for (const auto& r : page->items) paged.push_back(r.id);
           more = page->has_more;
-          query.after_id = page->items.back().id;
+          query.after = page->last;
         }
         EXPECT_EQ(paged, all);
       }
 }
 
-TEST_P(CatalogLists, ACursorThatIsGoneIsRefused) {
+TEST_P(CatalogLists, APositionOutlivesItsResource) {
+  fill();
+  for (SortKey sort : {SortKey::kCreatedAt, SortKey::kUpdatedAt, SortKey::kName, SortKey::kId})
+    for (bool filtered : {false, true}) {
+      ListQuery query = buckets();
+      query.sort = sort;
+      if (filtered) query.filter = equals("color", "blue");
+      auto all = ids(query);
+      query.limit = 4;
+      auto first = catalog_->list(query);
+      ASSERT_TRUE(first.ok());
+      const Resource boundary = first->items.back();
+      ASSERT_TRUE(write([&](Session& s) { return s.remove(boundary.kind, scope_, boundary.id); }).ok());
+      query.after = first->last;
+      query.limit = 100;
+      EXPECT_EQ(ids(query), std::vector<std::string>(all.begin() + 4, all.end()));
+      ASSERT_TRUE(catalog_->insert(boundary).ok());
+    }
+}
+
+TEST_P(CatalogLists, APositionOfAnotherOrderIsRefused) {
   fill();
   ListQuery query = buckets();
-  query.after_id = "nothing";
+  query.after = {"Name 03", "b08"};
   EXPECT_EQ(kind_of(catalog_->list(query)), ErrorKind::kBadRequest);
 }
 

@@ -34,8 +34,8 @@ Status SqlSession::add_items(std::string_view task_id, const std::vector<std::st
     }
     for (const std::string& id : item_ids) {
       position += db_.execute(
-          "INSERT INTO work_items (task_id, item_id, position, status, outcome) VALUES (:task, :item, :position, 0, '{}') ON CONFLICT DO "
-          "NOTHING",
+          "INSERT INTO work_items (task_id, item_id, position, status, outcome) VALUES (:task, :item, :position, 0, '{}') "
+          "ON CONFLICT (task_id, item_id) DO UPDATE SET status = 0, outcome = '{}'",
           {text(task_id), id, position});
     }
     return Ok{};

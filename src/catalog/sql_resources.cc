@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "catalog/sql_session.h"
 #include "model/text.h"
 
@@ -32,14 +34,14 @@ std::string_view sort_column(SortKey key) {
   return "created_at";
 }
 
-SqlValue sort_value(SortKey key, const Resource& r) {
+Position position_of(SortKey key, const Resource& r) {
   switch (key) {
-    case SortKey::kCreatedAt: return static_cast<long long>(r.created_at);
-    case SortKey::kUpdatedAt: return static_cast<long long>(r.updated_at);
-    case SortKey::kName: return r.name;
-    case SortKey::kId: return r.id;
+    case SortKey::kCreatedAt: return {std::to_string(r.created_at), r.id};
+    case SortKey::kUpdatedAt: return {std::to_string(r.updated_at), r.id};
+    case SortKey::kName: return {r.name, r.id};
+    case SortKey::kId: return {r.id, r.id};
   }
-  return r.id;
+  return {};
 }
 
 // The indexed conditions of `query`.
@@ -57,14 +59,24 @@ std::string where_of(const ListQuery& query, SqlValues& parameters) {
   return where;
 }
 
-std::string after(const ListQuery& query, const Resource& last, SqlValues& parameters) {
+// The condition "after `position`", or nothing. kBadRequest unless that is a place in the query's order.
+Result<std::string> append_position(const ListQuery& query, const Position& position, SqlValues& parameters) {
+  if (position.id.empty()) return std::string();
   char relation = query.descending ? '<' : '>';
   if (query.sort == SortKey::kId) {
-    parameters.emplace_back(last.id);
+    parameters.emplace_back(position.id);
     return fmt::format(" AND id {} :after_id", relation);
   }
-  parameters.push_back(sort_value(query.sort, last));
-  parameters.emplace_back(last.id);
+  if (query.sort == SortKey::kName) {
+    parameters.emplace_back(position.sort_value);
+  } else {
+    const std::string& digits = position.sort_value;
+    long long time = 0;
+    auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), time);
+    if (ec != std::errc() || end != digits.data() + digits.size()) return bad_request("the position belongs to a list with another order");
+    parameters.emplace_back(time);
+  }
+  parameters.emplace_back(position.id);
   return fmt::format(" AND ({}, id) {} (:after_key, :after_id)", sort_column(query.sort), relation);
 }
 
@@ -78,7 +90,7 @@ bool needs_filtering(const ListQuery& query) { return !query.filter.matches_all(
 
 bool is_storable_query(const ListQuery& query) {
   return is_storable(query.kind) && is_storable(query.scope.organization_id) && is_storable(query.scope.namespace_id) &&
-         is_storable(query.parent_id.value_or("")) && is_storable(query.after_id);
+         is_storable(query.parent_id.value_or("")) && is_storable(query.after.sort_value) && is_storable(query.after.id);
 }
 
 Status check_storable(const Resource& r) {
@@ -199,19 +211,10 @@ Status SqlSession::remove_children(std::string_view kind, std::string_view paren
   });
 }
 
-// The condition "after query.after_id", or nothing. kBadRequest if that resource is gone.
-Result<std::string> SqlSession::append_position(const ListQuery& query, SqlValues& parameters) {
-  if (query.after_id.empty()) return std::string();
-  Error gone = bad_request(fmt::format("the page cursor names {} '{}', which does not exist", query.kind, query.after_id));
-  QUARRY_ASSIGN_OR_RETURN(Resource last, select_one("kind = :kind AND id = :id AND organization_id = :organization",
-                                                    {query.kind, query.after_id, query.scope.organization_id}, gone));
-  return after(query, last, parameters);
-}
-
 Result<ResourcePage> SqlSession::list_directly(const ListQuery& query) {
   SqlValues parameters;
   std::string where = where_of(query, parameters);
-  QUARRY_ASSIGN_OR_RETURN(std::string position, append_position(query, parameters));
+  QUARRY_ASSIGN_OR_RETURN(std::string position, append_position(query, query.after, parameters));
   parameters.emplace_back(static_cast<long long>(std::min<size_t>(query.limit, INT32_MAX) + 1));
   parameters.emplace_back(static_cast<long long>(std::min<size_t>(query.offset, INT64_MAX)));
   ResourcePage page;
@@ -226,7 +229,7 @@ Status SqlSession::scan(const ListQuery& query, const std::function<bool(Resourc
   SqlValues base;
   std::string where = where_of(query, base);
   SqlValues parameters = base;
-  QUARRY_ASSIGN_OR_RETURN(std::string position, append_position(query, parameters));
+  QUARRY_ASSIGN_OR_RETURN(std::string position, append_position(query, query.after, parameters));
   size_t batch = query.sort == SortKey::kCreatedAt || query.sort == SortKey::kId ? kIndexedBatch : kSortedBatch;
   std::string wanted_name = fold_text(query.name_contains);
   for (;;) {
@@ -235,7 +238,7 @@ Status SqlSession::scan(const ListQuery& query, const std::function<bool(Resourc
     bool is_last = rows.size() < batch;
     if (!is_last) {
       parameters = base;
-      position = after(query, rows.back(), parameters);
+      QUARRY_ASSIGN_OR_RETURN(position, append_position(query, position_of(query.sort, rows.back()), parameters));
     }
     for (Resource& r : rows) {
       bool passes = (wanted_name.empty() || fold_text(r.name).find(wanted_name) != std::string::npos) && matches(query.filter, r.body);
@@ -264,6 +267,7 @@ Result<ResourcePage> SqlSession::list(const ListQuery& query) {
   if (!is_storable_query(query)) return ResourcePage{};
   return guarded([&]() -> Result<ResourcePage> {
     QUARRY_ASSIGN_OR_RETURN(ResourcePage page, needs_filtering(query) ? list_filtered(query) : list_directly(query));
+    page.last = page.items.empty() ? query.after : position_of(query.sort, page.items.back());
     if (query.with_total) {
       QUARRY_ASSIGN_OR_RETURN(page.total, count(query));
     }
@@ -279,7 +283,7 @@ Result<uint64_t> SqlSession::count(const ListQuery& query) {
     std::string where = where_of(query, parameters);
     if (!needs_filtering(query)) return count_where("resources", where, std::move(parameters));
     ListQuery all = query;
-    all.after_id.clear();
+    all.after = {};
     all.sort = SortKey::kCreatedAt;
     uint64_t total = 0;
     QUARRY_RETURN_IF_ERROR(scan(all, [&](const Resource&) { return ++total > 0; }));

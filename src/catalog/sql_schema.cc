@@ -39,11 +39,10 @@ Statements version_1(const std::string& text) {
 // Ids that clients choose are unique within their organization, no wider.
 Statements version_2(const std::string& text) {
   return {
-      fmt::format(
-          "CREATE TABLE resources_2 (kind {0} NOT NULL, id {0} NOT NULL, organization_id {0} NOT NULL, namespace_id {0} NOT NULL, "
-          "parent_id {0} NOT NULL, name {0} NOT NULL, body TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, "
-          "revision BIGINT NOT NULL, PRIMARY KEY (kind, id, organization_id))",
-          text),
+      fmt::format("CREATE TABLE resources_2 (kind {0} NOT NULL, id {0} NOT NULL, organization_id {0} NOT NULL, namespace_id {0} NOT NULL, "
+                  "parent_id {0} NOT NULL, name {0} NOT NULL, body TEXT NOT NULL, created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, "
+                  "revision BIGINT NOT NULL, PRIMARY KEY (kind, id, organization_id))",
+                  text),
       "INSERT INTO resources_2 SELECT kind, id, organization_id, namespace_id, parent_id, name, body, created_at, updated_at, revision "
       "FROM resources",
       "DROP TABLE resources",

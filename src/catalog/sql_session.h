@@ -36,6 +36,7 @@ class SqlSession : public Session {
   Result<uint64_t> release_leases() override;
   Status update_task(const Task& task) override;
   Status request_cancel(std::string_view task_id) override;
+  Status remove_tasks(const Scope& scope) override;
 
   Status add_items(std::string_view task_id, const std::vector<std::string>& item_ids) override;
   Result<std::vector<WorkItem>> list_items(std::string_view task_id, std::optional<ItemStatus> status, size_t offset,
@@ -66,7 +67,6 @@ class SqlSession : public Session {
   Status scan(const ListQuery& query, const std::function<bool(Resource)>& visit);
   Result<ResourcePage> list_directly(const ListQuery& query);
   Result<ResourcePage> list_filtered(const ListQuery& query);
-  Result<std::string> append_position(const ListQuery& query, SqlValues& parameters);
   Result<std::vector<Task>> select_tasks(const std::string& where_and_order, SqlValues parameters);
   Result<Task> select_task(const std::string& where, SqlValues parameters, std::string_view task_id);
   uint64_t count_where(const std::string& table, const std::string& where, SqlValues parameters);

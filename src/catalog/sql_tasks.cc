@@ -204,4 +204,14 @@ Status SqlSession::request_cancel(std::string_view task_id) {
   });
 }
 
+Status SqlSession::remove_tasks(const Scope& scope) {
+  const std::string of_scope = "organization_id = :organization AND namespace_id = :namespace";
+  const SqlValues parameters{storable(scope.organization_id), storable(scope.namespace_id)};
+  return guarded([&]() -> Status {
+    db_.execute("DELETE FROM work_items WHERE task_id IN (SELECT task_id FROM tasks WHERE " + of_scope + ")", parameters);
+    db_.execute("DELETE FROM tasks WHERE " + of_scope, parameters);
+    return Ok{};
+  });
+}
+
 }  // namespace quarry::catalog

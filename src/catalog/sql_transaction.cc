@@ -1,5 +1,7 @@
 #include "catalog/sql_transaction.h"
 
+#include <fmt/format.h>
+
 #include "catalog/sql_session.h"
 
 namespace quarry::catalog {
@@ -8,12 +10,11 @@ namespace {
 TransactionOutcome failed(SqlFailure failure) { return {std::move(failure.error), failure.may_retry, failure.is_broken}; }
 
 // A database that failed may have rolled back by itself; that this finds nothing to roll back is fine then.
-void roll_back(SqlConnection& connection, TransactionOutcome& outcome) {
-  bool failed_before = !outcome.status.ok();
+void roll_back(SqlConnection& connection, bool database_failed, TransactionOutcome& outcome) {
   try {
     connection.execute("ROLLBACK");
   } catch (const std::exception&) {
-    outcome.is_broken = outcome.is_broken || !failed_before;
+    outcome.is_broken = outcome.is_broken || !database_failed;
   }
 }
 
@@ -23,8 +24,17 @@ TransactionOutcome commit(SqlConnection& connection, const Dialect& dialect) {
     return {};
   } catch (const std::exception& e) {
     TransactionOutcome outcome = failed(dialect.classify(e));
-    roll_back(connection, outcome);
+    roll_back(connection, true, outcome);
     return outcome;
+  }
+}
+
+// The connection serves others afterwards, so nothing may leave its transaction open.
+Status run_body(SqlSession& session, const std::function<Status(Session&)>& body) {
+  try {
+    return body(session);
+  } catch (const std::exception& e) {
+    return internal_error(fmt::format("a catalog transaction was broken off: {}", e.what()));
   }
 }
 
@@ -38,10 +48,10 @@ TransactionOutcome run_transaction(SqlConnection& connection, const Dialect& dia
     return failed(dialect.classify(e));
   }
   SqlSession session(connection, dialect, clock);
-  TransactionOutcome outcome{body(session)};
+  TransactionOutcome outcome{run_body(session, body)};
   if (session.failure()) outcome = failed(*session.failure());
   if (outcome.status.ok()) return commit(connection, dialect);
-  roll_back(connection, outcome);
+  roll_back(connection, session.failure().has_value(), outcome);
   return outcome;
 }
 

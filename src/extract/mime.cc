@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "extract/extract.h"
 #include "extract/utf8.h"
 
@@ -155,12 +156,6 @@ bool is_text(std::string_view sample) {
   return high * 4 <= sample.size() || is_valid_utf8(without_last_sequence(sample));
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 std::string_view extension_of(std::string_view filename) {
   size_t dot = filename.rfind('.');
   return dot == std::string_view::npos ? std::string_view() : filename.substr(dot + 1);
@@ -168,7 +163,7 @@ std::string_view extension_of(std::string_view filename) {
 
 // Markup by how it begins, behind white space, a byte order mark, comments and declarations.
 std::string_view markup_type(std::string_view text) {
-  std::string head = lower(text.substr(0, 4096));
+  std::string head = ascii_lower(text.substr(0, 4096));
   std::string_view rest = head;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
   bool is_xml = false;
@@ -220,7 +215,7 @@ std::string_view text_type(std::string_view sample, bool cut, std::string_view f
                                                                                    {"yml", "application/yaml"},
                                                                                    {"toml", "application/toml"}};
   if (std::string_view markup = markup_type(sample); !markup.empty()) return markup;
-  const std::string extension = lower(extension_of(filename));
+  const std::string extension = ascii_lower(extension_of(filename));
   for (const auto& [known, type] : kByExtension)
     if (extension == known) return type;
   if (is_json(sample, cut)) return "application/json";

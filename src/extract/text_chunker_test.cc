@@ -50,6 +50,14 @@ TEST(ChunkText, Words) {
   EXPECT_THAT(cut("我能吞下玻璃", SplitBy::kWords, 2, 0, "zh").size(), testing::Gt(1u));
 }
 
+TEST(ChunkText, ALanguageThatNobodyKnowsCutsLikeNone) {
+  std::string endless = "en";
+  for (int i = 0; i < 40; ++i) endless += "-v" + std::to_string(1000 + i);
+  for (const std::string& language : {endless, std::string("qq-Zzzz-x-nowhere"), std::string("?"), std::string(5000, 'a')})
+    for (SplitBy split_by : {SplitBy::kWords, SplitBy::kSentences})
+      EXPECT_THAT(cut("One. Two.", split_by, 1, 0, language), ElementsAre("One.", "Two.")) << language;
+}
+
 TEST(ChunkText, SentencesAcrossLineBreaksAndAbbreviations) {
   EXPECT_THAT(cut("Mr. Smith went\nto Washington. He saw it! Did he? Yes.", SplitBy::kSentences, 1),
               ElementsAre("Mr. Smith went\nto Washington.", "He saw it!", "Did he?", "Yes."));

@@ -20,6 +20,14 @@ bool is_ascii(std::string_view text) {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
 
+std::unique_ptr<icu::BreakIterator> create_breaker(BreakKind kind, const icu::Locale& locale, UErrorCode& status) {
+  switch (kind) {
+    case BreakKind::kWord: return std::unique_ptr<icu::BreakIterator>(icu::BreakIterator::createWordInstance(locale, status));
+    case BreakKind::kSentence: return std::unique_ptr<icu::BreakIterator>(icu::BreakIterator::createSentenceInstance(locale, status));
+    default: return std::unique_ptr<icu::BreakIterator>(icu::BreakIterator::createCharacterInstance(locale, status));
+  }
+}
+
 std::unique_ptr<icu::BreakIterator> make_breaker(BreakKind kind, const std::string& language) {
   UErrorCode status = U_ZERO_ERROR;
   icu::Locale locale = icu::Locale::forLanguageTag(language, status);
@@ -28,9 +36,10 @@ std::unique_ptr<icu::BreakIterator> make_breaker(BreakKind kind, const std::stri
   // Abbreviations that the language's data lists ("e.g.", "Mr.") end no sentence.
   if (kind == BreakKind::kSentence) locale.setKeywordValue("ss", "standard", status);
   status = U_ZERO_ERROR;
-  std::unique_ptr<icu::BreakIterator> made(kind == BreakKind::kWord       ? icu::BreakIterator::createWordInstance(locale, status)
-                                           : kind == BreakKind::kSentence ? icu::BreakIterator::createSentenceInstance(locale, status)
-                                                                          : icu::BreakIterator::createCharacterInstance(locale, status));
+  std::unique_ptr<icu::BreakIterator> made = create_breaker(kind, locale, status);
+  if (U_SUCCESS(status)) return made;
+  status = U_ZERO_ERROR;  // a tag that parses may still be one that ICU makes nothing of
+  made = create_breaker(kind, icu::Locale::getRoot(), status);
   QUARRY_CHECK(U_SUCCESS(status));  // ICU's data is missing: nothing works
   return made;
 }

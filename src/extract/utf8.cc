@@ -32,11 +32,6 @@ const char* find_damage(const char* at, const char* end) {
 
 }  // namespace
 
-bool is_valid_utf8(std::string_view bytes) {
-  const char* end = bytes.data() + bytes.size();
-  return find_damage(bytes.data(), end) == end;
-}
-
 std::string to_valid_utf8(std::string bytes) {
   const char *at = bytes.data(), *end = at + bytes.size();
   const char* damage = find_damage(at, end);

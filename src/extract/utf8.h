@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
+
 namespace quarry::extract {
 
 inline constexpr char32_t kReplacement = 0xFFFD;
@@ -41,7 +43,6 @@ inline unsigned encode_utf8(char32_t point, char* out) {
   return 4;
 }
 
-bool is_valid_utf8(std::string_view bytes);
 // `bytes` with every damaged sequence replaced by U+FFFD; unchanged if there is none.
 std::string to_valid_utf8(std::string bytes);
 // Code points of valid UTF-8.

@@ -66,6 +66,7 @@ void answer_reply(Exchange& exchange, service::Reply reply) {
     if (is_active_content(reply.content_type)) response.add_header("Content-Security-Policy", "sandbox; default-src 'none'");
     response.content_type = std::move(reply.content_type);
     response.body = std::move(reply.raw);
+    response.source = std::move(reply.source);
   } else if (reply.status != 204 && reply.status != 304) {
     encode_json(reply.body, response.body);
   }
@@ -137,6 +138,7 @@ void Dispatcher::answer_error(Exchange& exchange, const Error& error) {
   const ErrorShape& shape = shape_of(error.kind);
   Response& response = exchange.response;
   response.body = encode_error(error, exchange.request_id);
+  response.source = {};
   response.headers.clear();
   if (shape.status == 401) response.add_header("WWW-Authenticate", "Bearer");
   if (const json::value* allow = error.details.if_contains("allow"); shape.status == 405 && allow != nullptr && allow->is_array()) {
@@ -144,6 +146,8 @@ void Dispatcher::answer_error(Exchange& exchange, const Error& error) {
     for (const json::value& name : allow->get_array()) list += (list.empty() ? "" : ", ") + std::string(name.as_string());
     response.add_header("Allow", list);
   }
+  if (const json::value* size = error.details.if_contains("size_bytes"); shape.status == 416 && size != nullptr)
+    response.add_header("Content-Range", fmt::format("bytes */{}", json::serialize(*size)));
   int retry_after = shape.retry_after_seconds;
   if (const json::value* given = error.details.if_contains("retry_after_seconds"); given != nullptr && given->is_int64())
     retry_after = static_cast<int>(given->get_int64());
@@ -210,27 +214,43 @@ uint64_t Dispatcher::body_limit(const Exchange& exchange) const {
   return raw ? options_.max_upload_bytes : options_.max_body_bytes;
 }
 
-void Dispatcher::admit(Exchange& exchange) const {
-  const service::Admission& admission = exchange.operation->admission;
+Status Dispatcher::admit_caller(Exchange& exchange) const {
+  const Operation& operation = *exchange.operation;
   RequestContext context;
-  if (admission.scope != service::Admission::Scope::kPublic) {
-    try {
-      Result<RequestContext> admitted = api_.admit(admission, exchange.head.header("authorization"), exchange.head.header("x-namespace"));
-      if (!admitted.ok()) return answer_error(exchange, admitted.error());
-      context = std::move(admitted).value();
-    } catch (const std::exception& e) {
-      log_error("admission threw", {{"request_id", exchange.request_id}, {"what", e.what()}});
-      return answer_error(exchange, internal_error("internal error; the log has it under this request's id"));
-    }
+  if (operation.admission.scope != service::Admission::Scope::kPublic) {
+    QUARRY_ASSIGN_OR_RETURN(context,
+                            api_.admit(operation.admission, exchange.head.header("authorization"), exchange.head.header("x-namespace")));
+  }
+  if (api_.find(operation.id) == nullptr) {
+    std::string message = fmt::format("{} ({} {}) is not built yet", operation.id, to_string(operation.method), operation.path);
+    return Error{ErrorKind::kNotImplemented, std::move(message), {{"operation_id", operation.id}}};
   }
   context.request_id = exchange.request_id;
-  context.deadline_us = context.clock->steady_us() + options_.request_timeout_ms * 1000;
+  context.abandoned = &abandoned_;
+  if (const service::Gate* gate = api_.find_gate(operation.id); gate != nullptr) {
+    QUARRY_ASSIGN_OR_RETURN(service::Request request, decode_head(exchange));
+    QUARRY_RETURN_IF_ERROR((*gate)(context, request));
+  }
   exchange.context = std::move(context);
+  return Ok{};
+}
+
+void Dispatcher::admit(Exchange& exchange) const {
+  try {
+    Status admitted = admit_caller(exchange);
+    if (!admitted.ok()) answer_error(exchange, admitted.error());
+  } catch (const std::exception& e) {
+    log_error("admission threw", {{"request_id", exchange.request_id}, {"what", e.what()}});
+    answer_error(exchange, internal_error("internal error; the log has it under this request's id"));
+  }
 }
 
 void Dispatcher::handle(Exchange& exchange) const {
   if (!exchange.context) admit(exchange);
   if (exchange.answered) return;
+  if (abandoned_) return answer_error(exchange, {ErrorKind::kUnavailable, "the server is stopping; try again shortly"});
+  // Counted from here: a large body may have been long on its way.
+  exchange.context->deadline_us = exchange.context->clock->steady_us() + options_.request_timeout_ms * 1000;
   try {
     handle_admitted(exchange);
   } catch (const std::bad_alloc&) {
@@ -243,21 +263,16 @@ void Dispatcher::handle(Exchange& exchange) const {
 
 void Dispatcher::handle_admitted(Exchange& exchange) const {
   const Operation& operation = *exchange.operation;
-  const service::Handler* handler = api_.find(operation.id);
-  if (handler == nullptr) {
-    std::string message = fmt::format("{} ({} {}) is not built yet", operation.id, to_string(operation.method), operation.path);
-    return answer_error(exchange, {ErrorKind::kNotImplemented, std::move(message), {{"operation_id", operation.id}}});
-  }
   Result<service::Request> request = decode(exchange);
   if (!request.ok()) return answer_error(exchange, request.error());
-  Result<service::Reply> reply = (*handler)(*exchange.context, *request);
+  Result<service::Reply> reply = (*api_.find(operation.id))(*exchange.context, *request);
   if (reply.ok()) return answer_reply(exchange, std::move(reply).value());
   if (shape_of(reply.error().kind).status == 500)
     log_error("request failed", {{"request_id", exchange.request_id}, {"operation", operation.id}, {"what", reply.error().message}});
   answer_error(exchange, reply.error());
 }
 
-Result<service::Request> Dispatcher::decode(Exchange& exchange) const {
+Result<service::Request> Dispatcher::decode_head(const Exchange& exchange) const {
   const Operation& operation = *exchange.operation;
   QUARRY_ASSIGN_OR_RETURN(const OperationSchemas* schemas, contract_->schemas(operation));
   service::Request request;
@@ -268,6 +283,13 @@ Result<service::Request> Dispatcher::decode(Exchange& exchange) const {
     auto [it, inserted] = request.headers.emplace(exchange.head.header_name(i), exchange.head.header_value(i));
     if (!inserted) it->second.append(", ").append(exchange.head.header_value(i));
   }
+  return request;
+}
+
+Result<service::Request> Dispatcher::decode(Exchange& exchange) const {
+  const Operation& operation = *exchange.operation;
+  QUARRY_ASSIGN_OR_RETURN(service::Request request, decode_head(exchange));
+  QUARRY_ASSIGN_OR_RETURN(const OperationSchemas* schemas, contract_->schemas(operation));
   if (operation.body == BodyKind::kRaw) {
     request.raw_body = std::move(exchange.body);
   } else {

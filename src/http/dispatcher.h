@@ -1,6 +1,7 @@
 // A request's way from its head to its reply, without sockets: route, admit, decode, validate, handle, encode.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -20,17 +21,21 @@ class Dispatcher {
   void route(Exchange& exchange) const;
   // What a body of this request may hold at most.
   uint64_t body_limit(const Exchange& exchange) const;
-  // May block. Afterwards the exchange has a context, or is answered.
+  // May block. Afterwards the exchange has a context, or is answered; the body need not be there yet.
   void admit(Exchange& exchange) const;
   // May block, unless the operation runs inline. Admits first where that was not done. Afterwards the exchange is answered.
   void handle(Exchange& exchange) const;
+  // From now on the context of every request says expired(), and requests that still wait are refused.
+  void abandon_requests() { abandoned_ = true; }
 
   static void answer_error(Exchange& exchange, const Error& error);
 
  private:
   void route_options(Exchange& exchange, std::string_view path) const;
   bool answer_built_in(Exchange& exchange, std::string_view path) const;
+  Status admit_caller(Exchange& exchange) const;
   void handle_admitted(Exchange& exchange) const;
+  Result<service::Request> decode_head(const Exchange& exchange) const;
   Result<service::Request> decode(Exchange& exchange) const;
   Result<json::value> decode_body(const Exchange& exchange, const OperationSchemas& schemas) const;
 
@@ -38,6 +43,7 @@ class Dispatcher {
   service::Api& api_;
   const std::shared_ptr<const ContractDocument> contract_;
   const std::string contract_tag_, docs_tag_;  // ETags
+  std::atomic<bool> abandoned_{false};
 };
 
 // The caller's X-Request-Id where it is sane (1..128 of letters, digits, "-_.:/"), else a new one.

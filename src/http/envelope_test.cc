@@ -15,6 +15,8 @@ TEST(Envelope, EveryKindHasItsStatusAndName) {
       {ErrorKind::kAlreadyExists, 409, "AlreadyExistsError"},
       {ErrorKind::kConflict, 409, "ConflictError"},
       {ErrorKind::kPayloadTooLarge, 413, "PayloadTooLargeError"},
+      {ErrorKind::kRequestTimeout, 408, "TimeoutError"},
+      {ErrorKind::kRangeNotSatisfiable, 416, "BadRequestError"},
       {ErrorKind::kValidation, 422, "ValidationError"},
       {ErrorKind::kTooManyRequests, 429, "TooManyRequestsError"},
       {ErrorKind::kInternal, 500, "InternalServerError"},

@@ -53,6 +53,7 @@ void Response::clear() {
   content_type = "application/json";
   clear_bounded(body);
   fixed_body = {};
+  source = {};
   headers.clear();
   close = false;
 }
@@ -67,9 +68,11 @@ void Response::add_header(std::string_view name, std::string_view value) {
   headers += "\r\n";
 }
 
+void Exchange::drop_body() { clear_bounded(body); }
+
 void Exchange::clear() {
   head.clear();
-  clear_bounded(body);
+  drop_body();
   request_id.clear();
   operation = nullptr;
   path_values.clear();

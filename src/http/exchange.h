@@ -54,6 +54,7 @@ struct Response {
   std::string content_type = "application/json";
   std::string body;
   std::string_view fixed_body;  // sent instead of `body` when not empty; outlives the server
+  service::BodySource source;   // sent instead of both when it can be read
   std::string headers;          // complete lines, each ending in CRLF
   bool close = false;           // the connection ends after this reply
 
@@ -61,6 +62,7 @@ struct Response {
   // Line breaks and other control characters in `value` become spaces: nothing can smuggle a header in.
   void add_header(std::string_view name, std::string_view value);
   std::string_view payload() const { return fixed_body.empty() ? std::string_view(body) : fixed_body; }
+  uint64_t content_length() const { return source.read ? source.size : payload().size(); }
 };
 
 struct Exchange {
@@ -76,6 +78,8 @@ struct Exchange {
   int64_t started_us = 0;
 
   void clear();
+  // Gives a large body's memory back; called once the request is handled, because its reply may take long to send.
+  void drop_body();
 };
 
 }  // namespace quarry::http

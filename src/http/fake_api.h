@@ -15,9 +15,15 @@ class FakeApi final : public service::Api {
  public:
   void bind(const std::string& operation_id, service::Handler handler) { handlers_[operation_id] = std::move(handler); }
 
+  void bind_gate(const std::string& operation_id, service::Gate gate) { gates_[operation_id] = std::move(gate); }
+
   const service::Handler* find(std::string_view operation_id) const override {
     auto it = handlers_.find(operation_id);
     return it == handlers_.end() ? nullptr : &it->second;
+  }
+  const service::Gate* find_gate(std::string_view operation_id) const override {
+    auto it = gates_.find(operation_id);
+    return it == gates_.end() ? nullptr : &it->second;
   }
   std::vector<std::string> operations() const override {
     std::vector<std::string> ids;
@@ -46,6 +52,7 @@ class FakeApi final : public service::Api {
 
  private:
   std::map<std::string, service::Handler, std::less<>> handlers_;
+  std::map<std::string, service::Gate, std::less<>> gates_;
 };
 
 }  // namespace quarry::http

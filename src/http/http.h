@@ -41,7 +41,8 @@ class Server {
   // Binds and begins to accept. kConflict with the address when the port is taken.
   virtual Status start() = 0;
   virtual uint16_t port() const = 0;
-  // Stops accepting, lets running requests finish for `grace_ms`, closes.
+  // Stops accepting and lets running requests finish for `grace_ms`. Then closes the connections, logs what still runs, tells it to end
+  // (RequestContext::expired) and waits until it has: handlers use what the caller frees next.
   virtual void stop(int64_t grace_ms) = 0;
 };
 

@@ -10,6 +10,4 @@ namespace quarry::http {
 // With `plus_is_space` a '+' means a space, as in query strings.
 bool percent_decode(std::string_view text, bool plus_is_space, std::string& out);
 
-bool is_valid_utf8(std::string_view text);
-
 }  // namespace quarry::http

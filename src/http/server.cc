@@ -133,6 +133,7 @@ void ServerImpl::stop(int64_t grace_ms) {
   });
   for (auto& worker : workers_) asio::post(worker->context(), [w = worker.get()] { w->end_idle_sessions(); });
   if (!state_.wait_for_sessions(grace_ms)) {
+    dispatcher_.abandon_requests();
     for (auto& worker : workers_) asio::post(worker->context(), [w = worker.get()] { w->close_all_sessions(); });
     state_.wait_for_sessions(kForcedCloseMs);
   }

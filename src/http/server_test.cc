@@ -191,16 +191,41 @@ TEST_F(ServerTest, BodiesInFlightAreBounded) {
   uint16_t port = start();
   std::string head =
       std::string("POST /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "Content-Length: 900000\r\nExpect: 100-continue\r\n\r\n";
+  std::string body = kBucket + std::string(900000 - kBucket.size(), ' ');
   TestClient first(port);
   EXPECT_EQ(first.ask(head).status, 100);
-  TestClient second(port);
-  ClientReply refused = second.ask(head);
+  ASSERT_TRUE(first.send(body.substr(0, 800000)));
+  ClientReply refused;
+  for (int i = 0; i < 1000 && refused.status != 503; ++i) refused = TestClient(port).ask(head);  // until the first one's bytes have arrived
   EXPECT_EQ(refused.status, 503);
   EXPECT_TRUE(refused.has("Retry-After: "));
-  std::string body = kBucket + std::string(900000 - kBucket.size(), ' ');
-  EXPECT_EQ(first.ask(body).status, 200);
+  EXPECT_EQ(first.ask(body.substr(800000)).status, 200);
   TestClient third(port);
   EXPECT_EQ(third.ask(head).status, 100) << "what the first held is free again";
+}
+
+TEST_F(ServerTest, APromisedBodyTakesNothingFromOthers) {
+  options_.max_bodies_in_flight_bytes = 1'000'000;
+  uint16_t port = start();
+  std::string head = "PUT /v1/presigned?key=k&expires=1&signature=s HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n";
+  TestClient silent(port), silent_too(port), honest(port);
+  EXPECT_EQ(silent.ask(head + "Expect: 100-continue\r\n\r\n").status, 100);
+  EXPECT_EQ(silent_too.ask(head + "Expect: 100-continue\r\n\r\n").status, 100);
+  EXPECT_EQ(honest.ask(head + "\r\n" + std::string(900000, 'x')).status, 200);
+}
+
+TEST_F(ServerTest, AGateRefusesBeforeTheBody) {
+  api_.bind_gate("put_presigned", [](const RequestContext&, const service::Request& request) -> Status {
+    if (request.query.at("signature") == "good") return Ok{};
+    return Error{ErrorKind::kForbidden, "forged"};
+  });
+  uint16_t port = start();
+  auto head = [](const std::string& signature) {
+    return "PUT /v1/presigned?key=k&expires=1&signature=" + signature + " HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n";
+  };
+  TestClient forger(port), signer(port);
+  EXPECT_EQ(forger.ask(head("bad")).status, 403) << "not a byte of the body was sent";
+  EXPECT_EQ(signer.ask(head("good") + std::string(3000000, 'x')).status, 200);
 }
 
 TEST_F(ServerTest, MalformedRequests) {
@@ -249,8 +274,9 @@ TEST_F(ServerTest, SlowHeadersEnd) {
   TestClient client(start());
   ASSERT_TRUE(client.send("GET /v1/health HTTP/1.1\r\nHos"));
   ClientReply reply = client.receive();
-  EXPECT_EQ(reply.status, 408);
+  EXPECT_TRUE(reply.head.starts_with("HTTP/1.1 408 Request Timeout\r\n")) << reply.head;
   EXPECT_NE(reply.body.find("TimeoutError"), std::string::npos);
+  EXPECT_NE(reply.body.find(R"("status":408)"), std::string::npos) << reply.body;
   EXPECT_TRUE(client.ended());
 }
 
@@ -278,6 +304,77 @@ TEST_F(ServerTest, LargeRepliesArriveWhole) {
   ClientReply reply = client.ask("GET /v1/presigned?key=k&expires=1&signature=s HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(reply.body.size(), size_t{8} << 20);
   EXPECT_EQ(client.ask(kHealth).status, 200);
+}
+
+// A reply of `size` bytes that counts what is read of it.
+struct CountedSource {
+  std::atomic<uint64_t> reads{0}, most{0};
+  uint64_t size = 0, readable = UINT64_MAX;
+  static char byte_at(uint64_t offset) { return static_cast<char>('a' + offset % 23); }
+
+  service::Reply reply() {
+    service::Reply reply;
+    reply.content_type = "application/octet-stream";
+    reply.source.size = size;
+    reply.source.read = [this](uint64_t offset, uint64_t length) -> Result<std::string> {
+      ++reads;
+      most = std::max(most.load(), length);
+      if (offset >= readable) return not_found("gone meanwhile");
+      std::string piece(length, 0);
+      for (uint64_t i = 0; i < length; ++i) piece[i] = byte_at(offset + i);
+      return piece;
+    };
+    return reply;
+  }
+};
+
+constexpr const char* kDownload = "/v1/presigned?key=k&expires=1&signature=s HTTP/1.1\r\nHost: x\r\n\r\n";
+
+TEST_F(ServerTest, ASourceIsReadInPieces) {
+  CountedSource source;
+  source.size = (3 << 20) + 17;
+  api_.bind("get_presigned", [&](const RequestContext&, const service::Request&) -> Result<service::Reply> { return source.reply(); });
+  TestClient client(start());
+  ASSERT_TRUE(client.send(std::string("HEAD ") + kDownload));
+  EXPECT_TRUE(client.receive(true).has("Content-Length: 3145745\r\n"));
+  EXPECT_EQ(source.reads, 0u);
+  ClientReply reply = client.ask(std::string("GET ") + kDownload);
+  ASSERT_EQ(reply.body.size(), source.size);
+  for (size_t i = 0; i < reply.body.size(); ++i) ASSERT_EQ(reply.body[i], CountedSource::byte_at(i)) << i;
+  EXPECT_LE(source.most, 256u << 10);
+  EXPECT_EQ(client.ask(kHealth).status, 200) << "the connection goes on";
+}
+
+TEST_F(ServerTest, AReaderThatStandsStillHoldsLittle) {
+  CountedSource source;
+  source.size = uint64_t{1} << 40;
+  api_.bind("get_presigned", [&](const RequestContext&, const service::Request&) -> Result<service::Reply> { return source.reply(); });
+  uint16_t port = start();
+  TestClient still(port), other(port);
+  ASSERT_TRUE(still.send(std::string("GET ") + kDownload));
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(other.ask(kHealth).status, 200);
+  EXPECT_LE(source.reads * source.most, 64u << 20) << "what the sockets' buffers take, and a piece";
+  server_->stop(0);
+}
+
+TEST_F(ServerTest, ASourceThatFailsCutsTheReply) {
+  CountedSource source;
+  source.size = 4 << 20;
+  source.readable = 1 << 20;
+  api_.bind("get_presigned", [&](const RequestContext&, const service::Request&) -> Result<service::Reply> { return source.reply(); });
+  TestClient client(start());
+  ClientReply reply = client.ask(std::string("GET ") + kDownload);
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_TRUE(reply.body.empty()) << "the reply is not whole";
+}
+
+TEST_F(ServerTest, AnEmptyRangeSaysHowMuchThereIs) {
+  api_.bind("get_presigned", [](const RequestContext&, const service::Request&) -> Result<service::Reply> {
+    return Error{ErrorKind::kRangeNotSatisfiable, "none of it", {{"size_bytes", uint64_t{12}}}};
+  });
+  ClientReply reply = TestClient(start()).ask(std::string("GET ") + kDownload);
+  EXPECT_TRUE(reply.head.starts_with("HTTP/1.1 416 Range Not Satisfiable\r\n")) << reply.head;
+  EXPECT_TRUE(reply.has("Content-Range: bytes */12\r\n"));
 }
 
 TEST_F(ServerTest, ManyConnectionsAtOnce) {
@@ -361,6 +458,22 @@ TEST_F(ServerTest, StopLetsARunningRequestFinish) {
   EXPECT_EQ(reply.status, 200);
   EXPECT_TRUE(reply.has("Connection: close"));
   EXPECT_FALSE(TestClient(port).connected());
+}
+
+TEST_F(ServerTest, StopTellsARequestThatOutlivesTheGraceToEnd) {
+  std::latch entered(1);
+  api_.bind("list_buckets_get", [&](const RequestContext& context, const service::Request&) -> Result<service::Reply> {
+    entered.count_down();
+    while (!context.expired()) std::this_thread::yield();
+    return Error{ErrorKind::kTimeout, "told to end"};
+  });
+  uint16_t port = start();
+  TestClient busy(port);
+  ASSERT_TRUE(busy.send(std::string("GET /v1/buckets HTTP/1.1\r\nHost: x\r\n") + kKey + "\r\n"));
+  entered.wait();
+  auto began = std::chrono::steady_clock::now();
+  server_->stop(50);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(20));
 }
 
 TEST_F(ServerTest, StopWithClientsInEveryState) {

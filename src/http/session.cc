@@ -2,6 +2,7 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http/error.hpp>
 
@@ -25,10 +26,11 @@ constexpr size_t kMaxBuffered = 512 << 10;   // also bounds chunk headers and tr
 constexpr size_t kMaxJoinedBody = 32 << 10;  // smaller replies go out with their head in one write
 constexpr size_t kWriteBytes = 256 << 10;
 constexpr uint64_t kAdmitFirstBytes = 64 << 10;  // larger bodies are read only for callers who may send them
-constexpr uint64_t kLeaseStep = 1 << 20;
-constexpr int64_t kProgressMs = 20'000;  // a transfer that stands still this long is ended
-constexpr int64_t kLeastBytesPerMs = 1;  // ... and so is one slower than 1 kB/s, after a grace
+constexpr int64_t kProgressMs = 20'000;          // a transfer that stands still this long is ended
+constexpr int64_t kLeastBytesPerMs = 1;          // ... and so is one slower than 1 kB/s, after a grace
 constexpr int64_t kTransferGraceMs = 30'000;
+constexpr auto kBusyPause = std::chrono::milliseconds(50);  // between two tries to read a piece of a reply
+constexpr int kBusyTries = 400;
 constexpr int64_t kLingerMs = 2'000;
 constexpr size_t kLingerBytes = 16 << 20;
 
@@ -46,8 +48,10 @@ std::string_view reason(int status) {
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
     case 409: return "Conflict";
     case 413: return "Payload Too Large";
+    case 416: return "Range Not Satisfiable";
     case 422: return "Unprocessable Content";
     case 429: return "Too Many Requests";
     case 500: return "Internal Server Error";
@@ -57,6 +61,8 @@ std::string_view reason(int status) {
     default: return "Status";
   }
 }
+
+Error too_many_bodies() { return {ErrorKind::kUnavailable, "too many request bodies are on their way; try again shortly"}; }
 
 template <typename Integer>
 void append_number(Integer number, std::string& out) {
@@ -128,6 +134,10 @@ void Session::end_if_idle() {
 }
 
 void Session::close() {
+  if (phase_ == Phase::kHandling)
+    log_warn("a request still runs; it is told to end", {{"request_id", exchange_.request_id},
+                                                         {"operation", exchange_.operation->id},
+                                                         {"running_ms", (system_clock().steady_us() - exchange_.started_us) / 1000}});
   boost::system::error_code ignored;
   socket_.close(ignored);
 }
@@ -141,8 +151,9 @@ asio::awaitable<void> Session::run() {
       set_request_id(exchange_);
       exchange_.started_us = system_clock().steady_us();
       if (head == Read::kDone) co_await serve();
-      bool alive = co_await write_reply();
+      exchange_.drop_body();
       lease_.release();
+      bool alive = co_await write_reply();
       if (!alive) break;
     }
   } catch (const std::exception& e) {
@@ -179,8 +190,7 @@ asio::awaitable<Session::Read> Session::read_head() {
     if (phase_ == Phase::kIdle && server_.stopping.load(std::memory_order_relaxed)) co_return Read::kClosed;
     if (co_await read_more(kReadBytes)) continue;
     if (!timed_out_ || phase_ == Phase::kIdle) co_return Read::kClosed;
-    fail({ErrorKind::kTimeout, "the request's headers took too long"});
-    exchange_.response.status = 408;
+    fail({ErrorKind::kRequestTimeout, "the request's headers took too long"});
     co_return Read::kAnswered;
   }
   std::string_view complaint = ec ? std::string_view() : parser_->complaint();
@@ -224,12 +234,19 @@ bool Session::accept_body() {
           {{"limit_bytes", limit}}});
     return false;
   }
-  if (!lease_.grow(server_.bodies, std::max(stated, exchange_.head.chunked ? kLeaseStep : 0))) {
-    fail({ErrorKind::kUnavailable, "too many request bodies are on their way; try again shortly"});
+  if (!server_.bodies.has_room(stated)) {
+    fail(too_many_bodies());
     return false;
   }
   parser_->set_body_limit(limit);
   return true;
+}
+
+bool Session::charge_body() {
+  uint64_t arrived = exchange_.body.size(), held = lease_.held();
+  if (arrived <= held || lease_.grow(server_.bodies, arrived - held)) return true;
+  fail(too_many_bodies());
+  return false;
 }
 
 asio::awaitable<void> Session::serve() {
@@ -242,7 +259,7 @@ asio::awaitable<void> Session::serve() {
   }
   if (has_body) {
     if (!accept_body()) co_return;
-    if (exchange_.head.chunked || *exchange_.head.content_length > kAdmitFirstBytes) co_await on_handler_thread(&Dispatcher::admit);
+    if (exchange_.head.chunked || *exchange_.head.content_length > kAdmitFirstBytes) co_await dispatch(&Dispatcher::admit);
     if (exchange_.answered) {
       exchange_.response.close = true;
       co_return;
@@ -252,7 +269,7 @@ asio::awaitable<void> Session::serve() {
   if (exchange_.operation->runs_inline)
     dispatcher.handle(exchange_);
   else
-    co_await on_handler_thread(&Dispatcher::handle);
+    co_await dispatch(&Dispatcher::handle);
 }
 
 asio::awaitable<Session::Read> Session::read_body() {
@@ -268,31 +285,36 @@ asio::awaitable<Session::Read> Session::read_body() {
       fail_parse(ec);
       co_return Read::kAnswered;
     }
+    if (!charge_body()) co_return Read::kAnswered;
     if (parser_->is_done()) break;
-    if (exchange_.head.chunked && exchange_.body.size() > lease_.held() && !lease_.grow(server_.bodies, exchange_.body.size())) {
-      fail({ErrorKind::kUnavailable, "too many request bodies are on their way; try again shortly"});
-      co_return Read::kAnswered;
-    }
     int64_t slowest_ms = began_ms + kTransferGraceMs + static_cast<int64_t>(exchange_.body.size()) / kLeastBytesPerMs;
     deadline_ms_ = std::min(worker_.now_ms() + kProgressMs, slowest_ms);
     if (co_await read_more(kReadBodyBytes)) continue;
-    fail(timed_out_ ? Error{ErrorKind::kTimeout, "the request's body took too long"} : bad_request("the request's body ended too early"));
-    if (timed_out_) exchange_.response.status = 408;
+    fail(timed_out_ ? Error{ErrorKind::kRequestTimeout, "the request's body took too long"}
+                    : bad_request("the request's body ended too early"));
     co_return Read::kAnswered;
   }
   co_return Read::kDone;
 }
 
-asio::awaitable<void> Session::on_handler_thread(void (Dispatcher::*step)(Exchange&) const) {
-  set_phase(Phase::kHandling, INT64_MAX);
+asio::awaitable<void> Session::dispatch(void (Dispatcher::*step)(Exchange&) const) {
+  std::function<void()> work = [this, step] { (server_.dispatcher.*step)(exchange_); };
   server_.metrics.in_flight.Increment();
-  auto start = [this, step](auto handler) {
+  bool taken = co_await on_handler_thread(std::move(work));
+  server_.metrics.in_flight.Decrement();
+  if (!taken)
+    Dispatcher::answer_error(exchange_, {ErrorKind::kUnavailable, "the server has more requests than it can handle; try again shortly"});
+}
+
+asio::awaitable<bool> Session::on_handler_thread(std::function<void()> work) {
+  set_phase(Phase::kHandling, INT64_MAX);
+  auto start = [this, &work](auto handler) {
     // std::function wants what can be copied.
     auto resume = std::make_shared<decltype(handler)>(std::move(handler));
     auto executor = socket_.get_executor();
-    bool taken = server_.handlers.try_submit([this, step, resume, executor] {
+    bool taken = server_.handlers.try_submit([this, &work, resume, executor] {
       try {
-        (server_.dispatcher.*step)(exchange_);
+        work();
       } catch (...) {
         exchange_.response.close = true;  // not even an error could be written; write_reply() sees that there is no answer
       }
@@ -300,10 +322,7 @@ asio::awaitable<void> Session::on_handler_thread(void (Dispatcher::*step)(Exchan
     });
     if (!taken) asio::post(executor, [resume] { std::move (*resume)(false); });
   };
-  bool taken = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(start, asio::use_awaitable);
-  server_.metrics.in_flight.Decrement();
-  if (!taken)
-    Dispatcher::answer_error(exchange_, {ErrorKind::kUnavailable, "the server has more requests than it can handle; try again shortly"});
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(start, asio::use_awaitable);
 }
 
 void Session::format_head() {
@@ -323,7 +342,7 @@ void Session::format_head() {
     out_ += "Content-Type: ";
     out_ += response.content_type;
     out_ += "\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ";
-    append_number(response.payload().size(), out_);
+    append_number(response.content_length(), out_);
     out_ += "\r\n";
   }
   out_ += response.headers;
@@ -340,15 +359,17 @@ asio::awaitable<bool> Session::write_reply() {
   bool unread = response.close;  // set so far only where a body may still be on its way
   response.close |= !exchange_.head.keep_alive || server_.stopping.load(std::memory_order_relaxed);
   format_head();
-  std::string_view body = response.payload();
-  if (exchange_.head.method == Method::kHead || response.status == 204 || response.status == 304) body = {};
-  size_t bytes = out_.size() + body.size();
+  bool bodiless = exchange_.head.method == Method::kHead || response.status == 204 || response.status == 304;
+  bool from_source = !bodiless && response.source.read != nullptr;
+  std::string_view body = bodiless || from_source ? std::string_view() : response.payload();
+  size_t bytes = out_.size() + (bodiless ? 0 : response.content_length());
   if (body.size() <= kMaxJoinedBody) {
     out_ += body;
     body = {};
   }
   bool sent = co_await write(out_);
   if (sent && !body.empty()) sent = co_await write(body);
+  if (sent && from_source) sent = co_await write_source(response.source);
   server_.metrics.observe(exchange_, system_clock().steady_us(), bytes);
   if (sent && unread) co_await linger();
   co_return sent && !response.close;
@@ -366,6 +387,38 @@ asio::awaitable<bool> Session::write(std::string_view bytes) {
     deadline_ms_ = std::min(worker_.now_ms() + kProgressMs, slowest_ms);
   }
   co_return true;
+}
+
+// A failure can only cut the connection: the head, with the length, is on its way.
+asio::awaitable<bool> Session::write_source(const service::BodySource& source) {
+  std::string piece;
+  for (uint64_t offset = 0; offset < source.size; offset += piece.size()) {
+    Status read = co_await read_piece(source, offset, piece);
+    if (!read.ok()) {
+      log_warn("a reply was cut short", {{"request_id", exchange_.request_id}, {"offset", offset}, {"what", read.error().message}});
+      co_return false;
+    }
+    bool sent = co_await write(piece);
+    if (!sent) co_return false;
+  }
+  co_return true;
+}
+
+asio::awaitable<Status> Session::read_piece(const service::BodySource& source, uint64_t offset, std::string& piece) {
+  Result<std::string> result = internal_error("the bytes could not be read");
+  std::function<void()> read = [&] { result = source.read(offset, std::min<uint64_t>(kWriteBytes, source.size - offset)); };
+  asio::steady_timer pause(socket_.get_executor());
+  int tries = 0;
+  for (bool taken = false; !taken && tries < kBusyTries && socket_.is_open(); ++tries) {
+    taken = co_await on_handler_thread(read);
+    if (taken) break;
+    pause.expires_after(kBusyPause);
+    co_await pause.async_wait(kAwait);
+  }
+  if (!result.ok()) co_return std::move(result).error();
+  piece = std::move(result).value();
+  if (piece.empty()) co_return internal_error("the bytes ended early");
+  co_return Ok{};
 }
 
 // A close with unread bytes resets the connection, and the client would lose the reply: let it finish speaking for a while.

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,6 +24,8 @@ namespace quarry::http {
 class Budget {
  public:
   explicit Budget(uint64_t limit) : limit_(limit) {}
+  // Whether a lease could grow by this now.
+  bool has_room(uint64_t bytes) const { return bytes <= limit_ && used_.load() <= limit_ - bytes; }
   class Lease {
    public:
     ~Lease() { release(); }
@@ -76,6 +79,7 @@ class Session {
   // Called by the worker's tick: what waited for too long is ended.
   void check_deadline(int64_t now_ms);
   void end_if_idle();
+  // Logs the request that is still being handled, if there is one: the session lives until its handler returns.
   void close();
 
  private:
@@ -86,14 +90,20 @@ class Session {
   boost::asio::awaitable<Read> read_body();
   boost::asio::awaitable<bool> read_more(size_t bytes);
   boost::asio::awaitable<void> serve();
-  boost::asio::awaitable<void> on_handler_thread(void (Dispatcher::*step)(Exchange&) const);
+  boost::asio::awaitable<void> dispatch(void (Dispatcher::*step)(Exchange&) const);
+  // False: the handlers' queue is full, and `work` was not run.
+  boost::asio::awaitable<bool> on_handler_thread(std::function<void()> work);
   boost::asio::awaitable<bool> write_reply();
   boost::asio::awaitable<bool> write(std::string_view bytes);
+  boost::asio::awaitable<bool> write_source(const service::BodySource& source);
+  boost::asio::awaitable<Status> read_piece(const service::BodySource& source, uint64_t offset, std::string& piece);
   boost::asio::awaitable<void> linger();
 
   bool parse_head(boost::beast::error_code& ec);
   // Before any byte of a body is read: may it come?
   bool accept_body();
+  // Counts what has arrived of the body, so that a promise of bytes takes nothing from others.
+  bool charge_body();
   void fail(const Error& error);
   void fail_parse(const boost::beast::error_code& ec);
   void format_head();

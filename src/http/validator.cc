@@ -228,6 +228,7 @@ class Checker {
     if (schema.additional != nullptr) return check(*schema.additional, member.value(), place);
     if (schema.open) return true;
     if (quiet_ > 0) return false;
+    if (errors_.size() == kMaxReportedErrors) return fail(place, "extra_forbidden", {});  // only counted
     std::vector<std::string_view> known;
     for (const Property& property : schema.properties) known.push_back(property.name);
     for (const Alias& alias : schema.aliases) known.push_back(alias.name);

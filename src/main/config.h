@@ -24,7 +24,7 @@ const std::vector<SettingInfo>& all_settings();
 
 class Config {
  public:
-  // `file` empty: ./quarry.toml or <data>/quarry.toml where they exist. Errors name the file and line, or the variable, and the nearest
+  // `file` empty: ./quarry.toml where it exists. Errors name the file and line, or the variable, and the nearest
   // known key.
   static Result<Config> load(const std::filesystem::path& file, const std::map<std::string, std::string>& environment,
                              const std::map<std::string, std::string>& flags);

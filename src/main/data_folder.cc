@@ -26,11 +26,11 @@ Status make_folder(const fs::path& dir) {
   return Ok{};
 }
 
-// A folder is ours to fill when nothing but our own lock file is in it.
+// A folder is ours to fill when nothing but our own lock file is in it, and what a death while FORMAT was first written left.
 bool is_empty_folder(const fs::path& root) {
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(root, ec))
-    if (entry.path().filename() != "LOCK") return false;
+    if (entry.path().filename() != "LOCK" && !entry.path().filename().string().starts_with(".tmp-FORMAT-")) return false;
   return !ec;
 }
 

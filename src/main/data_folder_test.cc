@@ -48,6 +48,14 @@ TEST_F(DataFolderTest, RefusesWhatIsNotItsOwn) {
   EXPECT_FALSE(fs::exists(root_ / "FORMAT"));
 }
 
+TEST_F(DataFolderTest, IsMadeAfterADeathInTheMiddleOfMakingIt) {
+  fs::create_directories(root_);
+  ASSERT_TRUE(write_file_atomic(root_ / ".tmp-FORMAT-123-0", "quarry da").ok());
+  auto folder = DataFolder::open(root_);
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  EXPECT_EQ(read_format(root_).value(), kDataFormat);
+}
+
 TEST_F(DataFolderTest, MigratesAnOlderFormatAfterABackup) {
   { ASSERT_TRUE(DataFolder::open(root_).ok()); }
   ASSERT_TRUE(write_file_atomic(root_ / "FORMAT", "quarry data folder, format 1\n").ok());

@@ -32,6 +32,12 @@ Result<Address> parse_address(const std::string& listen) {
   return Address{listen.substr(0, colon), static_cast<uint16_t>(port)};
 }
 
+Result<std::unique_ptr<catalog::Catalog>> open_catalog(const Config& config, const DataFolder& folder) {
+  const std::string url = config.text("catalog.url");
+  if (url.empty()) return catalog::open_sqlite_catalog(folder.catalog_file(), system_clock());
+  return catalog::open_postgres_catalog(url, system_clock());
+}
+
 class App final : public ServerApp {
  public:
   App(const Config& config, DataFolder folder)
@@ -72,11 +78,7 @@ class App final : public ServerApp {
 
  private:
   Status open_stores() {
-    if (config_.text("catalog.url").empty()) {
-      QUARRY_ASSIGN_OR_RETURN(catalog_, catalog::open_sqlite_catalog(folder_.catalog_file(), system_clock()));
-    } else {
-      QUARRY_ASSIGN_OR_RETURN(catalog_, catalog::open_postgres_catalog(config_.text("catalog.url"), system_clock()));
-    }
+    QUARRY_ASSIGN_OR_RETURN(catalog_, open_catalog(config_, folder_));
     QUARRY_ASSIGN_OR_RETURN(store_, objects::open_local_store(folder_.objects()));
     mvs::StoreOptions options;
     options.store = store_.get();
@@ -138,7 +140,6 @@ class App final : public ServerApp {
     deps.engine = engine_.get();
     deps.executor = &compute_;
     deps.limits.max_upload_bytes = config_.bytes("http.max_upload_bytes");
-    deps.limits.allow_private_urls = config_.boolean("urls.allow_private");
     deps.public_url = [this] { return config_.text("public_url").empty() ? url() : config_.text("public_url"); };
     deps.signing_secret = folder_.signing_secret();
     deps.version = QUARRY_VERSION;
@@ -208,10 +209,10 @@ fs::path find_decoder(const Config& config) {
 
 namespace {
 
-// Runs `use` with the folder's catalog alone.
+// Runs `use` with the catalog alone, the one that the server would open.
 Result<std::string> with_catalog(const Config& config, const std::function<Result<std::string>(service::Api&)>& use) {
   QUARRY_ASSIGN_OR_RETURN(DataFolder folder, DataFolder::open(config.path("data")));
-  QUARRY_ASSIGN_OR_RETURN(auto catalog, catalog::open_sqlite_catalog(folder.catalog_file(), system_clock()));
+  QUARRY_ASSIGN_OR_RETURN(auto catalog, open_catalog(config, folder));
   service::Dependencies deps;
   deps.catalog = catalog.get();
   return use(*service::Api::make(deps));

@@ -19,7 +19,7 @@ class ServerApp {
   virtual void stop() = 0;
 };
 
-// Makes a new admin key in the data folder, which no server may be using: `quarry keys reset`.
+// Makes a new admin key in the catalog of the data folder, which no server may be using: `quarry keys reset`.
 Result<std::string> reset_admin_key(const Config& config);
 // Adds an organization and returns its admin key: `quarry organizations add`. No server may be using the folder.
 Result<std::string> add_organization(const Config& config, const std::string& name);

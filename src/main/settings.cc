@@ -38,7 +38,7 @@ const std::vector<SettingInfo>& all_settings() {
       {"decode.timeout_ms", kInteger, "60000", "time for one file"},
       {"decode.memory_bytes", kBytes, "1GiB", "memory of one decoder process"},
       {"catalog.url", kString, "", "PostgreSQL connection string; empty: the SQLite file in the data folder"},
-      {"stop.grace_ms", kInteger, "10000", "how long running requests may take after SIGTERM"},
+      {"stop.grace_ms", kInteger, "10000", "how long running requests may take after SIGTERM; 20 s later the process ends in any case"},
   };
   return *settings;
 }

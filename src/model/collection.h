@@ -33,6 +33,8 @@ struct ExtractorConfig {
   bool include_all_source_fields = false;
 };
 
+inline constexpr size_t kMaxVectors = 100;  // of one collection
+
 struct CollectionVector {
   std::string name;         // the table's vector column
   std::string feature_uri;  // canonical

@@ -117,6 +117,7 @@ class Parser {
     out.field = member.key();
     out.value = member.value();
     QUARRY_RETURN_IF_ERROR(check_field(out.field, at));
+    QUARRY_RETURN_IF_ERROR(check_operand(out, at));
     QUARRY_RETURN_IF_ERROR(compile_condition(out, at));
     return out;
   }
@@ -155,6 +156,7 @@ class Parser {
     } else if (out.op != FilterOp::kExists && out.op != FilterOp::kIsNull) {
       return validation_error("missing", extended(at, "value"), fmt::format("operator '{}' needs a value", to_string(out.op)));
     }
+    QUARRY_RETURN_IF_ERROR(check_operand(out, at));
     QUARRY_RETURN_IF_ERROR(compile_condition(out, at));
     return out;
   }

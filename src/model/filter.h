@@ -59,7 +59,9 @@ Result<Filter> parse_filter(const json::value& source);
 
 Filter all_of(std::vector<Filter> filters);
 Filter equals(std::string field, json::value value);
-// One condition built in code; 422 if `value` does not suit `op`.
+// Values that in, nin and contains take at most.
+inline constexpr size_t kMaxFilterValues = 10'000;
+// One condition built in code, of a value nested however deep; 422 if `value` does not suit `op`.
 Result<Filter> condition(std::string field, FilterOp op, json::value value);
 
 // Missing fields match only ne, nin, is_null, exists:false and NOT; null counts as missing (a column cannot tell them apart), so eq null
@@ -73,6 +75,10 @@ bool matches_condition(const Filter& condition, const json::value* field_value);
 
 // The value at a dotted path, or null. A literal key that contains the dots wins over the path.
 const json::value* find_path(const json::object& document, std::string_view path);
+
+// As find_path(); where nothing lies there but the path leads through arrays of objects, as in a filter, the array of all values that it
+// reaches (arrays among them taken apart, nulls left out), made in `scratch`. Null pointer: there are none.
+const json::value* read_path(const json::object& document, std::string_view path, json::value& scratch);
 
 // Total order over JSON values used by sorts: null < bool < number < string < array < object; numbers by value, strings by bytes.
 int compare_json(const json::value& a, const json::value& b);

@@ -10,7 +10,6 @@ namespace quarry {
 namespace {
 
 constexpr int kMaxValueDepth = 32;
-constexpr size_t kMaxListLength = 10'000;
 constexpr size_t kMaxPatternLength = 2'048;
 constexpr int64_t kRegexMemoryBytes = 1 << 20;
 
@@ -31,6 +30,7 @@ bool deeper_than(const json::value& v, int levels) {
 }
 
 bool is_unbound_dynamic(const json::value& v) {
+  if (const json::array* list = v.if_array()) return std::any_of(list->begin(), list->end(), is_unbound_dynamic);
   const json::object* o = v.if_object();
   const json::value* type = o == nullptr ? nullptr : o->if_contains("type");
   return type != nullptr && type->is_string() && type->get_string() == "dynamic" && o->contains("field");
@@ -48,8 +48,8 @@ Compiled compile_ordering(const Filter& c) {
 Compiled compile_list(const Filter& c) {
   auto out = std::make_shared<CompiledOperand>();
   if (const json::array* list = c.value.if_array()) {
-    if (list->size() > kMaxListLength)
-      return Failure{"value_error", fmt::format("operator '{}' takes at most {} values", to_string(c.op), kMaxListLength)};
+    if (list->size() > kMaxFilterValues)
+      return Failure{"value_error", fmt::format("operator '{}' takes at most {} values", to_string(c.op), kMaxFilterValues)};
     out->sorted.assign(list->begin(), list->end());
   } else {
     out->sorted.push_back(c.value);
@@ -63,14 +63,15 @@ Compiled compile_contains(const Filter& c) {
   if (c.value.is_string() && !c.case_sensitive) out->folded = fold_text(c.value.get_string());
   const json::array* list = c.value.if_array();
   if (list == nullptr) return out;
-  if (list->size() > kMaxListLength)
-    return Failure{"value_error", fmt::format("operator 'contains' takes at most {} values", kMaxListLength)};
+  if (list->size() > kMaxFilterValues)
+    return Failure{"value_error", fmt::format("operator 'contains' takes at most {} values", kMaxFilterValues)};
   for (const json::value& item : *list) {
+    if (item.is_array()) return Failure{"type_error", "operator 'contains' takes a value or a flat list of values"};
     Filter part = c;
     part.value = item;
-    part.compiled = nullptr;
-    if (item.is_array()) return Failure{"type_error", "operator 'contains' takes a value or a flat list of values"};
-    QUARRY_CHECK(compile_condition(part, {}).ok());  // scalars always compile
+    Compiled compiled = compile_contains(part);
+    if (auto* failure = std::get_if<Failure>(&compiled)) return std::move(*failure);
+    part.compiled = std::get<0>(std::move(compiled));
     out->parts.push_back(std::move(part));
   }
   return out;
@@ -145,19 +146,24 @@ Compiled compile(const Filter& c) {
   return Failure{"value_error", "unknown operator"};
 }
 
+Error operand_error(const Filter& condition, json::array at, Failure failure) {
+  at.push_back("value");
+  return validation_error(std::move(failure.type), std::move(at), fmt::format("field '{}': {}", condition.field, failure.message));
+}
+
 }  // namespace
 
-Status compile_condition(Filter& condition, const json::array& location) {
-  auto fail = [&](std::string type, std::string message) {
-    json::array at = location;
-    at.push_back("value");
-    return validation_error(std::move(type), std::move(at), fmt::format("field '{}': {}", condition.field, message));
-  };
+Status check_operand(const Filter& condition, const json::array& location) {
   if (deeper_than(condition.value, kMaxValueDepth))
-    return fail("value_error", fmt::format("the value is nested more than {} deep", kMaxValueDepth));
-  if (is_unbound_dynamic(condition.value)) return fail("unbound_value", "a dynamic value has no input to take its value from here");
+    return operand_error(condition, location, {"value_error", fmt::format("the value is nested more than {} deep", kMaxValueDepth)});
+  if (is_unbound_dynamic(condition.value))
+    return operand_error(condition, location, {"unbound_value", "a dynamic value has no input to take its value from here"});
+  return Ok{};
+}
+
+Status compile_condition(Filter& condition, const json::array& location) {
   Compiled compiled = compile(condition);
-  if (auto* failure = std::get_if<Failure>(&compiled)) return fail(std::move(failure->type), std::move(failure->message));
+  if (auto* failure = std::get_if<Failure>(&compiled)) return operand_error(condition, location, std::move(*failure));
   condition.compiled = std::get<0>(std::move(compiled));
   return Ok{};
 }

@@ -46,6 +46,10 @@ bool shape_contains(FilterOp op, const GeoShape& shape, GeoPoint point);
 // The value at `path` whose first step is an index into `array`; null if it is not one or nothing is there.
 const json::value* find_element(const json::array& array, std::string_view path);
 
+// Refuses what a filter from outside may not compare with: values nested too deep, and dynamic ones that were never bound. 422 as
+// compile_condition().
+Status check_operand(const Filter& condition, const json::array& location);
+
 // Checks `condition.value` against `condition.op` and fills `condition.compiled`. Errors: 422 at `location` + "value".
 Status compile_condition(Filter& condition, const json::array& location);
 

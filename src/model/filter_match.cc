@@ -165,7 +165,29 @@ void collect(const json::value& value, std::string_view path, Leaves& out) {
   }
 }
 
+void add_values(const json::value& value, json::array& out) {
+  if (const json::array* list = value.if_array()) {
+    for (const json::value& element : *list)
+      if (!element.is_null()) out.push_back(element);
+  } else if (!value.is_null()) {
+    out.push_back(value);
+  }
+}
+
 }  // namespace
+
+const json::value* read_path(const json::object& document, std::string_view path, json::value& scratch) {
+  const json::value* found = find_path(document, path);
+  if (found != nullptr || path.find('.') == std::string_view::npos) return found;
+  Leaves leaves;
+  collect_in_object(document, path, leaves);
+  if (leaves.empty()) return nullptr;
+  json::array values;
+  for (const json::value* leaf : leaves) add_values(*leaf, values);
+  if (values.empty()) return nullptr;
+  scratch = std::move(values);
+  return &scratch;
+}
 
 bool matches_condition(const Filter& condition, const json::value* field_value) {
   Leaves leaves;

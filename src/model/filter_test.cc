@@ -264,6 +264,25 @@ TEST(Filter, BuiltInCode) {
   EXPECT_FALSE(condition("stock", FilterOp::kRegex, "[").ok());
 }
 
+TEST(Filter, DynamicValuesThatNothingBoundAreRefused) {
+  for (const char* value :
+       {R"({"type":"dynamic","field":"x"})", R"([{"type":"dynamic","field":"x"}])", R"(["a",{"type":"dynamic","field":"x"}])"})
+    for (const char* op : {"eq", "in", "contains"}) {
+      auto parsed = parse_filter(json::object{{"field", "tags"}, {"operator", op}, {"value", parse(value)}});
+      ASSERT_FALSE(parsed.ok()) << op << value;
+      EXPECT_EQ(parsed.error().kind, ErrorKind::kValidation);
+    }
+}
+
+TEST(Filter, StoredValuesOfAnyDepthCompare) {
+  json::value deep = 1;
+  for (int i = 0; i < 150; ++i) deep = json::array{deep};
+  auto in = condition("a", FilterOp::kIn, json::array{deep, json::object{{"type", "dynamic"}, {"field", "x"}}});
+  ASSERT_TRUE(in.ok()) << in.error().message;
+  EXPECT_TRUE(matches(*in, json::object{{"a", deep}}));
+  EXPECT_FALSE(condition("a", FilterOp::kIn, json::array(kMaxFilterValues + 1)).ok());
+}
+
 TEST(Filter, CopiesShareTheCompiledOperand) {
   Filter f = filter_of(R"({"field":"title","operator":"regex","value":"fox"})");
   Filter copy = f;
@@ -312,6 +331,18 @@ TEST(CompareJson, IsATotalOrder) {
       EXPECT_EQ(compare_json(sorted[i], sorted[j]), expected) << json::serialize(sorted[i]) << " and " << json::serialize(sorted[j]);
     }
   EXPECT_EQ(compare_json(json::object{{"a", 1}, {"b", 2}}, json::object{{"b", 2.0}, {"a", uint64_t{1}}}), 0);
+}
+
+TEST(ReadPath, ListsWhatAFilterReachesThroughArraysOfObjects) {
+  const json::object o =
+      parse(R"({"items":[{"name":"a","tags":["x","y"]},{"name":null},{"tags":["x"]},{"name":"b"}],"none":[{"n":null},{}],"t":[1]})")
+          .as_object();
+  json::value scratch;
+  EXPECT_EQ(*read_path(o, "items.name", scratch), parse(R"(["a","b"])"));
+  EXPECT_EQ(*read_path(o, "items.tags", scratch), parse(R"(["x","y","x"])"));
+  EXPECT_EQ(*read_path(o, "items.3.name", scratch), "b");
+  EXPECT_EQ(*read_path(o, "t", scratch), parse("[1]"));
+  for (const char* absent : {"none.n", "items.x", "t.x", "name"}) EXPECT_EQ(read_path(o, absent, scratch), nullptr) << absent;
 }
 
 TEST(FindPath, WalksObjectsAndIndexes) {

@@ -123,6 +123,27 @@ TEST_F(ConcurrencyTest, ATransactionTakesEffectOnce) {
   EXPECT_FALSE(reopened->write(kTable, batch)->repeated);
 }
 
+TEST_F(ConcurrencyTest, ADocumentThatMustBeAbsentIsMadeOnce) {
+  const auto store = attached(*objects_, &executor_, 2000), other = attached(*objects_);
+  EXPECT_TRUE(other->get(kTable, {"x"}, {})->empty());
+  std::atomic<int> made{0}, refused{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 6; ++t)
+    threads.emplace_back([&, t] {
+      const auto result = store->write(kTable, {.upserts = {numbered("x", t)}, .must_be_absent = {"x"}});
+      made += result.ok();
+      refused += !result.ok() && result.error().kind == ErrorKind::kAlreadyExists;
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(refused, 5);
+  EXPECT_EQ(other->write(kTable, {.upserts = {numbered("x", 9)}, .must_be_absent = {"x"}}).error().kind, ErrorKind::kAlreadyExists);
+  EXPECT_EQ(read_all(*attached(*objects_), kTable), read_all(*store, kTable));
+  ASSERT_QUARRY_OK(store->write(kTable, {.deletes = {"x"}}));
+  ASSERT_QUARRY_OK(other->maintain(kTable));
+  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {numbered("x", 9)}, .must_be_absent = {"x"}}));
+}
+
 TEST_F(ConcurrencyTest, ABadWriteDoesNotHarmItsGroup) {
   const auto store = attached(*objects_, &executor_, 3000);
   json::value deep = 1;

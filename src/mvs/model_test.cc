@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cmath>
+#include <set>
 
 #include "mvs/hot/kernels.h"
 #include "mvs/mvs.h"
@@ -345,12 +346,20 @@ class ModelRun {
   static void sort_model(const SortSpec& sort, std::vector<const Document*>& documents) {
     std::stable_sort(documents.begin(), documents.end(), [&](const Document* a, const Document* b) {
       const json::object x = filter_view(*a), y = filter_view(*b);
-      const json::value *v = find_path(x, sort.field), *w = find_path(y, sort.field);
+      json::value at_x, at_y;
+      const json::value *v = read_path(x, sort.field, at_x), *w = read_path(y, sort.field, at_y);
       const bool no_v = v == nullptr || v->is_null(), no_w = w == nullptr || w->is_null();
       if (no_v || no_w) return no_v == no_w ? false : no_v == !sort.nulls_last;
       const int c = compare_json(*v, *w);
       return sort.descending ? c > 0 : c < 0;
     });
+  }
+
+  static size_t distinct_values(const json::array& list) {
+    const auto less = [](const json::value& a, const json::value& b) { return compare_json(a, b) < 0; };
+    std::set<json::value, decltype(less)> distinct(list.begin(), list.end(), less);
+    distinct.erase(json::value());
+    return distinct.size();
   }
 
   void compare_facet(const Filter& filter, const std::vector<const Document*>& matching) {
@@ -359,7 +368,7 @@ class ModelRun {
       const auto* v = d->payload.if_contains("tags");
       if (v == nullptr || v->is_null()) continue;
       if (v->is_array())
-        expected += uint64_t(std::count_if(v->as_array().begin(), v->as_array().end(), [](const auto& e) { return !e.is_null(); }));
+        expected += distinct_values(v->as_array());
       else
         ++expected;
     }

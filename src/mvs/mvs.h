@@ -63,6 +63,7 @@ struct WriteBatch {
   std::vector<DocumentPatch> patches;
   std::vector<std::string> deletes;
   std::optional<SourceReplacement> replace;
+  std::vector<std::string> must_be_absent;  // kAlreadyExists, and nothing is written, if the table has one of these documents
   // Delta `txn`: a batch whose (app, version) was committed before is a no-op that returns the version it has.
   std::string txn_app;
   int64_t txn_version = 0;
@@ -118,6 +119,8 @@ struct SortSpec {
   std::string field;  // payload path, or document_id, created_at, updated_at; empty: document_id
   bool descending = false;
   bool nulls_last = true;
+  std::string fallback_field = {};  // orders rows whose `field` is missing or null
+  bool by_time = false;             // texts that are timestamps order by time, before all other texts
 };
 
 struct ScanRequest {
@@ -194,7 +197,7 @@ class VectorStore {
                           const std::function<bool(const Document&)>& visit) = 0;
   virtual Result<uint64_t> count(std::string_view table_id, const Filter& filter) = 0;
   virtual Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field,
-                                                size_t limit) = 0;  // count descending, then value
+                                                size_t limit) = 0;  // by count of documents descending, then value
   virtual Result<TableStats> stats(std::string_view table_id) = 0;
 
   // Background upkeep, also run by the store itself after writes: follows commits of other writers, compacts small files, writes

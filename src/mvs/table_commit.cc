@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "mvs/table_internal.h"
+#include "mvs/warm/json_text.h"
 #include "mvs/warm/parquet_file.h"
 #include "mvs/warm/row_encoder.h"
 
@@ -12,7 +13,15 @@ namespace {
 
 constexpr int kMaxConflicts = 16;
 
+// set_path() and unset_path() go one call deeper for each step.
+Status check_path(std::string_view path) {
+  if (size_t(std::count(path.begin(), path.end(), '.')) < kMaxPayloadDepth) return Ok{};
+  return bad_request(fmt::format("the path '{}...' has more than {} steps", path.substr(0, 40), kMaxPayloadDepth));
+}
+
 Status check_patch(const TableSchema& schema, const DocumentPatch& patch) {
+  for (const auto& member : patch.set) QUARRY_RETURN_IF_ERROR(check_path(member.key()));
+  for (const auto& path : patch.unset) QUARRY_RETURN_IF_ERROR(check_path(path));
   Document probe;  // what check_document says of the patch's own values
   probe.document_id = patch.document_id;
   probe.payload = patch.set;
@@ -37,14 +46,31 @@ std::vector<size_t> last_of_each_id(const std::vector<Document>& documents) {
   return out;
 }
 
+// As text, roughly.
+uint64_t json_bytes(const json::value& value) {
+  uint64_t bytes = 8;
+  if (const auto* text = value.if_string()) bytes += text->size();
+  if (const auto* items = value.if_array())
+    for (const auto& item : *items) bytes += json_bytes(item);
+  if (const auto* members = value.if_object())
+    for (const auto& member : *members) bytes += member.key().size() + json_bytes(member.value());
+  return bytes;
+}
+
+uint64_t json_bytes(const json::object& members) {
+  uint64_t bytes = 0;
+  for (const auto& member : members) bytes += member.key().size() + json_bytes(member.value());
+  return bytes;
+}
+
 uint64_t estimated_bytes(const WriteBatch& batch) {
   uint64_t bytes = 0;
   for (const auto& d : batch.upserts) {
-    bytes += 512;
+    bytes += 512 + json_bytes(d.payload);
     for (const auto& v : d.vectors) bytes += v.values.size() * sizeof(float);
   }
   for (const auto& p : batch.patches) {
-    bytes += 512;
+    bytes += 512 + json_bytes(p.set);
     for (const auto& v : p.vectors) bytes += v.values.size() * sizeof(float);
   }
   return bytes;
@@ -57,6 +83,8 @@ int64_t Table::now_ms() const { return shared_->options.clock->now_us() / 1000; 
 Result<WriteResult> Table::write(WriteBatch batch) {
   QUARRY_ASSIGN_OR_RETURN(const auto base, snapshot());
   QUARRY_RETURN_IF_ERROR(check_batch(*base->schema, batch));
+  for (const auto& id : batch.must_be_absent)  // spares a data file; what counts is looked up again when the write commits
+    if (batch.txn_app.empty() && base->find(id)) return document_exists(id);
   const uint64_t estimate = estimated_bytes(batch);
   QUARRY_RETURN_IF_ERROR(check_budget(batch, estimate));
   PendingWrite write;

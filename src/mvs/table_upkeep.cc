@@ -21,7 +21,8 @@ constexpr size_t kListPage = 1000;
 
 std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
   std::vector<CompactionFile> out;
-  for (const auto& view : snapshot.views) out.push_back({uint64_t(view.file->size), view.segment->rows(), view.live});
+  for (const auto& view : snapshot.views)
+    out.push_back({uint64_t(view.file->size), view.segment->rows(), view.live, view.segment->memory_bytes()});
   return out;
 }
 
@@ -108,9 +109,10 @@ Status Table::maintain() {
   const auto run = [&]() -> Status {
     QUARRY_RETURN_IF_ERROR(snapshot());
     QUARRY_RETURN_IF_ERROR(refresh());
-    QUARRY_RETURN_IF_ERROR(compact());
+    const Status compacted = compact();  // should it fail, the log must not grow for that
     QUARRY_RETURN_IF_ERROR(checkpoint());
-    return clean_up();
+    QUARRY_RETURN_IF_ERROR(clean_up());
+    return compacted;
   };
   Status status = run();
   std::lock_guard lock(upkeep_mutex_);
@@ -200,7 +202,7 @@ Status Table::checkpoint() {
     if (dropped_ || unsure_) return Ok{};
     if (log_.version - std::max<int64_t>(checkpointed_, 0) < shared_->options.checkpoint_interval) return Ok{};
     const int64_t oldest = now_ms() - kTransactionRetentionMs;
-    std::erase_if(log_.transactions, [&](const auto& t) { return t.second.updated_ms < oldest; });
+    std::erase_if(log_.transactions, [&](const auto& t) { return t.second.updated_ms != 0 && t.second.updated_ms < oldest; });
     std::erase_if(transaction_versions_, [&](const auto& t) { return !log_.transactions.contains(t.first); });
     state = log_;
   }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "mvs/mvs.h"
 
@@ -201,6 +202,16 @@ TEST_F(VectorStoreTest, AnOldFileAnswersForAColumnThatCameLater) {
   EXPECT_EQ(store_->get("col_a", {"b"}, {})->front().payload.at("author").as_int64(), 7);
 }
 
+TEST_F(VectorStoreTest, APatchThatReachesTooDeepIsRefused) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  write({.upserts = {doc("a", {}, {})}});
+  std::string path = "a";
+  for (int i = 0; i < 400'000; ++i) path += ".a";
+  EXPECT_EQ(store_->write("col_a", {.patches = {{.document_id = "a", .set = {{path, 1}}}}}).error().kind, ErrorKind::kBadRequest);
+  EXPECT_EQ(store_->write("col_a", {.patches = {{.document_id = "a", .unset = {path}}}}).error().kind, ErrorKind::kBadRequest);
+  EXPECT_TRUE(store_->write("col_a", {.patches = {{.document_id = "a", .set = {{"a.b.c", 1}}}}}).ok());
+}
+
 TEST_F(VectorStoreTest, UpkeepMovesTheVersionAndNotTheDataVersion) {
   ASSERT_TRUE(store_->create_table(spec()).ok());
   for (int i = 0; i < 12; ++i) write({.upserts = {doc("x" + std::to_string(i), {}, {})}});
@@ -315,6 +326,46 @@ TEST_F(VectorStoreTest, GivesBackEveryPayloadAsItWas) {
     reopen();
     ASSERT_TRUE(store_->attach_table(spec()).ok());
   }
+}
+
+TEST_F(VectorStoreTest, FacetsCountDocumentsAndReadThroughArraysOfObjects) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  write({.upserts = {doc("a", {}, json::parse(R"({"tags":["x","x","y"],"items":[{"name":"p"},{"name":"p"},{"name":"q"}]})").as_object()),
+                     doc("b", {}, json::parse(R"({"tags":"x","items":[{"name":"q"},{"n":1}]})").as_object())}});
+  auto counts = [&](const char* field) {
+    std::map<std::string, uint64_t> out;
+    auto values = store_->facet("col_a", {}, field, 10);
+    EXPECT_TRUE(values.ok());
+    for (const FacetValue& v : *values) out[std::string(v.value.as_string())] = v.count;
+    return out;
+  };
+  EXPECT_EQ(counts("tags"), (std::map<std::string, uint64_t>{{"x", 2}, {"y", 1}}));
+  EXPECT_EQ(counts("items.name"), (std::map<std::string, uint64_t>{{"p", 1}, {"q", 2}}));
+}
+
+TEST_F(VectorStoreTest, SortsByTimeAndByAFallbackFieldWhenAsked) {
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  const std::pair<const char*, const char*> rows[] = {{"z", R"({"at":"2024-01-02T01:00:00+02:00"})"},
+                                                      {"y", R"({"at":"2024-01-01T23:30:00Z"})"},
+                                                      {"x", R"({"at":"10 o'clock"})"},
+                                                      {"w", R"({"title":"2024-01-01"})"},
+                                                      {"v", R"({"at":null,"title":"2025-01-01"})"},
+                                                      {"u", "{}"}};
+  for (const auto& [id, payload] : rows) write({.upserts = {doc(id, {}, json::parse(payload).as_object())}});
+  ScanRequest request;
+  request.table_id = "col_a";
+  request.sort = SortSpec{.field = "at", .fallback_field = "title", .by_time = true};
+  auto order = [&] {
+    std::string out;
+    const auto found = store_->scan(request);
+    EXPECT_TRUE(found.ok());
+    for (const Document& d : found->documents) out += d.document_id;
+    return out;
+  };
+  EXPECT_EQ(order(), "wzyvxu");
+  request.limit = 2;
+  request.sort->descending = true;
+  EXPECT_EQ(order(), "xv");
 }
 
 }  // namespace

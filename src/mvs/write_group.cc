@@ -32,6 +32,8 @@ class Resolver {
       for (size_t i = 0; i < item.row_count; ++i) out_.block_deleted.set(item.first_row + i);
       return Ok{};
     }
+    for (const auto& id : item.batch->must_be_absent)
+      if (locate(id).kind != Place::Kind::kGone) return document_exists(id);
     const size_t first_patched = out_.patched.size();
     upsert(item, result);
     for (const auto& patch : item.batch->patches) QUARRY_RETURN_IF_ERROR(apply_patch(patch, result));
@@ -209,6 +211,8 @@ std::variant<ResolvedGroup, ItemFailure> resolve_group(const Snapshot& snapshot,
     if (auto status = resolver.apply(items[i]); !status.ok()) return ItemFailure{i, std::move(status).error()};
   return resolver.finish();
 }
+
+Error document_exists(std::string_view document_id) { return already_exists(fmt::format("document '{}' exists already", document_id)); }
 
 void set_path(json::object& object, std::string_view path, json::value value) {
   const size_t dot = path.find('.');

@@ -39,6 +39,8 @@ struct ItemFailure {
 std::variant<ResolvedGroup, ItemFailure> resolve_group(const Snapshot& snapshot, const LogState& log, const RowBlock* block,
                                                        std::span<const GroupItem> items, TimestampUs now);
 
+Error document_exists(std::string_view document_id);
+
 // Sets or removes the value at a dotted path. A literal member whose name holds the dots wins; objects on the way are made, other values
 // replaced.
 void set_path(json::object& object, std::string_view path, json::value value);

@@ -2,28 +2,13 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "model/ids.h"
 
 namespace quarry::objects {
 namespace {
 
 constexpr size_t kMaxNameBytes = 255;
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-std::string percent_decoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const bool escape = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
-    out += escape ? static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])) : text[i];
-    if (escape) i += 2;
-  }
-  return out;
-}
 
 std::string sanitised(std::string name) {
   if (size_t folder = name.find_last_of("/\\"); folder != std::string::npos) name.erase(0, folder + 1);
@@ -37,15 +22,9 @@ std::string sanitised(std::string name) {
   return is_safe_name(name, kMaxNameBytes) ? name : std::string();
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
-  return out;
-}
-
 // The value of a parameter: a quoted string (backslashes undone) or a token.
 std::string parameter(std::string_view header, std::string_view name) {
-  const std::string folded = lower(header);
+  const std::string folded = ascii_lower(header);
   for (size_t at = folded.find(name); at != std::string::npos; at = folded.find(name, at + 1)) {
     const bool begins = at > 0 && (folded[at - 1] == ';' || folded[at - 1] == ' ' || folded[at - 1] == '\t');
     std::string_view rest = header.substr(at + name.size());
@@ -62,7 +41,7 @@ std::string parameter(std::string_view header, std::string_view name) {
 // RFC 8187: charset'language'percent-encoded; only UTF-8.
 std::string extended_value(std::string_view value) {
   const size_t first = value.find('\''), second = first == std::string_view::npos ? first : value.find('\'', first + 1);
-  if (second == std::string_view::npos || lower(value.substr(0, first)) != "utf-8") return "";
+  if (second == std::string_view::npos || ascii_lower(value.substr(0, first)) != "utf-8") return "";
   return percent_decoded(value.substr(second + 1));
 }
 

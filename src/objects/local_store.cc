@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
+#include <shared_mutex>
 
 #include "base/file.h"
 #include "objects/object_store.h"
@@ -18,7 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kTemporaryDir = ".quarry-tmp";
 constexpr int64_t kGarbageAgeSeconds = 600;
-constexpr int kMaxFolderRaces = 100;  // how often a folder may be removed under a put before the put gives up
+constexpr int kFreeTries = 4;         // how often a folder may be removed under a put before the put keeps this process from it
+constexpr int kMaxFolderRaces = 100;  // and before it gives up: other processes remove folders too
 
 TimestampUs modified_us(const struct stat& info) { return info.st_mtim.tv_sec * int64_t{1'000'000} + info.st_mtim.tv_nsec / 1'000; }
 
@@ -58,20 +61,17 @@ class LocalStore : public ObjectStore {
   }
 
   Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override;
+  Status walk(std::string_view prefix, const Visit& visit) override { return walk_after(prefix, "", visit); }
   Status remove(std::string_view key) override;
 
   std::optional<fs::path> local_path(std::string_view key) const override { return root_ / fs::path(key); }
   std::string describe() const override { return "file://" + root_.string(); }
 
  private:
-  struct Entry {
-    std::string name;  // folders end in '/', which puts them where their keys sort
-    struct stat info;
-  };
-  struct Listing {
+  struct Walk {
     std::string_view prefix, after;
-    size_t limit;
-    std::vector<ObjectInfo> found;
+    const Visit& visit;
+    bool ended = false;
   };
 
   Result<fs::path> path_of(std::string_view key) const {
@@ -83,11 +83,13 @@ class LocalStore : public ObjectStore {
 
   template <typename Write>
   Status write(std::string_view key, const Write& write_file);
-  Result<std::vector<Entry>> read_folder(const fs::path& dir) const;
-  Status list_folder(const std::string& dir, Listing& listing) const;
+  Status walk_after(std::string_view prefix, std::string_view after, const Visit& visit) const;
+  Status walk_folder(const std::string& dir, Walk& walk) const;
+  Status visit_file(std::string key, Walk& walk) const;
 
   const fs::path root_;
   const fs::path temporary_dir_;
+  std::shared_mutex folders_;  // exclusive while empty folders are removed
 };
 
 // `remove` takes empty folders away at any moment, so a folder made here may be gone when the file is to be linked into it: then again.
@@ -96,6 +98,8 @@ Status LocalStore::write(std::string_view key, const Write& write_file) {
   QUARRY_ASSIGN_OR_RETURN(fs::path path, path_of(key));
   Status status = Ok{};
   for (int i = 0; i < kMaxFolderRaces; ++i) {
+    std::shared_lock folders_stay(folders_, std::defer_lock);
+    if (i >= kFreeTries) folders_stay.lock();
     status = make_directories(path.parent_path());
     if (status.ok()) status = write_file(path);
     if (status.ok() || status.error().kind != ErrorKind::kNotFound) break;
@@ -116,57 +120,75 @@ Status LocalStore::remove(std::string_view key) {
     bool is_absent = errno == ENOENT || errno == ENOTDIR || errno == EISDIR;
     return is_absent ? Status(Ok{}) : errno_error("remove", path, errno);
   }
+  std::unique_lock folders_go(folders_);
   for (fs::path dir = path.parent_path(); dir != root_ && ::rmdir(dir.c_str()) == 0; dir = dir.parent_path()) {
   }
   return Ok{};
 }
 
-Result<std::vector<LocalStore::Entry>> LocalStore::read_folder(const fs::path& dir) const {
-  std::vector<Entry> entries;
-  std::error_code error;
+// The names of a folder's files and folders, ascending; folders end in '/', which puts them where their keys sort.
+Result<std::vector<std::string>> read_folder(const fs::path& dir) {
+  std::vector<std::string> names;
+  std::error_code error, vanished;
   fs::directory_iterator it(dir, error);
   for (; !error && it != fs::directory_iterator(); it.increment(error)) {
-    Entry entry{it->path().filename().string(), {}};
-    if (::lstat(it->path().c_str(), &entry.info) != 0) continue;  // removed meanwhile
-    if (S_ISDIR(entry.info.st_mode)) entry.name.push_back('/');
-    if (S_ISDIR(entry.info.st_mode) || S_ISREG(entry.info.st_mode)) entries.push_back(std::move(entry));
+    if (it->is_symlink(vanished)) continue;
+    bool is_folder = it->is_directory(vanished);
+    if (is_folder || it->is_regular_file(vanished)) names.push_back(it->path().filename().string() + (is_folder ? "/" : ""));
   }
   if (error && error.value() != ENOENT && error.value() != ENOTDIR) return errno_error("list", dir, error.value());
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
-  return entries;
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Status LocalStore::visit_file(std::string key, Walk& walk) const {
+  fs::path path = root_ / fs::path(key);
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return errno == ENOENT || errno == ENOTDIR ? Status(Ok{}) : errno_error("stat", path, errno);
+  QUARRY_ASSIGN_OR_RETURN(bool more, walk.visit({std::move(key), static_cast<uint64_t>(info.st_size), modified_us(info)}));
+  walk.ended = !more;
+  return Ok{};
 }
 
 // `dir` is empty or ends in '/'. Recursion is as deep as a key has segments.
-Status LocalStore::list_folder(const std::string& dir, Listing& listing) const {
-  QUARRY_ASSIGN_OR_RETURN(auto entries, read_folder(root_ / fs::path(dir)));
-  for (const Entry& entry : entries) {
-    if (listing.found.size() >= listing.limit) return Ok{};
-    std::string key = dir + entry.name;
+Status LocalStore::walk_folder(const std::string& dir, Walk& walk) const {
+  QUARRY_ASSIGN_OR_RETURN(auto names, read_folder(root_ / fs::path(dir)));
+  for (const std::string& name : names) {
+    if (walk.ended) return Ok{};
+    std::string key = dir + name;
     bool is_folder = key.back() == '/';
-    if (is_folder && dir.empty() && entry.name.substr(0, entry.name.size() - 1) == kTemporaryDir) continue;
-    bool may_match = key.starts_with(listing.prefix) || (is_folder && listing.prefix.starts_with(key));
+    if (is_folder && dir.empty() && name.substr(0, name.size() - 1) == kTemporaryDir) continue;
+    bool may_match = key.starts_with(walk.prefix) || (is_folder && walk.prefix.starts_with(key));
     if (!may_match) continue;
     if (!is_folder) {
-      if (key > listing.after)
-        listing.found.push_back({std::move(key), static_cast<uint64_t>(entry.info.st_size), modified_us(entry.info)});
+      if (key > walk.after) QUARRY_RETURN_IF_ERROR(visit_file(std::move(key), walk));
       continue;
     }
-    bool all_before = listing.after > key && !listing.after.starts_with(key);
-    if (!all_before) QUARRY_RETURN_IF_ERROR(list_folder(key, listing));
+    bool all_before = walk.after > key && !walk.after.starts_with(key);
+    if (!all_before) QUARRY_RETURN_IF_ERROR(walk_folder(key, walk));
   }
   return Ok{};
 }
 
-Result<std::vector<ObjectInfo>> LocalStore::list(std::string_view prefix, std::string_view after, size_t limit) {
+Status LocalStore::walk_after(std::string_view prefix, std::string_view after, const Visit& visit) const {
   size_t slash = prefix.rfind('/');
   std::string dir;
   if (slash != std::string_view::npos) {
     dir = prefix.substr(0, slash + 1);
-    if (!path_of(prefix.substr(0, slash)).ok()) return std::vector<ObjectInfo>();  // no key starts like that
+    if (!path_of(prefix.substr(0, slash)).ok()) return Ok{};  // no key starts like that
   }
-  Listing listing{prefix, after, limit, {}};
-  QUARRY_RETURN_IF_ERROR(list_folder(dir, listing));
-  return std::move(listing.found);
+  Walk walk{prefix, after, visit};
+  return walk_folder(dir, walk);
+}
+
+Result<std::vector<ObjectInfo>> LocalStore::list(std::string_view prefix, std::string_view after, size_t limit) {
+  std::vector<ObjectInfo> found;
+  if (limit == 0) return found;
+  QUARRY_RETURN_IF_ERROR(walk_after(prefix, after, [&](const ObjectInfo& info) -> Result<bool> {
+    found.push_back(info);
+    return found.size() < limit;
+  }));
+  return found;
 }
 
 // What crashed writers left behind.

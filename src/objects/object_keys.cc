@@ -48,14 +48,27 @@ Status validate_key(std::string_view key) {
   return bad_request(fmt::format("object key {} {}", json::serialize(json::string(clip(key, 100))), fault));
 }
 
-Status remove_prefix(ObjectStore& store, std::string_view prefix) {
+// For stores that find a page's beginning without reading what lies before it.
+Status ObjectStore::walk(std::string_view prefix, const Visit& visit) {
   constexpr size_t kPage = 1'000;
-  if (prefix.empty()) return bad_request("removing every object of a store takes a prefix");
+  std::string after;
   for (;;) {
-    QUARRY_ASSIGN_OR_RETURN(auto page, store.list(prefix, "", kPage));
-    for (const ObjectInfo& info : page) QUARRY_RETURN_IF_ERROR(store.remove(info.key));
+    QUARRY_ASSIGN_OR_RETURN(auto page, list(prefix, after, kPage));
+    for (const ObjectInfo& info : page) {
+      QUARRY_ASSIGN_OR_RETURN(bool more, visit(info));
+      if (!more) return Ok{};
+    }
     if (page.size() < kPage) return Ok{};
+    after = page.back().key;
   }
+}
+
+Status remove_prefix(ObjectStore& store, std::string_view prefix) {
+  if (prefix.empty()) return bad_request("removing every object of a store takes a prefix");
+  return store.walk(prefix, [&](const ObjectInfo& info) -> Result<bool> {
+    QUARRY_RETURN_IF_ERROR(store.remove(info.key));
+    return true;
+  });
 }
 
 }  // namespace quarry::objects

@@ -38,6 +38,10 @@ class ObjectStore {
   virtual Result<ObjectInfo> head(std::string_view key) = 0;
   // Keys that start with `prefix` (any string), ascending by bytes, strictly after `after`, at most `limit`.
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) = 0;
+  // Calls `visit` with every key that starts with `prefix`, ascending by bytes, in one pass over what is stored; `visit` may remove keys,
+  // and returns false to end the walk. A key that comes or goes meanwhile may be seen or not.
+  using Visit = std::function<Result<bool>(const ObjectInfo&)>;
+  virtual Status walk(std::string_view prefix, const Visit& visit);
   // Removing what is absent is ok.
   virtual Status remove(std::string_view key) = 0;
 

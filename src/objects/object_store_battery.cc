@@ -315,6 +315,26 @@ TEST_P(ObjectStoreBattery, RemovesAPrefix) {
   EXPECT_EQ(kind_of(remove_prefix(store(), "")), ErrorKind::kBadRequest);
 }
 
+TEST_P(ObjectStoreBattery, AWalkSeesEveryKeyInOrderAndMayRemoveOrEnd) {
+  std::vector<std::string> all;
+  for (int i = 0; i < 30; ++i) put(all.emplace_back("walked/" + std::to_string(100 + i) + (i % 2 ? "/data" : "")));
+  put("walked-not");
+  std::sort(all.begin(), all.end());
+  std::vector<std::string> seen;
+  auto visit = [&](const ObjectInfo& info) -> Result<bool> {
+    seen.push_back(info.key);
+    EXPECT_EQ(info.size, 1u);
+    EXPECT_TRUE(store().remove(info.key).ok());
+    return seen.size() != 20;
+  };
+  ASSERT_TRUE(store().walk("walked/", visit).ok());
+  EXPECT_EQ(seen, std::vector<std::string>(all.begin(), all.begin() + 20));
+  ASSERT_TRUE(store().walk("walked/", visit).ok());
+  EXPECT_EQ(seen, all);
+  Status failed = store().walk("", [](const ObjectInfo&) -> Result<bool> { return not_found("mine"); });
+  EXPECT_EQ(failed.error().message, "mine");
+}
+
 TEST_P(ObjectStoreBattery, LocalPathHoldsTheBytes) {
   put("t/part-0.parquet", "bytes");
   auto path = store().local_path("t/part-0.parquet");

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "base/log.h"
 
 namespace quarry::pipeline {
@@ -9,11 +11,6 @@ namespace {
 
 using catalog::ItemStatus;
 namespace kind = catalog::kind;
-
-std::string input_text(const Task& task, std::string_view name) {
-  const json::value* value = task.inputs.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
 
 std::string_view failure_category(ErrorKind kind) {
   switch (kind) {
@@ -67,15 +64,15 @@ void finish_object(json::object& body, const ItemRecord& record) {
   set_object_status(body, status, error);
 }
 
-// False if the object is gone.
-Result<bool> update_object(catalog::Session& session, const catalog::Scope& scope, std::string_view object_id, TimestampUs now,
-                           const std::function<void(json::object&)>& change) {
+// Replaces the object if `change` returns true. False if the object is gone.
+Result<bool> change_object(catalog::Session& session, const catalog::Scope& scope, std::string_view object_id, TimestampUs now,
+                           const std::function<bool(json::object&)>& change) {
   auto object = session.get(kind::kObject, scope, object_id);
   if (!object.ok()) {
     if (object.error().kind == ErrorKind::kNotFound) return false;
     return std::move(object).error();
   }
-  change(object->body);
+  if (!change(object->body)) return true;
   object->updated_at = now;
   QUARRY_RETURN_IF_ERROR(session.replace(*object));
   return true;
@@ -95,7 +92,7 @@ std::string outcome_text(TaskStatus status, const json::object& batch) {
 Status reopen_task(catalog::Session& session, Task present, const Task& next) {
   present.status = TaskStatus::kPending;  // gives up the lease
   present.error.clear();
-  present.cancel_requested = false;
+  present.cancel_requested = next.cancel_requested;
   present.inputs = next.inputs;
   settle_attempts(present);
   present.additional_data = next.additional_data;
@@ -110,7 +107,7 @@ BatchLedger::BatchLedger(catalog::Catalog& catalog, const Clock& clock, TaskCont
       task_(std::move(task)),
       retries_(retries),
       tier_(static_cast<int>(std::max<int64_t>(1, integer_member(task_.inputs, "tier")))),
-      batch_id_(input_text(task_, "batch_id")),
+      batch_id_(text_member(task_.inputs, "batch_id")),
       began_steady_us_(clock.steady_us()) {}
 
 void BatchLedger::warn(std::string warning) {
@@ -180,18 +177,17 @@ Status BatchLedger::note_suspect(const std::string& item_id) {
 }
 
 Status BatchLedger::mark_processing(const std::vector<std::string>& object_ids) {
-  auto done = with_retries(retries_, control_, [&] {
+  return with_retries(retries_, control_, [&] {
     return catalog_.write([&](catalog::Session& session) -> Status {
       for (const std::string& id : object_ids) {
-        auto shown = update_object(session, scope(), id, clock_.now_us(),
-                                   [](json::object& body) { set_object_status(body, TaskStatus::kProcessing, ""); });
-        if (!shown.ok()) return std::move(shown).error();
+        QUARRY_RETURN_IF_ERROR(change_object(session, scope(), id, clock_.now_us(), [](json::object& body) {
+          set_object_status(body, TaskStatus::kProcessing, "");
+          return true;
+        }));
       }
       return Ok{};
     });
   });
-  if (done.ok()) open_objects_.insert(object_ids.begin(), object_ids.end());
-  return done;
 }
 
 TierProgress BatchLedger::advanced(const GroupRecord& group) const {
@@ -212,44 +208,62 @@ TierProgress BatchLedger::advanced(const GroupRecord& group) const {
   return next;
 }
 
-Result<std::vector<std::string>> BatchLedger::record(const GroupRecord& group) {
+Status BatchLedger::tell_later_tiers(catalog::Session& session, const json::object& batch, const ItemRecord& record) const {
+  for (const auto& [collection_id, documents] : record.written) {
+    std::vector<std::string> ids;
+    for (const std::string& id : documents) ids.push_back(collection_id + "/" + id);
+    for (const std::string& task_id : downstream_tasks(batch, tier_, collection_id))
+      QUARRY_RETURN_IF_ERROR(session.add_items(task_id, ids));
+  }
+  return Ok{};
+}
+
+Status BatchLedger::settle_object(catalog::Session& session, const ItemRecord& record, TimestampUs now, Outdated& outdated) const {
+  bool changed = false;
+  QUARRY_ASSIGN_OR_RETURN(bool there, change_object(session, scope(), record.object_id, now, [&](json::object& body) {
+                            if (tier_ > 1) return false;
+                            changed = record.content_at && content_changed_at(body) > *record.content_at;
+                            if (!changed) finish_object(body, record);
+                            return !changed;
+                          }));
+  if (!there) outdated.deleted.push_back(record.object_id);
+  if (changed) outdated.changed.push_back(record.object_id);
+  return Ok{};
+}
+
+Result<Outdated> BatchLedger::record(const GroupRecord& group) {
   TierProgress next = advanced(group);
-  std::vector<std::string> vanished;
+  Outdated outdated;
   auto done = in_lease([&](catalog::Session& session, Task& row, json::object& batch) -> Status {
-    vanished.clear();
+    outdated = {};
     std::vector<catalog::WorkItem> items;
+    std::set<std::string_view> settled;  // the documents of a later tier often have one root
     for (const ItemRecord& record : group.items) {
       items.push_back(record.item);
-      for (const auto& [collection_id, documents] : record.written) {
-        std::vector<std::string> ids;
-        for (const std::string& id : documents) ids.push_back(collection_id + "/" + id);
-        for (const std::string& task_id : downstream_tasks(batch, tier_, collection_id))
-          QUARRY_RETURN_IF_ERROR(session.add_items(task_id, ids));
-      }
+      QUARRY_RETURN_IF_ERROR(tell_later_tiers(session, batch, record));
       add_failures(batch, record.failures);
-      if (tier_ > 1 || record.item.status == ItemStatus::kSkipped) continue;
-      QUARRY_ASSIGN_OR_RETURN(bool there, update_object(session, scope(), record.object_id, row.updated_at,
-                                                        [&](json::object& body) { finish_object(body, record); }));
-      if (!there) vanished.push_back(record.object_id);
+      bool concerns_object = record.item.status != ItemStatus::kSkipped && !record.object_id.empty();
+      if (concerns_object && settled.insert(record.object_id).second)
+        QUARRY_RETURN_IF_ERROR(settle_object(session, record, row.updated_at, outdated));
     }
-    if (!vanished.empty()) return Error{ErrorKind::kNotFound, "objects were deleted meanwhile"};  // rolls back
+    if (!outdated.empty()) return Error{ErrorKind::kNotFound, "objects were deleted or changed meanwhile"};  // rolls back
     QUARRY_RETURN_IF_ERROR(session.finish_items(row.task_id, items));
     settle_attempts(row);
     write_progress(batch, tier_, next, row.updated_at);
     return Ok{};
   });
-  if (!done.ok() && !vanished.empty() && done.error().kind == ErrorKind::kNotFound) return vanished;
+  if (!done.ok() && !outdated.empty() && done.error().kind == ErrorKind::kNotFound) return outdated;
   if (!done.ok()) return std::move(done).error();
   progress_ = std::move(next);
   finished_here_ += group.items.size();
-  for (const ItemRecord& record : group.items) open_objects_.erase(record.object_id);
-  return std::vector<std::string>{};
+  return Outdated{};
 }
 
 Result<std::vector<std::string>> BatchLedger::absent_objects(const GroupRecord& group) {
   std::vector<std::string> absent;
   QUARRY_RETURN_IF_ERROR(catalog_.read([&](catalog::Session& session) -> Status {
     for (const ItemRecord& record : group.items) {
+      if (record.object_id.empty()) continue;
       auto object = session.get(kind::kObject, scope(), record.object_id);
       if (object.ok()) continue;
       if (object.error().kind != ErrorKind::kNotFound) return std::move(object).error();
@@ -281,10 +295,31 @@ Status BatchLedger::start_next_tier(catalog::Session& session, json::object& bat
   return reopen_task(session, std::move(*present), next);  // a retry: the tier ran before
 }
 
+// An item that failed for one collection and was right for another did not fail as a whole.
+Result<bool> BatchLedger::is_any_item_partial() {
+  constexpr size_t kPage = 1'000;
+  for (size_t offset = 0;; offset += kPage) {
+    std::vector<catalog::WorkItem> failed;
+    QUARRY_RETURN_IF_ERROR(with_retries(retries_, control_, [&] {
+      return catalog_.read([&](catalog::Session& session) -> Status {
+        QUARRY_ASSIGN_OR_RETURN(failed, session.list_items(task_.task_id, ItemStatus::kFailed, offset, kPage));
+        return Ok{};
+      });
+    }));
+    if (std::any_of(failed.begin(), failed.end(), [](const catalog::WorkItem& item) { return item.outcome.contains(kPartialOutcome); }))
+      return true;
+    if (failed.size() < kPage) return false;
+  }
+}
+
 Status BatchLedger::finish() {
+  bool any_partial = false;
+  if (progress_.items.done + progress_.items.skipped == 0) {
+    QUARRY_ASSIGN_OR_RETURN(any_partial, is_any_item_partial());
+  }
   return in_lease([&](catalog::Session& session, Task& row, json::object& batch) -> Status {
     QUARRY_ASSIGN_OR_RETURN(progress_.items, session.count_items(row.task_id));
-    row.status = status_of_items(progress_.items);
+    row.status = status_of_items(progress_.items, any_partial);
     write_progress(batch, tier_, progress_, row.updated_at);
     end_tier(batch, tier_, row.status, "", row.updated_at);
     bool last = tier_ >= tier_count(batch) || (tier_ == 1 && row.status == TaskStatus::kFailed);
@@ -298,19 +333,30 @@ Status BatchLedger::finish() {
   });
 }
 
+// Objects whose turn had come, in this worker's life or an earlier one: by the order of the feed they are the first that are pending.
 Status BatchLedger::settle_objects(TaskStatus status, const std::string& error) {
-  std::vector<std::string> ids(open_objects_.begin(), open_objects_.end());
-  if (ids.empty()) return Ok{};
-  return with_retries(retries_, control_, [&] {
-    return catalog_.write([&](catalog::Session& session) -> Status {
-      for (const std::string& id : ids) {
-        auto settled =
-            update_object(session, scope(), id, clock_.now_us(), [&](json::object& body) { set_object_status(body, status, error); });
-        if (!settled.ok()) return std::move(settled).error();
-      }
-      return Ok{};
-    });
-  });
+  if (tier_ > 1) return Ok{};
+  constexpr size_t kPage = 1'000;
+  for (size_t offset = 0;; offset += kPage) {
+    size_t items = 0, settled = 0;
+    QUARRY_RETURN_IF_ERROR(with_retries(retries_, control_, [&] {
+      return catalog_.write([&](catalog::Session& session) -> Status {
+        settled = 0;
+        QUARRY_ASSIGN_OR_RETURN(auto pending, session.list_items(task_.task_id, ItemStatus::kPending, offset, kPage));
+        items = pending.size();
+        for (const catalog::WorkItem& item : pending) {
+          QUARRY_RETURN_IF_ERROR(change_object(session, scope(), item.item_id, clock_.now_us(), [&](json::object& body) {
+            if (text_member(body, "status") != to_string(TaskStatus::kProcessing)) return false;
+            set_object_status(body, status, error);
+            ++settled;
+            return true;
+          }));
+        }
+        return Ok{};
+      });
+    }));
+    if (settled == 0 || items < kPage) return Ok{};
+  }
 }
 
 Status BatchLedger::cancel() {

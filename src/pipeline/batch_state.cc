@@ -270,9 +270,9 @@ void end_tier(json::object& body, int tier, TaskStatus status, std::string_view 
     (*info)["errors"] = json::array{json::object{{"error_type", "runtime"}, {"message", error}, {"timestamp", format_timestamp(now)}}};
 }
 
-TaskStatus status_of_items(const catalog::ItemCounts& items) {
+TaskStatus status_of_items(const catalog::ItemCounts& items, bool any_partial) {
   if (items.failed == 0) return TaskStatus::kCompleted;
-  return items.done + items.skipped == 0 ? TaskStatus::kFailed : TaskStatus::kCompletedWithErrors;
+  return items.done + items.skipped == 0 && !any_partial ? TaskStatus::kFailed : TaskStatus::kCompletedWithErrors;
 }
 
 TaskStatus status_of_tiers(const json::object& body) {

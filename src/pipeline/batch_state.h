@@ -58,8 +58,8 @@ void clear_failures(json::object& body);
 void begin_tier(json::object& body, int tier, TimestampUs now);
 void end_tier(json::object& body, int tier, TaskStatus status, std::string_view error, TimestampUs now);
 
-// COMPLETED if nothing failed, FAILED if nothing else happened, else COMPLETED_WITH_ERRORS.
-TaskStatus status_of_items(const catalog::ItemCounts& items);
+// COMPLETED if nothing failed, FAILED if nothing else happened, not even to a part of an item, else COMPLETED_WITH_ERRORS.
+TaskStatus status_of_items(const catalog::ItemCounts& items, bool any_partial);
 // Over all tiers: FAILED only if no object came through tier 1.
 TaskStatus status_of_tiers(const json::object& body);
 

@@ -21,9 +21,20 @@ uint64_t document_bytes(const Document& document) {
   return bytes;
 }
 
-std::string input_text(const Task& task, std::string_view name) {
-  const json::value* value = task.inputs.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
+struct SourceRef {
+  std::string collection_id;  // of a document; empty for an object
+  std::string id;
+};
+
+SourceRef source_of(const std::string& item_id) {
+  size_t slash = item_id.find('/');
+  if (slash == std::string::npos) return {"", item_id};
+  return {item_id.substr(0, slash), item_id.substr(slash + 1)};
+}
+
+bool is_fed(const TierCollection& run, std::string_view source_collection_id) {
+  const std::vector<std::string>& sources = run.collection.source.collection_ids;
+  return source_collection_id.empty() || std::find(sources.begin(), sources.end(), source_collection_id) != sources.end();
 }
 
 }  // namespace
@@ -34,8 +45,10 @@ BatchTask::BatchTask(const Shared& shared, TaskControl& control, Task task)
       control_(control),
       ledger_(*options_.catalog, *options_.clock, control, std::move(task), {options_.storage_attempts, options_.retry_delay_us}),
       reader_(*options_.store, options_.fetcher, control, {kSourceAttempts, options_.retry_delay_us}),
-      place_{input_text(ledger_.task(), "internal_id"), ledger_.task().namespace_id, input_text(ledger_.task(), "bucket_id")},
-      group_(*options_.vectors, collections_, ledger_, *options_.clock, control, {options_.storage_attempts, options_.retry_delay_us}),
+      place_{text_member(ledger_.task().inputs, "internal_id"), ledger_.task().namespace_id,
+             text_member(ledger_.task().inputs, "bucket_id")},
+      group_(*options_.vectors, collections_, consumers_, ledger_, *options_.clock, control,
+             {options_.storage_attempts, options_.retry_delay_us}),
       feed_(*options_.catalog, ledger_.task().task_id, ledger_.tier() == 1 ? kObjectPage : kDocumentPage) {}
 
 Status BatchTask::run() {
@@ -79,9 +92,23 @@ Status BatchTask::prepare() {
   }
   if (auto error = nothing_usable()) return std::move(*error);
   demand_ = blob_demand(collections_);
-  for (const TierCollection& run : collections_)
-    if (!downstream_tasks(ledger_.batch(), ledger_.tier(), run.collection.collection_id).empty())
-      feeds_later_.insert(run.collection.collection_id);
+  return find_consumers();
+}
+
+// Attaches the later tiers' tables, too: rows whose source goes away now go with it.
+Status BatchTask::find_consumers() {
+  for (int tier = ledger_.tier() + 1; tier <= tier_count(ledger_.batch()); ++tier) {
+    for (const std::string& id : string_list(*tier_info(ledger_.batch(), tier), "collection_ids")) {
+      auto resource = options_.catalog->get(catalog::kind::kCollection, ledger_.scope(), id);
+      if (!resource.ok() && resource.error().kind == ErrorKind::kNotFound) continue;
+      if (!resource.ok()) return std::move(resource).error();
+      QUARRY_ASSIGN_OR_RETURN(Collection later,
+                              parse_collection(resource->body, ledger_.scope().organization_id, ledger_.scope().namespace_id));
+      auto attached = options_.vectors->attach_table(table_spec(later, place_.internal_id));
+      if (!attached.ok() && attached.error().kind != ErrorKind::kNotFound) return attached;
+      for (const std::string& source : later.source.collection_ids) consumers_[source].push_back(id);
+    }
+  }
   return Ok{};
 }
 
@@ -96,12 +123,14 @@ std::optional<Error> BatchTask::nothing_usable() const {
 Status BatchTask::run_items() {
   while (!control_.halted()) {
     QUARRY_RETURN_IF_ERROR(feed());
+    bool idle;
     {
       std::lock_guard lock(mutex_);
-      if (in_flight_ == 0 && results_.empty() && feed_.exhausted()) return Ok{};
+      idle = in_flight_ == 0 && results_.empty() && feed_.exhausted();
     }
-    QUARRY_RETURN_IF_ERROR(collect());
-    QUARRY_RETURN_IF_ERROR(commit_if_due(false));
+    if (idle && group_.empty()) return Ok{};
+    if (!idle) QUARRY_RETURN_IF_ERROR(collect());
+    QUARRY_RETURN_IF_ERROR(commit_if_due(idle));  // may bring items back
   }
   return Ok{};
 }
@@ -133,17 +162,26 @@ Status BatchTask::run_alone(catalog::WorkItem item) {
     submit(std::move(item));
     return Ok{};
   }
-  ExtractedItem killer;
-  killer.item_id = item.item_id;
-  killer.position = item.position;
-  size_t slash = item.item_id.find('/');
-  killer.source_id = slash == std::string::npos ? item.item_id : item.item_id.substr(slash + 1);
-  killer.object_id = killer.source_id;
-  killer.failures.push_back(
-      {"", Error{ErrorKind::kProcessing, fmt::format("the worker died {} times while it processed this", suspect->tries)}});
   log_error("an item is given up: its workers died", {{"task_id", ledger_.task().task_id}, {"item_id", item.item_id}});
-  group_.add(std::move(killer));
+  group_.add(given_up(item, suspect->tries));
   return commit_if_due(true);
+}
+
+ExtractedItem BatchTask::given_up(const catalog::WorkItem& item, int tries) const {
+  ExtractedItem out;
+  out.item_id = item.item_id;
+  out.position = item.position;
+  SourceRef source = source_of(item.item_id);
+  out.source_id = source.id;
+  out.object_id = source.id;
+  if (ledger_.tier() > 1) {
+    mvs::Projection nothing;
+    nothing.payload = false;
+    auto document = options_.vectors->get(source.collection_id, {source.id}, nothing);
+    out.object_id = document.ok() && !document->empty() ? document->front().lineage.root_object_id : "";
+  }
+  out.failures.push_back({"", Error{ErrorKind::kProcessing, fmt::format("the worker died {} times while it processed this", tries)}});
+  return out;
 }
 
 Status BatchTask::load_page() {
@@ -205,6 +243,8 @@ Status BatchTask::commit_if_due(bool force) {
   QUARRY_RETURN_IF_ERROR(group_.commit());
   recorded_ += items;
   if (recorded_ >= kCarefulItems) careful_ = false;
+  for (catalog::WorkItem& item : group_.take_outdated())
+    if (!control_.halted()) submit(std::move(item));
   return Ok{};
 }
 
@@ -239,12 +279,17 @@ ExtractedItem BatchTask::process(const catalog::WorkItem& item) const {
 
 void BatchTask::process_object(ExtractedItem& out) const {
   out.source_id = out.object_id = out.item_id;
+  SourceLineage lineage;
+  lineage.read_at = options_.clock->now_us();
   auto object = options_.catalog->get(catalog::kind::kObject, {ledger_.task().organization_id, ledger_.task().namespace_id}, out.item_id);
   if (!object.ok()) {
-    out.skipped = object.error().kind == ErrorKind::kNotFound;
-    if (!out.skipped) out.failures.push_back({"", std::move(object).error()});
+    if (object.error().kind == ErrorKind::kNotFound)
+      leave_nothing("", out);
+    else
+      out.failures.push_back({"", std::move(object).error()});
     return;
   }
+  out.content_at = lineage.changed_at = content_changed_at(object->body);
   if (is_disabled(object->body)) {
     out.skipped = true;
     return;
@@ -257,20 +302,18 @@ void BatchTask::process_object(ExtractedItem& out) const {
     return;
   }
   out.mirrored = source->mirrored;
-  SourceLineage lineage;
   lineage.source_id = out.item_id;
   lineage.parent.root_object_id = out.item_id;
   lineage.parent.root_bucket_id = place_.bucket_id;
-  lineage.changed_at = content_changed_at(object->body);
   extract_all(*source, lineage, source->item.fields, out);
 }
 
 void BatchTask::process_document(ExtractedItem& out) const {
-  size_t slash = out.item_id.find('/');
+  SourceRef ref = source_of(out.item_id);
   SourceLineage lineage;
-  lineage.collection_id = out.item_id.substr(0, slash);
-  lineage.source_id = slash == std::string::npos ? "" : out.item_id.substr(slash + 1);
-  out.source_id = lineage.source_id;
+  lineage.collection_id = ref.collection_id;
+  out.source_id = lineage.source_id = ref.id;
+  lineage.read_at = options_.clock->now_us();
   mvs::Projection projection;
   projection.vectors = true;
   auto found = options_.vectors->get(lineage.collection_id, {lineage.source_id}, projection);
@@ -279,7 +322,7 @@ void BatchTask::process_document(ExtractedItem& out) const {
     return;
   }
   if (!found.ok() || found->empty()) {
-    out.skipped = true;
+    leave_nothing(lineage.collection_id, out);
     return;
   }
   const Document& document = found->front();
@@ -302,7 +345,10 @@ bool BatchTask::up_to_date(const TierCollection& run, const std::string& source_
 void BatchTask::keep(const TierCollection& run, const std::string& source_id, ExtractedItem& out) const {
   constexpr size_t kPage = 1'000;
   const std::string& collection_id = run.collection.collection_id;
-  if (!feeds_later_.contains(collection_id)) return;
+  if (!consumers_.contains(collection_id)) {
+    out.kept.emplace_back(collection_id, std::vector<std::string>());
+    return;
+  }
   mvs::ScanRequest request;
   request.table_id = collection_id;
   request.filter = equals(ledger_.tier() == 1 ? "source_object_id" : "source_document_id", json::value(source_id.c_str()));
@@ -322,14 +368,19 @@ void BatchTask::keep(const TierCollection& run, const std::string& source_id, Ex
   out.kept.emplace_back(collection_id, std::move(ids));
 }
 
+// The source is gone. An earlier life of the task may have written what it made of it, and not lived to see that it is gone.
+void BatchTask::leave_nothing(std::string_view source_collection_id, ExtractedItem& out) const {
+  out.skipped = true;
+  for (size_t i = 0; i < collections_.size(); ++i)
+    if (!collections_[i].unusable && is_fed(collections_[i], source_collection_id)) out.outputs.push_back({i, {}});
+}
+
 void BatchTask::extract_all(const ReadObject& source, const SourceLineage& lineage, const json::object& filterable,
                             ExtractedItem& out) const {
   for (size_t i = 0; i < collections_.size(); ++i) {
     const TierCollection& run = collections_[i];
     const CollectionSource& from = run.collection.source;
-    bool fed = lineage.collection_id.empty() ||
-               std::find(from.collection_ids.begin(), from.collection_ids.end(), lineage.collection_id) != from.collection_ids.end();
-    if (!fed) continue;
+    if (!is_fed(run, lineage.collection_id)) continue;
     if (run.unusable) {
       out.failures.push_back({run.collection.collection_id, *run.unusable});
       continue;
@@ -342,7 +393,7 @@ void BatchTask::extract_all(const ReadObject& source, const SourceLineage& linea
       keep(run, lineage.source_id, out);
       continue;
     }
-    auto documents = make_documents(run, source, lineage, options_.extract, options_.clock->now_us());
+    auto documents = make_documents(run, source, lineage, options_.extract);
     if (!documents.ok()) {
       out.failures.push_back({run.collection.collection_id, std::move(documents).error()});
       continue;

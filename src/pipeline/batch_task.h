@@ -9,7 +9,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "base/executor.h"
@@ -38,6 +37,7 @@ class BatchTask {
 
  private:
   Status prepare();
+  Status find_consumers();
   Status run_items();
   Status feed();
   Status load_page();
@@ -49,8 +49,10 @@ class BatchTask {
   Status conclude(const Status& ran);
 
   ExtractedItem process(const catalog::WorkItem& item) const;
+  ExtractedItem given_up(const catalog::WorkItem& item, int tries) const;
   void process_object(ExtractedItem& out) const;
   void process_document(ExtractedItem& out) const;
+  void leave_nothing(std::string_view source_collection_id, ExtractedItem& out) const;
   void extract_all(const ReadObject& source, const SourceLineage& lineage, const json::object& filterable, ExtractedItem& out) const;
   bool up_to_date(const TierCollection& run, const std::string& source_id, TimestampUs changed_at) const;
   void keep(const TierCollection& run, const std::string& source_id, ExtractedItem& out) const;
@@ -64,10 +66,10 @@ class BatchTask {
   ObjectReader::Place place_;
   std::vector<TierCollection> collections_;
   BlobDemand demand_;
-  bool skip_processed_ = false;        // dedup_strategy "skip"
-  std::set<std::string> feeds_later_;  // the tier's collections whose documents later tiers take
-  bool careful_ = false;               // one item at a time: something killed earlier workers
-  size_t recorded_ = 0;                // items, by this worker
+  Consumers consumers_;
+  bool skip_processed_ = false;  // dedup_strategy "skip"
+  bool careful_ = false;         // one item at a time: something killed earlier workers
+  size_t recorded_ = 0;          // items, by this worker
   CommitGroup group_;
   ItemFeed feed_;
 

@@ -137,6 +137,7 @@ Result<Task> requeue(catalog::Session& session, const json::object& body, int ti
   Task task = *present;
   task.status = TaskStatus::kPending;
   task.error.clear();
+  task.cancel_requested = false;
   task.updated_at = now;
   task.inputs["tier"] = tier;
   task.inputs["collection_ids"] = tier_info(body, tier)->at("collection_ids");
@@ -147,7 +148,6 @@ Result<Task> requeue(catalog::Session& session, const json::object& body, int ti
   }
   task.lease_owner.clear();
   task.lease_expires_at = 0;
-  task.cancel_requested = false;
   task.attempts = 0;
   task.inputs.erase(kWorkerNotes);
   QUARRY_RETURN_IF_ERROR(session.enqueue(task));
@@ -157,6 +157,7 @@ Result<Task> requeue(catalog::Session& session, const json::object& body, int ti
 }  // namespace
 
 Result<catalog::Resource> create_batch(catalog::Session& session, const catalog::Scope& scope, const NewBatch& batch, TimestampUs now) {
+  QUARRY_RETURN_IF_ERROR(session.get(kind::kBucket, scope, batch.bucket_id));  // it may have been deleted a moment ago
   catalog::Resource resource;
   resource.kind = kind::kBatch;
   resource.id = new_id("bat");

@@ -97,6 +97,19 @@ class CrashTest : public World {
     EXPECT_TRUE(eventually([&] { return power.is_off() || is_terminal(batch_status(batch(batch_id))); }));
     return !power.is_off();
   }
+
+  // Returns how many lives it took.
+  int run_to_the_end(Rng& rng, const std::string& batch_id) {
+    Power power;
+    int lives = 0;
+    for (bool ended = false; !ended && lives < 500; ++lives) {
+      // A life must be able to reach a commit: claims alone take a few writes.
+      power.arm(3 + static_cast<int64_t>(rng.below(14)), rng.below(2) == 1);
+      ended = run_until_crash(power, batch_id);
+    }
+    EXPECT_EQ(batch_status(batch(batch_id)), TaskStatus::kCompleted) << json::serialize(batch(batch_id));
+    return lives;
+  }
 };
 
 TEST_F(CrashTest, AnyNumberOfCrashesLosesAndDoublesNothing) {
@@ -109,21 +122,30 @@ TEST_F(CrashTest, AnyNumberOfCrashesLosesAndDoublesNothing) {
     Rng rng(seed);
     auto ids = add_objects(25, 2);
     std::string id = submit(ids);
-    Power power;
-    int crashes = 0;
-    for (bool ended = false; !ended; ++crashes) {
-      ASSERT_LT(crashes, 500);
-      // A life must be able to reach a commit: claims alone take a few writes.
-      power.arm(3 + static_cast<int64_t>(rng.below(14)), rng.below(2) == 1);
-      ended = run_until_crash(power, id);
-    }
-    power.arm(INT64_MAX, false);
-    ASSERT_EQ(batch_status(batch(id)), TaskStatus::kCompleted) << json::serialize(batch(id));
+    EXPECT_GT(run_to_the_end(rng, id), 2);
     expect_lines("col_a", ids, 2);
     expect_lines("col_b", ids, 2);
     EXPECT_EQ(vectors_.documents("col_c").size(), 50u);
     EXPECT_EQ(integer_member(batch(id), "documents_written"), 150);
-    EXPECT_GT(crashes, 2);
+  }
+}
+
+TEST_F(CrashTest, ObjectsThatLoseDocumentsLeaveNoOrphans) {
+  add_bucket_collection("col_a");
+  add_derived_collection("col_b", {"col_a"});
+  add_derived_collection("col_c", {"col_b"});
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    for (const char* table : {"col_a", "col_b", "col_c"}) (void)vectors_.drop_table(table);
+    Rng rng(seed);
+    auto ids = add_objects(12, 3);
+    run_to_the_end(rng, submit(ids));
+    EXPECT_EQ(vectors_.documents("col_c").size(), 36u);
+    for (const std::string& id : ids) change_text(id, "only");
+    run_to_the_end(rng, submit(ids));
+    expect_lines("col_a", ids, 1);
+    EXPECT_EQ(vectors_.documents("col_b").size(), ids.size());
+    EXPECT_EQ(vectors_.documents("col_c").size(), ids.size());
   }
 }
 

@@ -241,13 +241,7 @@ TEST_F(EngineTest, ReprocessingReplacesASourcesRows) {
   start();
   EXPECT_EQ(wait_for_end(submit({id})), TaskStatus::kCompleted);
   EXPECT_EQ(vectors_.documents("col_lines").size(), 3u);
-  ASSERT_TRUE(catalog_
-                  ->update(catalog::kind::kObject, scope_, id,
-                           [](catalog::Resource& r) -> Status {
-                             r.body["blobs"].as_array()[0].as_object()["value"] = "only";
-                             return Ok{};
-                           })
-                  .ok());
+  change_text(id, "only");
   std::string again = submit({id});
   EXPECT_EQ(wait_for_end(again), TaskStatus::kCompleted);
   EXPECT_EQ(vectors_.documents("col_lines").size(), 1u);

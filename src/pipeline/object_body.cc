@@ -7,12 +7,13 @@
 #include <array>
 
 namespace quarry::pipeline {
-namespace {
 
 std::string text_member(const json::object& object, std::string_view name) {
   const json::value* value = object.if_contains(name);
   return value && value->is_string() ? std::string(value->get_string()) : std::string();
 }
+
+namespace {
 
 void read_details(const json::object& blob, ObjectBlob& out) {
   const json::value* details = blob.if_contains("details");

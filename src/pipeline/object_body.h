@@ -22,6 +22,9 @@ struct ObjectBlob {
   bool has_value = false;
 };
 
+// A member's text; empty when it is absent or something else.
+std::string text_member(const json::object& object, std::string_view name);
+
 // kInternal naming the object when a blob is not one.
 Result<std::vector<ObjectBlob>> parse_blobs(const json::object& object_body);
 

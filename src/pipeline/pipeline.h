@@ -83,7 +83,8 @@ Status check_blob_content(std::string_view property, FieldType type, std::string
 
 // Task.inputs of "api_buckets_batches_process": {batch_id, bucket_id, namespace_id, internal_id, tier, collection_ids}.
 // The task's work items are object ids (tier 1) or "{collection_id}/{document_id}" of the source collections (tier > 1). Those of tier 1
-// are fixed when the batch is submitted; those of later tiers grow in the transactions that mark the earlier tiers' items done.
+// are fixed when the batch is submitted; those of later tiers are added, or begin again, in the transactions that mark the earlier tiers'
+// items done.
 inline constexpr std::string_view kBatchTaskType = "api_buckets_batches_process";
 inline constexpr size_t kMaxBatchObjects = 1'000'000;
 
@@ -98,7 +99,8 @@ struct NewBatch {
   std::vector<std::string> object_ids;  // known to exist; repeated ones count once
   json::object attributes;              // batch_name, metadata, dedup_strategy, collection_ids, submitted_by_key_id, ...
 };
-// In the caller's transaction: a DRAFT batch. Its objects are kept as work items under the batch's id, so that its body stays small.
+// In the caller's transaction: a DRAFT batch; kNotFound if the bucket is gone. Its objects are kept as work items under the batch's id, so
+// that its body stays small.
 Result<catalog::Resource> create_batch(catalog::Session& session, const catalog::Scope& scope, const NewBatch& batch, TimestampUs now);
 // kBadRequest unless the batch is a draft.
 Status add_batch_objects(catalog::Session& session, const catalog::Scope& scope, std::string_view batch_id,

@@ -22,7 +22,7 @@ Result<std::vector<Collection>> collections_with_lineage(catalog::Catalog& catal
       if (holds_documents) out.push_back(std::move(collection));
     }
     if (!page.has_more || page.items.empty()) return out;
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
 }
 

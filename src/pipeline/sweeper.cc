@@ -12,11 +12,6 @@ namespace kind = catalog::kind;
 
 constexpr size_t kPage = 500;
 
-std::string text_member(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 // Calls `visit` with every resource of a kind, page by page, each page in a transaction of its own.
 Status for_each(catalog::Catalog& catalog, std::string_view of, const catalog::Scope& scope,
                 const std::function<Status(const catalog::Resource&)>& visit) {
@@ -29,7 +24,7 @@ Status for_each(catalog::Catalog& catalog, std::string_view of, const catalog::S
     QUARRY_ASSIGN_OR_RETURN(catalog::ResourcePage page, catalog.list(query));
     for (const catalog::Resource& resource : page.items) QUARRY_RETURN_IF_ERROR(visit(resource));
     if (!page.has_more || page.items.empty()) return Ok{};
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
 }
 
@@ -73,13 +68,10 @@ class Sweeper {
   Status sweep_bucket(const std::string& internal_id, const catalog::Resource& bucket) {
     const catalog::Scope scope{bucket.organization_id, bucket.namespace_id};
     const std::string prefix = fmt::format("{}/{}/blobs/{}/", internal_id, bucket.namespace_id, bucket.id);
-    std::string after;
-    for (;;) {
-      QUARRY_ASSIGN_OR_RETURN(std::vector<objects::ObjectInfo> page, store_.list(prefix, after, kPage));
-      for (const objects::ObjectInfo& info : page) QUARRY_RETURN_IF_ERROR(look_at(scope, prefix, info));
-      if (page.size() < kPage || (halted_ && halted_())) return Ok{};
-      after = page.back().key;
-    }
+    return store_.walk(prefix, [&](const objects::ObjectInfo& info) -> Result<bool> {
+      QUARRY_RETURN_IF_ERROR(look_at(scope, prefix, info));
+      return !(halted_ && halted_());
+    });
   }
 
   const SweepReport& report() const { return report_; }

@@ -133,6 +133,7 @@ class MemoryVectors final : public mvs::VectorStore {
       bool inserted = table.insert_or_assign(document.document_id, std::move(document)).second;
       ++(inserted ? result.inserted : result.replaced);
     }
+    for (const std::string& id : batch.deletes) result.deleted += table.erase(id);
     result.version = static_cast<int64_t>(++writes_);
     return result;
   }

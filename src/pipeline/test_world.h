@@ -135,6 +135,18 @@ class World : public testing::Test {
     return ids;
   }
 
+  void change_text(const std::string& object_id, const std::string& text) {
+    ASSERT_TRUE(catalog_
+                    ->update(catalog::kind::kObject, scope_, object_id,
+                             [&](catalog::Resource& r) -> Status {
+                               r.body["blobs"].as_array()[0].as_object()["value"] = text;
+                               r.body["status"] = "PENDING";
+                               r.body[kInternalMember] = json::object{{"content_at", system_clock().now_us()}};
+                               return Ok{};
+                             })
+                    .ok());
+  }
+
   // A submitted batch over these objects.
   std::string submit(const std::vector<std::string>& object_ids, json::object attributes = {}, std::vector<std::string> only = {}) {
     std::string batch_id;

@@ -95,7 +95,7 @@ BlobDemand blob_demand(const std::vector<TierCollection>& collections) {
 }
 
 Result<std::vector<Document>> make_documents(const TierCollection& run, const ReadObject& source, const SourceLineage& lineage,
-                                             const extract::Runtime& runtime, TimestampUs now) {
+                                             const extract::Runtime& runtime) {
   QUARRY_ASSIGN_OR_RETURN(extract::ExtractOutput output, run.extractor->extract(source.item, runtime));
   std::vector<Document> documents;
   documents.reserve(output.documents.size());
@@ -107,7 +107,7 @@ Result<std::vector<Document>> make_documents(const TierCollection& run, const Re
     document.vectors = std::move(extracted.vectors);
     for (DenseVector& vector : document.vectors)
       if (auto it = run.vector_by_output.find(vector.name); it != run.vector_by_output.end()) vector.name = it->second;
-    document.created_at = document.updated_at = now;
+    document.created_at = document.updated_at = lineage.read_at;
     documents.push_back(std::move(document));
   }
   return documents;

@@ -42,10 +42,11 @@ struct SourceLineage {
   std::string source_id;       // object or document
   std::string collection_id;   // of the source document; empty for an object
   TimestampUs changed_at = 0;  // when the source's content last changed
+  TimestampUs read_at = 0;     // just before it was read: what is made of it is as new as this
 };
 
 // Runs the extractor over one source and names what comes out: ids, lineage, passed-through fields, vectors under the table's columns.
 Result<std::vector<Document>> make_documents(const TierCollection& run, const ReadObject& source, const SourceLineage& lineage,
-                                             const extract::Runtime& runtime, TimestampUs now);
+                                             const extract::Runtime& runtime);
 
 }  // namespace quarry::pipeline

@@ -33,7 +33,7 @@ Result<Collections> load_collections(catalog::Session& session, const catalog::S
       if (takes_part(collection)) out.emplace(resource.id, std::move(collection));
     }
     more = page.has_more && !page.items.empty();
-    if (more) query.after_id = page.items.back().id;
+    if (more) query.after = page.last;
   }
   return out;
 }

@@ -10,6 +10,7 @@
 #include "extract/extract.h"
 #include "model/context.h"
 #include "mvs/mvs.h"
+#include "retrieval/row_order.h"
 
 namespace quarry::retrieval {
 
@@ -99,12 +100,17 @@ class FakeStore final : public mvs::VectorStore {
                                              size_t limit) override {
     QUARRY_RETURN_IF_ERROR(touch(std::string(table), INT64_MAX));
     std::map<std::string, mvs::FacetValue> counts;
+    json::value scratch;
     for (const Document& document : tables.at(std::string(table))) {
-      const json::value* value = find_path(document.payload, field);
+      const json::value* value = read_path(document.payload, field, scratch);
       if (!matches(filter, whole(document)) || value == nullptr) continue;
-      mvs::FacetValue& entry = counts[json::serialize(*value)];
-      entry.value = *value;
-      ++entry.count;
+      std::map<std::string, json::value> distinct;
+      for (const json::value& one : value->is_array() ? value->get_array() : json::array{*value}) distinct[json::serialize(one)] = one;
+      for (auto& [key, one] : distinct) {
+        mvs::FacetValue& entry = counts[key];
+        entry.value = one;
+        ++entry.count;
+      }
     }
     std::vector<mvs::FacetValue> out;
     for (auto& [key, entry] : counts) out.push_back(std::move(entry));
@@ -187,7 +193,8 @@ class FakeStore final : public mvs::VectorStore {
     std::vector<std::pair<std::string, std::vector<mvs::Hit>>> groups;
     for (mvs::Hit& hit : hits) {
       json::object document = whole(hit.document);
-      const json::value* value = find_path(document, spec.field);
+      json::value scratch;
+      const json::value* value = read_path(document, spec.field, scratch);
       if (value == nullptr) continue;
       std::string key = json::serialize(*value);
       auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == key; });
@@ -200,13 +207,10 @@ class FakeStore final : public mvs::VectorStore {
   }
 
   static void sort(std::vector<Document>& found, const mvs::SortSpec& spec) {
-    std::stable_sort(found.begin(), found.end(), [&](const Document& a, const Document& b) {
-      const json::value* x = find_path(a.payload, spec.field);
-      const json::value* y = find_path(b.payload, spec.field);
-      if (x == nullptr || y == nullptr) return (x == nullptr) != (y == nullptr) && (y == nullptr) == spec.nulls_last;
-      int c = compare_json(*x, *y);
-      return spec.descending ? c > 0 : c < 0;
-    });
+    std::vector<Row> rows(found.size());
+    for (size_t i = 0; i < found.size(); ++i) rows[i].document = std::move(found[i]);
+    sort_rows(rows, {spec.field, spec.descending, spec.nulls_last, spec.fallback_field});
+    for (size_t i = 0; i < found.size(); ++i) found[i] = std::move(rows[i].document);
   }
 
   ManualClock& clock_;

@@ -52,6 +52,11 @@ class RealStoreTest : public RetrievalTest {
     if (rng.below(4) > 0) document.payload["kind"] = std::string(1, static_cast<char>('a' + rng.below(4)));
     if (rng.below(4) > 0) document.payload["price"] = static_cast<double>(rng.below(100)) / 4;
     if (rng.below(2) > 0) document.payload["more"] = json::object{{"tags", json::array{fmt::format("t{}", rng.below(3)), "all"}}};
+    static constexpr const char* kTimes[] = {"2024-01-02T01:00:00+02:00", "2024-01-02", "2024-01-01T23:30:00Z", "12 o'clock", "never"};
+    if (rng.below(4) > 0) document.payload["when"] = kTimes[rng.below(std::size(kTimes))];
+    json::array items;
+    for (uint64_t i = rng.below(4); i > 0; --i) items.push_back(json::object{{"name", fmt::format("i{}", rng.below(3))}});
+    document.payload["items"] = std::move(items);
     return document;
   }
 
@@ -126,6 +131,10 @@ TEST_F(RealStoreTest, PipelinesAgreeWithTheOracle) {
       R"({"stage_id":"attribute_filter","parameters":{"field":"price","operator":"lt","value":20}},{"stage_id":"sort_attribute","parameters":{"field":"price"}},{"stage_id":"limit","parameters":{"limit":12}})",
       R"({"stage_id":"attribute_filter","parameters":{"field":"document_id","operator":"starts_with","value":"doc_col_b_0"}})",
       R"({"stage_id":"sort_attribute","parameters":{"field":"price","direction":"asc","nulls_last":false}},{"stage_id":"limit","parameters":{"limit":30}})",
+      R"({"stage_id":"sort_attribute","parameters":{"field":"when"}},{"stage_id":"limit","parameters":{"limit":50}})",
+      R"({"stage_id":"sort_attribute","parameters":{"field":"items.name","direction":"asc"}},{"stage_id":"limit","parameters":{"limit":50}})",
+      R"({"stage_id":"sort_attribute","parameters":{"field":"collection_id","direction":"asc"}},{"stage_id":"limit","parameters":{"limit":50}})",
+      one("[2,1,3]", "", R"(,"group_by":{"field":"items.name","max_per_group":4,"limit":3},"facets":["items.name"])"),
       R"({"stage_id":"limit","parameters":{"limit":9,"offset":4}})",
       R"({"stage_id":"sample","parameters":{"strategy":"stratified","stratify_by":"kind","count":20,"seed":3}})",
       R"({"stage_id":"deduplicate","parameters":{"strategy":"root_object"}})",
@@ -146,6 +155,22 @@ TEST_F(RealStoreTest, PipelinesAgreeWithTheOracle) {
       }
       if (HasFailure()) return;
     }
+  }
+}
+
+TEST_F(RealStoreTest, TheNewestComeFirstHoweverFewAreShown) {
+  const Ids newest{"m1", "a1", "z1"};
+  for (const char* id : {"z1", "a1", "m1"}) {
+    mvs::WriteBatch batch;
+    batch.upserts.emplace_back().document_id = id;
+    ASSERT_TRUE(real_->write("col_a", std::move(batch)).ok());
+  }
+  for (int shown : {1, 2, 3}) {
+    ParsedRetriever parsed = retriever(
+        fmt::format(R"([{{"stage_id":"sort_attribute","parameters":{{}}}},{{"stage_id":"limit","parameters":{{"limit":{}}}}}])", shown));
+    Result<ExecutionResult> result = execute(context_, real_env_, parsed, {});
+    ASSERT_TRUE(result.ok()) << result.error().message;
+    EXPECT_EQ(ids(*result), Ids(newest.begin(), newest.begin() + shown)) << shown;
   }
 }
 

@@ -73,6 +73,7 @@ struct ExecuteOptions {
   json::value filters;  // ANDed to every search
   size_t limit = 0;     // 0: the last stage decides
   size_t offset = 0;
+  std::string after_document_id;  // the page begins behind this result, `offset` aside; empty page if there is no such result
   bool return_vectors = false;
   bool return_presigned_urls = false;
   bool exact = false;

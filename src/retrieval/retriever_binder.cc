@@ -25,7 +25,7 @@ Result<std::vector<BoundStage>> bind_stages(const ParsedRetriever& retriever, co
       QUARRY_RETURN_IF_ERROR(bound.stage->bind(bound.parameters, scope, at));
       QUARRY_RETURN_IF_ERROR(bound.stage->normalize(bound.parameters, at));
       QUARRY_RETURN_IF_ERROR(check_json(bound.stage->definition().parameter_schema, bound.parameters, at));
-      return bound.stage->check(bound.parameters, at);
+      return bound.stage->check(bound.parameters, at, Form::kBound);
     };
     Status status = prepare();
     if (!status.ok()) return std::move(status).error().with_context(fmt::format("stage '{}'", parsed.stage_name));

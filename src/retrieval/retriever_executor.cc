@@ -58,7 +58,7 @@ class RetrieverExecutor {
     return Ok{};
   }
 
-  bool is_request_over() const { return execution_.now_us() >= execution_.request.deadline_us; }
+  bool is_request_over() const { return execution_.request.expired(); }
 
   Status step(size_t i) {
     if (is_request_over()) return Error{ErrorKind::kTimeout, "the request ran past its deadline"};
@@ -128,10 +128,18 @@ class RetrieverExecutor {
     return std::move(result_);
   }
 
+  size_t page_begin() const {
+    const std::string& after = execution_.options.after_document_id;
+    if (after.empty()) return execution_.options.offset;
+    const std::vector<Row>& rows = execution_.rows;
+    auto at = std::find_if(rows.begin(), rows.end(), [&](const Row& row) { return row.document.document_id == after; });
+    return static_cast<size_t>(at - rows.begin()) + (at == rows.end() ? 0 : 1);
+  }
+
   void page() {
     std::vector<Row>& rows = execution_.rows;
     result_.total = rows.size();
-    result_.offset = execution_.options.offset;
+    result_.offset = page_begin();
     result_.limit = execution_.options.limit;
     size_t offset = std::min(rows.size(), result_.offset);
     rows.erase(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(offset));

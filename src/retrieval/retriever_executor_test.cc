@@ -69,6 +69,46 @@ TEST_F(ExecutorTest, AnOpenSearchFitsThePageButAWrittenSizeHolds) {
   EXPECT_EQ(run(retriever("[" + search() + "]")).results.size(), 25u);
 }
 
+TEST_F(ExecutorTest, APageAfterAResultReachesWhatOffsetsReach) {
+  for (int i = 0; i < 100; ++i) add("col_a", fmt::format("doc_more_{:03}", i), {1, 0, 0});
+  ParsedRetriever parsed = retriever("[" + search() + "]");
+  ExecuteOptions options;
+  options.limit = 10;
+  options.offset = 70;
+  const Ids expected = ids(run(parsed, options));
+  options.offset = 69;
+  options.after_document_id = ids(run(parsed, options)).front();
+  options.offset = 0;
+  ExecutionResult page = run(parsed, options);
+  EXPECT_EQ(ids(page), expected);
+  EXPECT_EQ(page.offset, 70u);
+  EXPECT_TRUE(page.has_more);
+  options.after_document_id = "doc_absent";
+  page = run(parsed, options);
+  EXPECT_TRUE(page.results.empty());
+  EXPECT_FALSE(page.has_more);
+}
+
+TEST_F(ExecutorTest, PagesOfAFusionAreOfOneRanking) {
+  for (int i = 0; i < 200; ++i)
+    add("col_a", fmt::format("doc_more_{:03}", i), {static_cast<float>(i), static_cast<float>((i * 37) % 101), 1});
+  ParsedRetriever parsed = retriever(fmt::format(
+      R"([{{"stage_id":"feature_search","parameters":{{"fusion":"dbsf","searches":[{{"feature_uri":"{0}","query":[1,0,0]}},{{"feature_uri":"{0}","query":[0,1,0]}}]}}}}])",
+      kLetters));
+  ExecuteOptions options;
+  options.limit = 500;
+  const Ids whole = ids(run(parsed, options));
+  Ids pages;
+  options.limit = 60;
+  for (bool more = true; more; options.offset += 60) {
+    ExecutionResult page = run(parsed, options);
+    for (std::string& id : ids(page)) pages.push_back(std::move(id));
+    more = page.has_more;
+  }
+  EXPECT_GT(whole.size(), 100u);
+  EXPECT_EQ(pages, whole);
+}
+
 TEST_F(ExecutorTest, VectorsAndPresignedUrlsWhenAsked) {
   store_.tables["col_a"][0].payload = json::parse(R"({"text":"t","_internal":{"x":1},"source_blobs":[
     {"property":"content","key":"int_1/ns_1/blobs/1","url":"s3://b/cat.png","content_type":"image/png","filename":"cat.png"},{"property":"note","key":"int_1/ns_1/blobs/2"},

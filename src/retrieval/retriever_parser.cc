@@ -168,7 +168,7 @@ Result<json::object> normalize_stage(const json::value& source, const json::arra
   QUARRY_RETURN_IF_ERROR(check_templates(json::value(form.parameters), form.parameters_at));
   QUARRY_RETURN_IF_ERROR(check_json(stage->definition().parameter_schema, form.parameters, form.parameters_at,
                                     {.allow_templates = true, .fill_defaults = false}));
-  QUARRY_RETURN_IF_ERROR(stage->check(form.parameters, form.parameters_at));
+  QUARRY_RETURN_IF_ERROR(stage->check(form.parameters, form.parameters_at, Form::kStored));
   QUARRY_ASSIGN_OR_RETURN(std::string name, stage_name_of(*o, form, at));
   json::object out{{"stage_name", name},
                    {"stage_type", to_string(stage->definition().category)},

@@ -65,7 +65,7 @@ bool is_result_member(std::string_view name) {
 
 const json::value* row_field(const Row& row, std::string_view path, json::value& scratch) {
   if (is_result_member(path)) return own_member(row, path, scratch);
-  return find_path(row.document.payload, path);
+  return read_path(row.document.payload, path, scratch);
 }
 
 bool matches_row(const Filter& filter, const Row& row) {

@@ -8,11 +8,12 @@ namespace quarry::retrieval {
 struct RowOrder {
   std::string field;
   bool descending = true;
-  bool nulls_last = true;  // in either direction; missing counts as null
+  bool nulls_last = true;           // in either direction; missing counts as null
+  std::string fallback_field = {};  // orders rows whose `field` is missing or null
 };
 
-// Stable: rows that compare equal keep their order. Numbers by value, strings by bytes, but by time where every string of the field is a
-// timestamp; different types by the order of compare_json().
+// Stable: rows that compare equal keep their order. As mvs::SortSpec with `by_time`: numbers by value, texts that are timestamps by time,
+// other texts after them by bytes; different types by the order of compare_json().
 void sort_rows(std::vector<Row>& rows, const RowOrder& order);
 
 }  // namespace quarry::retrieval

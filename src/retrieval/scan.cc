@@ -19,7 +19,7 @@ size_t rows_wanted(const StageRun& run) {
   if (!next.empty() && is_stage(next.front(), "limit"))
     return static_cast<size_t>(integer_of(next.front().parameters, "offset", 0) + integer_of(next.front().parameters, "limit", 10));
   const ExecuteOptions& options = run.execution.options;
-  if (next.empty() && options.limit > 0) return options.offset + options.limit + 1;
+  if (next.empty() && options.limit > 0 && options.after_document_id.empty()) return options.offset + options.limit + 1;
   return SIZE_MAX;
 }
 
@@ -27,6 +27,9 @@ std::optional<RowOrder> following_order(const StageRun& run) {
   if (run.following.empty() || !is_stage(run.following.front(), "sort_attribute")) return std::nullopt;
   return sort_order_of(run.following.front().parameters);
 }
+
+// Alike for all documents of a collection, and not the store's: a payload field of this name is another.
+bool is_of_collection(std::string_view field) { return field == "score" || field == "collection_id" || field == "_source_tier"; }
 
 struct Scanned {
   std::vector<Document> documents;
@@ -62,8 +65,11 @@ void note_limit(StageRun& run, uint64_t total) {
 }  // namespace
 
 RowOrder sort_order_of(const json::object& parameters) {
-  return {text_of(parameters, "field", "metadata.created_at"), text_of(parameters, "direction", "desc") != "asc",
-          bool_of(parameters, "nulls_last", true)};
+  std::string field = text_of(parameters, "field", "metadata.created_at");
+  // Documents whose metadata holds no times of its own sort by when they were written.
+  std::string fallback = field == "metadata.created_at" || field == "metadata.updated_at" ? field.substr(field.find('.') + 1) : "";
+  return {std::move(field), text_of(parameters, "direction", "desc") != "asc", bool_of(parameters, "nulls_last", true),
+          std::move(fallback)};
 }
 
 Status scan_rows(StageRun& run, const Filter& filter, std::optional<RowOrder> order) {
@@ -79,7 +85,8 @@ Status scan_rows(StageRun& run, const Filter& filter, std::optional<RowOrder> or
     mvs::ScanRequest request;
     request.table_id = targets[i]->collection_id;
     request.filter = for_collection(all, *targets[i]);
-    if (order) request.sort = mvs::SortSpec{order->field, order->descending, order->nulls_last};
+    if (order && !is_of_collection(order->field))
+      request.sort = mvs::SortSpec{order->field, order->descending, order->nulls_last, order->fallback_field, true};
     request.limit = cap;
     request.with_total = true;
     QUARRY_ASSIGN_OR_RETURN(mvs::ScanResult result, execution.env.vectors->scan(request));

@@ -60,7 +60,7 @@ uint64_t PlanState::total_documents() const {
 
 Status Stage::normalize(json::object&, const json::array&) const { return Ok{}; }
 
-Status Stage::check(const json::object&, const json::array&) const { return Ok{}; }
+Status Stage::check(const json::object&, const json::array&, Form) const { return Ok{}; }
 
 bool Stage::reads_store(const Execution& execution) const { return !execution.started; }
 
@@ -161,7 +161,6 @@ std::vector<std::string> texts_of(const json::object& o, std::string_view name) 
 }
 
 Result<Filter> parse_filter_at(const json::value& source, const json::array& at) {
-  if (holds_template(source)) return Filter{};
   Result<Filter> filter = parse_filter(source);
   if (filter.ok()) return filter;
   Error error = std::move(filter).error();
@@ -175,6 +174,12 @@ Result<Filter> parse_filter_at(const json::value& source, const json::array& at)
     }
   }
   return error;
+}
+
+Status check_filter_at(const json::value& source, const json::array& at, Form form) {
+  if (form == Form::kStored && holds_template(source)) return Ok{};
+  QUARRY_RETURN_IF_ERROR(parse_filter_at(source, at));
+  return Ok{};
 }
 
 json::array extended(const json::array& at, json::value step) {

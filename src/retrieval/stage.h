@@ -15,6 +15,9 @@ namespace quarry::retrieval {
 
 class Stage;
 
+// Parameters as they are stored, where any string may be a template, or bound, where "{{" is text like any other.
+enum class Form { kStored, kBound };
+
 struct BoundStage {
   const Stage* stage = nullptr;
   const ParsedStage* parsed = nullptr;
@@ -55,7 +58,7 @@ struct StageRun {
   std::span<const BoundStage> following;
   int64_t deadline_us = INT64_MAX;  // a stage may lower it for itself
 
-  bool expired() const { return execution.now_us() >= deadline_us; }
+  bool expired() const { return execution.now_us() >= deadline_us || execution.request.expired(); }
   // Shown in the stage's metadata and in the reply.
   void warn(std::string text);
 };
@@ -82,9 +85,8 @@ class Stage {
 
   // Rewrites older names and forms of parameters into those of the schema. Called when a retriever is stored; repeating it changes nothing.
   virtual Status normalize(json::object& parameters, const json::array& at) const;
-  // What the schema cannot say. Called on stored parameters, where a string may still be a template, and on bound ones. 422, or 501 for
-  // what is not built.
-  virtual Status check(const json::object& parameters, const json::array& at) const;
+  // What the schema cannot say. 422, or 501 for what is not built.
+  virtual Status check(const json::object& parameters, const json::array& at, Form form) const;
   virtual Status bind(json::object& parameters, const TemplateScope& scope, const json::array& at) const;
   // Whether it asks the store or a model when run now; such a stage is left out once the time budget is used up.
   virtual bool reads_store(const Execution& execution) const;
@@ -123,8 +125,10 @@ bool bool_of(const json::object& o, std::string_view name, bool fallback);
 std::string text_of(const json::object& o, std::string_view name, std::string_view fallback = "");
 std::vector<std::string> texts_of(const json::object& o, std::string_view name);
 
-// parse_filter() with errors located below `at`; a filter that still holds templates gives one that matches everything.
+// parse_filter() with errors located below `at`.
 Result<Filter> parse_filter_at(const json::value& source, const json::array& at);
+// Whether `source` parses; a stored one that holds templates can tell only once they are bound.
+Status check_filter_at(const json::value& source, const json::array& at, Form form);
 
 json::array extended(const json::array& at, json::value step);
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ascii.h"
 #include "model/filter.h"
 
 namespace quarry::retrieval {
@@ -31,12 +32,6 @@ struct Piece {
   std::optional<Reference> reference;
 };
 
-std::string lower(std::string_view s) {
-  std::string out(s);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
-  return out;
-}
-
 std::string_view trimmed(std::string_view s) {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t' || s.front() == '\n')) s.remove_prefix(1);
   while (!s.empty() && (s.back() == ' ' || s.back() == '\t' || s.back() == '\n')) s.remove_suffix(1);
@@ -48,7 +43,7 @@ Error form_error(const json::array& at, std::string_view text, std::string_view 
 }
 
 Result<Root> parse_root(std::string_view name, std::string_view text, const json::array& at) {
-  std::string folded = lower(name);
+  std::string folded = ascii_lower(name);
   if (folded == "input" || folded == "inputs") return Root::kInput;
   if (folded == "doc" || folded == "document") return Root::kDocument;
   if (folded == "context") return Root::kContext;
@@ -186,7 +181,7 @@ class TemplateBinder {
   // "INPUT.x", "inputs.x" or the bare name of an input.
   Status dynamic(json::value& value, const json::array& at) {
     std::string path(value.get_object().at("field").get_string());
-    std::string root = lower(std::string_view(path).substr(0, path.find_first_of(".[")));
+    std::string root = ascii_lower(std::string_view(path).substr(0, path.find_first_of(".[")));
     bool rooted = root == "input" || root == "inputs" || root == "doc" || root == "document" || root == "context" || root == "secrets";
     QUARRY_ASSIGN_OR_RETURN(Reference reference, parse_reference(rooted ? path : "INPUT." + path, at));
     return replace(value, reference, at);

@@ -81,6 +81,7 @@ class ApiImpl final : public Api {
   }
 
   const Handler* find(std::string_view operation_id) const override { return table_.find(std::string(operation_id)); }
+  const Gate* find_gate(std::string_view operation_id) const override { return table_.find_gate(std::string(operation_id)); }
 
   std::vector<std::string> operations() const override {
     std::vector<std::string> ids;
@@ -100,7 +101,7 @@ class ApiImpl final : public Api {
     context.user_email = caller->user_email;
     context.permissions = caller->permissions;
     context.grants = caller->grants;
-    // A key limited to namespaces administers nothing outside them.
+    // A key limited to namespaces administers nothing outside them; what it may do in one, open_namespace() knows.
     if (!caller->grants.empty()) context.permissions &= static_cast<uint8_t>(~kAdmin);
     if (admission.scope == Admission::Scope::kNamespace) QUARRY_RETURN_IF_ERROR(enter_namespace(context, *caller, x_namespace));
     if (!context.may(admission.permission))
@@ -122,13 +123,9 @@ class ApiImpl final : public Api {
 
   Status enter_namespace(RequestContext& context, const Caller& caller, std::string_view identifier) {
     QUARRY_ASSIGN_OR_RETURN(context.namespace_id, internals_.authenticator.resolve_namespace(caller, identifier));
-    if (caller.grants.empty()) return Ok{};
-    for (const auto& grant : caller.grants)
-      if (grant.namespace_id == context.namespace_id) {
-        context.permissions = grant.permissions;
-        return Ok{};
-      }
-    return not_found(fmt::format("namespace '{}' does not exist", identifier));
+    if (!context.reaches(context.namespace_id)) return not_found(fmt::format("namespace '{}' does not exist", identifier));
+    if (const NamespaceGrant* grant = context.grant_of(context.namespace_id)) context.permissions = grant->permissions;
+    return Ok{};
   }
 
   Dependencies deps_;
@@ -160,9 +157,11 @@ Result<std::string> ApiImpl::reset_admin_key() {
     if (!organization) return not_found("there is no organization yet: start the server once");
     QUARRY_ASSIGN_OR_RETURN(auto user, oldest(session, catalog::kind::kUser, {organization->id, ""}));
     if (!user) return not_found("the organization has no user");
-    QUARRY_ASSIGN_OR_RETURN(auto keys, keys_of_user(session, organization->id, user->id));
-    for (auto& key : keys)
-      if (key.name == kFirstKeyName) QUARRY_RETURN_IF_ERROR(revoke_key(session, std::move(key), user->name, now));
+    auto first_key = find_key(session, *user, kFirstKeyName);
+    if (first_key.ok())
+      QUARRY_RETURN_IF_ERROR(revoke_key(session, std::move(*first_key), user->name, now));
+    else if (first_key.error().kind != ErrorKind::kNotFound)
+      return std::move(first_key).error();
     if (string_member(user->body, "status") != "active" || string_member(user->body, "role") != "admin") {
       user->body["status"] = "active";
       user->body["role"] = "admin";

@@ -18,7 +18,9 @@ json::object show_key(const RequestContext& context, const catalog::Resource& ke
   return shown;
 }
 
-Status not_built(std::string_view what) { return Error{ErrorKind::kNotImplemented, fmt::format("{} of a key are not built yet", what)}; }
+Status not_built(std::string_view what) {
+  return Error{ErrorKind::kNotImplemented, fmt::format("an API key with {} is not built yet", what)};
+}
 
 // Limits that would not be enforced are refused rather than stored.
 Status check_scope(const RequestContext& context, const Dependencies& deps, json::object& scope) {
@@ -43,6 +45,7 @@ Status check_scope(const RequestContext& context, const Dependencies& deps, json
 Status check_attributes(const RequestContext& context, const Dependencies& deps, const catalog::Resource& user, json::object& attributes) {
   if (const json::array* origins = array_member(attributes, "allowed_origins"); origins && !origins->empty())
     return not_built("allowed_origins");
+  if (!string_member(attributes, "principal_id").empty()) return not_built("a principal_id");
   if (const json::array* names = array_member(attributes, "permissions")) {
     QUARRY_ASSIGN_OR_RETURN(uint8_t bits, parse_permissions(*names));
     if (bits == 0) return validation_error("too_short", {"body", "permissions"}, "a key needs at least one permission");
@@ -61,16 +64,6 @@ Status check_attributes(const RequestContext& context, const Dependencies& deps,
     for (auto& scope : scopes->get_array())
       if (scope.is_object()) QUARRY_RETURN_IF_ERROR(check_scope(context, deps, scope.get_object()));
   return Ok{};
-}
-
-// By name among the active keys, or by id.
-Result<catalog::Resource> find_key(catalog::Session& session, const catalog::Resource& user, std::string_view identifier) {
-  QUARRY_ASSIGN_OR_RETURN(auto keys, keys_of_user(session, user.organization_id, user.id));
-  for (auto& key : keys)
-    if (key.id == identifier) return std::move(key);
-  for (auto& key : keys)
-    if (key.name == identifier) return std::move(key);
-  return not_found(fmt::format("user '{}' has no active API key '{}'", user.name, identifier));
 }
 
 Result<Reply> create_key(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -97,15 +90,16 @@ Result<Reply> create_key(const RequestContext& context, const Request& request, 
 }
 
 Result<Reply> list_keys(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   QUARRY_ASSIGN_OR_RETURN(auto user, find_user(context, deps, request.param("user_email")));
   if (!context.may(kAdmin) && user.name != context.user_email)
     return Error{ErrorKind::kForbidden, "only an administrator sees the API keys of others"};
   bool with_revoked = bool_member(request.query, "include_revoked");
   json::array shown;
   QUARRY_RETURN_IF_ERROR(deps.catalog->read([&](catalog::Session& session) -> Status {
-    QUARRY_ASSIGN_OR_RETURN(auto keys, keys_of_user(session, context.organization_id, user.id));
-    for (const auto& key : keys)
-      if (with_revoked || string_member(key.body, "status") != "revoked") shown.push_back(show_key(context, key));
+    shown.clear();
+    QUARRY_ASSIGN_OR_RETURN(auto keys, keys_of_user(session, {context.organization_id, user.id, with_revoked}));
+    for (const auto& key : keys) shown.push_back(show_key(context, key));
     return Ok{};
   }));
   return Reply(std::move(shown));

@@ -1,4 +1,5 @@
 // Keys, namespaces and who may do what.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "service/test_service_world.h"
@@ -103,10 +104,75 @@ TEST_F(AdmissionTest, KeyLimitedToANamespaceStaysInIt) {
   EXPECT_EQ(context_of(scoped, Admission::Scope::kOrganization, kAdmin).error().kind, ErrorKind::kForbidden);
 }
 
+TEST_F(AdmissionTest, ScopesOnOneNamespaceAddUp) {
+  Client one = with_namespace(first_, "one");
+  json::array scopes;
+  for (std::string operation : {"read_data", "write_data"})
+    scopes.push_back(json::object{{"resource_type", "namespace"}, {"resource_id", "one"}, {"operations", {operation}}});
+  json::object key = make_key({{"name", "scoped"}, {"scopes", scopes}});
+  Client inside = client_of(key, one.ns), outside = client_of(key);
+  for (Permission p : {kRead, kWrite}) EXPECT_TRUE(context_of(inside, Admission::Scope::kNamespace, p).ok());
+  EXPECT_EQ(context_of(inside, Admission::Scope::kNamespace, kDelete).error().kind, ErrorKind::kForbidden);
+  EXPECT_EQ(context_of(outside).value().namespace_id, one.ns);  // its only one
+  Call at_one{.path = {{"namespace_identifier", "one"}}};
+  ok(outside, "get_namespace", at_one);
+  at_one.body = {{"description", "changed"}};
+  ok(outside, "patch_namespace", at_one);
+}
+
+TEST_F(AdmissionTest, AnAdminKeyLimitedToANamespaceWorksInIt) {
+  Client one = with_namespace(first_, "one");
+  json::array scopes{json::object{{"resource_type", "namespace"}, {"resource_id", "one"}}};
+  Client scoped = client_of(make_key({{"name", "scoped"}, {"permissions", {"admin"}}, {"scopes", scopes}}));
+  for (Permission p : {kRead, kWrite, kDelete}) EXPECT_TRUE(context_of(scoped, Admission::Scope::kOrganization, p).ok());
+  EXPECT_EQ(context_of(scoped, Admission::Scope::kOrganization, kAdmin).error().kind, ErrorKind::kForbidden);
+  ok(scoped, "get_namespace", {.path = {{"namespace_identifier", "one"}}});
+  Call at_admin{.path = {{"user_email", "admin@localhost"}}};
+  for (std::string operation :
+       {"get_organization", "list_users_organizations", "get_user_organizations_email", "list_keys_organizations_users_email"})
+    EXPECT_EQ(error_of(scoped, operation, at_admin), ErrorKind::kForbidden) << operation;
+}
+
+TEST_F(AdmissionTest, AKeysOwnRateLimitHolds) {
+  Client slow = client_of(make_key({{"name", "slow"}, {"rate_limit_override", 6}}));
+  auto ask = [&] { return context_of(slow, Admission::Scope::kOrganization); };
+  for (int i = 0; i < 6; ++i) EXPECT_TRUE(ask().ok()) << i;
+  auto refused = ask();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kTooManyRequests);
+  EXPECT_EQ(refused.error().details.at("retry_after_seconds"), 10);
+  clock_.advance_us(10'000'000);  // past the time that keys are cached for
+  EXPECT_TRUE(ask().ok());
+  EXPECT_EQ(ask().error().kind, ErrorKind::kTooManyRequests);
+  EXPECT_TRUE(context_of(first_, Admission::Scope::kOrganization).ok());
+}
+
+TEST_F(AdmissionTest, EveryKeyOfAUserIsListedAndCanBeRevoked) {
+  Status made = catalog_->write([&](catalog::Session& session) -> Status {
+    auto user = session.find(catalog::kind::kUser, {first_.organization_id, ""}, "admin@localhost");
+    QUARRY_RETURN_IF_ERROR(user);
+    for (int i = 0; i < 1'000; ++i) {
+      auto key = store_key(session, {first_.organization_id, user->id, user->name}, new_key_text(),
+                           {{"name", fmt::format("key{}", i)}, {"permissions", {"read"}}}, clock_.now_us() + i);
+      QUARRY_RETURN_IF_ERROR(key);
+      if (i < 500) QUARRY_RETURN_IF_ERROR(revoke_key(session, std::move(*key), "admin@localhost", clock_.now_us()));
+    }
+    return Ok{};
+  });
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  Call call{.path = {{"user_email", "admin@localhost"}, {"key_name", "key999"}}};
+  EXPECT_EQ(ok(first_, "list_keys_organizations_users_email", call)["list"].as_array().size(), 501u);
+  ok(first_, "delete_key_organizations_users_email_name", call);
+  EXPECT_EQ(error_of(first_, "delete_key_organizations_users_email_name", call), ErrorKind::kNotFound);
+  call.query = {{"include_revoked", true}};
+  EXPECT_EQ(ok(first_, "list_keys_organizations_users_email", call)["list"].as_array().size(), 1'001u);
+}
+
 TEST_F(AdmissionTest, LimitsThatNothingEnforcesAreRefused) {
   json::object origins{{"name", "a"}, {"allowed_origins", {"https://example.org"}}};
   json::object collection{{"name", "b"}, {"scopes", json::array{json::object{{"resource_type", "collection"}, {"resource_id", "col_x"}}}}};
-  for (const auto& body : {origins, collection})
+  json::object principal{{"name", "c"}, {"principal_id", "someone"}};
+  for (const auto& body : {origins, collection, principal})
     EXPECT_EQ(error_of(first_, "create_key_organizations_users_email", {.path = {{"user_email", "admin@localhost"}}, .body = body}),
               ErrorKind::kNotImplemented);
 }

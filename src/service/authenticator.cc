@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "base/hash.h"
 #include "service/json_access.h"
 #include "service/keys.h"
@@ -10,6 +13,8 @@ namespace quarry::service {
 namespace {
 
 Error bad_key() { return {ErrorKind::kUnauthorized, "the API key is missing or not valid; send it as 'Authorization: Bearer <key>'"}; }
+
+constexpr int64_t kMaxRate = 1'000'000'000;  // requests per minute; more is no limit
 
 std::string_view trim(std::string_view s) {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
@@ -40,19 +45,19 @@ uint8_t operation_bits(const std::vector<std::string>& operations) {
   return bits;
 }
 
-// The namespaces that a key's scopes name; a scope over the organization lifts the limit.
+// What several scopes allow in one namespace adds up; a scope over the organization lifts the limit.
 std::vector<NamespaceGrant> read_grants(const json::object& key, uint8_t permissions) {
-  std::vector<NamespaceGrant> grants;
+  std::map<std::string, uint8_t, std::less<>> by_namespace;
   const json::array* scopes = array_member(key, "scopes");
-  if (!scopes) return grants;
+  if (!scopes) return {};
   for (const auto& scope : *scopes) {
     if (!scope.is_object()) continue;
     const json::object& o = scope.get_object();
     if (string_member(o, "resource_type") == "organization") return {};
-    uint8_t bits = operation_bits(strings_member(o, "operations"));
-    uint8_t allowed = (permissions & kAdmin) ? (kRead | kWrite | kDelete | kAdmin) : permissions;
-    grants.push_back({std::string(string_member(o, "resource_id")), static_cast<uint8_t>(bits & allowed)});
+    by_namespace[std::string(string_member(o, "resource_id"))] |= operation_bits(strings_member(o, "operations")) & permissions;
   }
+  std::vector<NamespaceGrant> grants;
+  for (const auto& [id, bits] : by_namespace) grants.push_back({id, bits});
   return grants;
 }
 
@@ -104,7 +109,29 @@ Result<std::shared_ptr<const Caller>> Authenticator::authenticate(std::string_vi
     caller = std::move(loaded);
   }
   if ((*caller)->expires_at <= deps_.clock->now_us()) return bad_key();
+  if ((*caller)->requests_per_minute > 0) QUARRY_RETURN_IF_ERROR(take_token(**caller));
   return std::move(*caller);
+}
+
+// A bucket that holds a minute's requests and is refilled evenly. A microsecond is worth as many units as the key may make requests a
+// minute; a request costs the microseconds of a minute.
+Status Authenticator::take_token(const Caller& caller) {
+  constexpr int64_t kMinuteUs = 60'000'000;
+  const int64_t rate = caller.requests_per_minute, now = deps_.clock->steady_us();
+  std::lock_guard lock(mutex_);
+  if (buckets_.size() >= kMaxEntries && !buckets_.contains(caller.key_id))
+    std::erase_if(buckets_, [&](const auto& entry) { return now - entry.second.at_us >= kMinuteUs; });  // full again
+  Bucket& bucket = buckets_.try_emplace(caller.key_id, Bucket{rate * kMinuteUs, now}).first->second;
+  bucket.units = std::min(rate * kMinuteUs, bucket.units + std::clamp<int64_t>(now - bucket.at_us, 0, kMinuteUs) * rate);
+  bucket.at_us = now;
+  if (bucket.units < kMinuteUs) {
+    const int64_t wait_us = (kMinuteUs - bucket.units + rate - 1) / rate;
+    return Error{ErrorKind::kTooManyRequests,
+                 fmt::format("this key may make {} requests a minute", rate),
+                 {{"retry_after_seconds", (wait_us + 999'999) / 1'000'000}}};
+  }
+  bucket.units -= kMinuteUs;
+  return Ok{};
 }
 
 Result<std::shared_ptr<const Caller>> Authenticator::load_caller(const std::string& hash) {
@@ -122,12 +149,14 @@ Result<std::shared_ptr<const Caller>> Authenticator::load_caller(const std::stri
   if (string_member(key.body, "status") != "active" || string_member(user.body, "status") != "active") return bad_key();
   const json::array* names = array_member(key.body, "permissions");
   QUARRY_ASSIGN_OR_RETURN(uint8_t permissions, parse_permissions(names ? *names : json::array{}));
+  if (permissions & kAdmin) permissions = kRead | kWrite | kDelete | kAdmin;
   caller->permissions = permissions & role_permissions(string_member(user.body, "role"));
   caller->grants = read_grants(key.body, caller->permissions);
   caller->organization_id = organization.id;
   caller->internal_id = std::string(string_member(organization.body, "internal_id"));
   caller->key_id = key.id;
   caller->user_email = std::string(string_member(user.body, "email"));
+  caller->requests_per_minute = std::min<int64_t>(integer_member(key.body, "rate_limit_override").value_or(0), kMaxRate);
   caller->expires_at = expiry_of(key.body);
   note_use(key);
   return std::shared_ptr<const Caller>(std::move(caller));

@@ -34,6 +34,13 @@ std::vector<std::string> wanted_collections(const json::object& request, const j
   return ids.empty() ? strings_member(batch_body, "collection_ids") : ids;
 }
 
+// Objects are processed whether or not their documents are there already.
+Status force_processing(catalog::Session& session, const RequestContext& context, const std::string& batch_id) {
+  QUARRY_ASSIGN_OR_RETURN(auto batch, session.get(kBatch, namespace_scope(context), batch_id));
+  batch.body["dedup_strategy"] = batch.body["effective_dedup_strategy"] = "force";
+  return session.replace(batch);
+}
+
 Result<Reply> submit_batch(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(Target target, find_target(context, request, deps));
   Task task;
@@ -41,6 +48,7 @@ Result<Reply> submit_batch(const RequestContext& context, const Request& request
   if (!webhook.empty())
     return Error{ErrorKind::kNotImplemented, "'webhook_url' of a submission is not built yet; poll the batch or its task"};
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
+    if (bool_member(request.query, "force")) QUARRY_RETURN_IF_ERROR(force_processing(session, context, target.batch.id));
     QUARRY_ASSIGN_OR_RETURN(task, submit_in(session, context, target.batch.id, wanted_collections(request.object(), target.batch.body)));
     return Ok{};
   }));
@@ -60,10 +68,9 @@ Result<std::vector<catalog::Resource>> list_drafts(const RequestContext& context
   query.limit = kPage;
   for (;;) {
     QUARRY_ASSIGN_OR_RETURN(auto page, deps.catalog->list(query));
-    std::string last = page.items.empty() ? "" : page.items.back().id;
     for (auto& batch : page.items) drafts.push_back(std::move(batch));
-    if (!page.has_more || last.empty()) return drafts;
-    query.after_id = last;
+    if (!page.has_more) return drafts;
+    query.after = page.last;
   }
 }
 

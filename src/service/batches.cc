@@ -71,8 +71,7 @@ Result<std::vector<std::string>> chosen_objects(catalog::Session& session, const
   if (filters) {
     QUARRY_ASSIGN_OR_RETURN(filter, parse_filter(*filters));
   }
-  return select_objects(session, scope, bucket.id(), filter,
-                        static_cast<size_t>(limit.value_or(static_cast<int64_t>(pipeline::kMaxBatchObjects))));
+  return select_objects(session, scope, bucket.id(), filter, limit ? static_cast<size_t>(*limit) : kNoLimit);
 }
 
 Result<Reply> create_batch(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -146,8 +145,7 @@ Result<Reply> list_batches_of(const RequestContext& context, const Request& requ
   }));
   json::object reply;
   reply["total_count"] = found.total.value_or(results.size());
-  reply["pagination"] =
-      pagination(page, results.size(), found.has_more, found.total, found.items.empty() ? std::string_view() : found.items.back().id);
+  reply["pagination"] = pagination_of(query, page, found);
   reply["results"] = std::move(results);
   return Reply(std::move(reply));
 }
@@ -265,9 +263,10 @@ Result<std::vector<std::string>> select_objects(catalog::Session& session, const
     QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
     for (const auto& object : page.items) ids.push_back(object.id);
     if (ids.size() > pipeline::kMaxBatchObjects)
-      return bad_request(fmt::format("more than {} objects match: narrow the filters or set a limit", pipeline::kMaxBatchObjects));
+      return bad_request(
+          fmt::format("more than {} objects of bucket '{}' match: narrow the selection", pipeline::kMaxBatchObjects, bucket_id));
     if (!page.has_more || page.items.empty()) return ids;
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
 }
 

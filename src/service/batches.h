@@ -13,7 +13,8 @@ Result<Reply> reply_batch(const RequestContext& context, const Dependencies& dep
 Result<catalog::Resource> find_batch(const RequestContext& context, const Dependencies& deps, const OpenBucket* bucket,
                                      std::string_view batch_id);
 
-// The bucket's objects that match, oldest first, at most `limit`. kBadRequest past pipeline::kMaxBatchObjects.
+// The bucket's objects that match, oldest first, at most `limit`. kBadRequest for more than pipeline::kMaxBatchObjects.
+inline constexpr size_t kNoLimit = SIZE_MAX;
 Result<std::vector<std::string>> select_objects(catalog::Session& session, const catalog::Scope& scope, const std::string& bucket_id,
                                                 const Filter& filter, size_t limit);
 

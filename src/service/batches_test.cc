@@ -53,6 +53,23 @@ TEST_F(BatchesTest, DraftedFilledSubmittedFinished) {
   EXPECT_EQ(error_of(client_, "get_batch_buckets_batches", on(id)), ErrorKind::kNotFound);
 }
 
+TEST_F(BatchesTest, ForceProcessesWhatIsThereAlready) {
+  std::string collection = bucket_collection("words", bucket_);
+  json::object body{{"object_ids", to_array(add(1))}, {"dedup_strategy", "skip"}};
+  ASSERT_TRUE(engine_->start().ok());
+  std::string id = id_of(create_batch(bucket_, body));
+  ok(client_, "submit_batch_buckets_batches", on(id));
+  EXPECT_EQ(end_of(bucket_, id), "COMPLETED");
+  int64_t version = vectors_->stats(collection)->data_version;
+  for (bool force : {false, true}) {
+    id = id_of(create_batch(bucket_, body));
+    ok(client_, "submit_batch_buckets_batches", on(id, {}, {{"force", force}}));
+    EXPECT_EQ(end_of(bucket_, id), "COMPLETED");
+    EXPECT_EQ(vectors_->stats(collection)->data_version > version, force);
+  }
+  EXPECT_EQ(batch_of(bucket_, id).at("effective_dedup_strategy"), "force");
+}
+
 TEST_F(BatchesTest, MadeFromFiltersOrALimit) {
   add(6);
   json::object odd{{"AND", json::array{json::object{{"field", "author"}, {"operator", "eq"}, {"value", "odd"}}}}};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "base/hash.h"
 #include "model/ids.h"
 #include "model/nearest_name.h"
@@ -42,33 +43,15 @@ Status check_property(const ObjectSchema& schema, const std::string& property, F
                                       to_string(field->second.type), to_string(type)));
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-bool percent_decode(std::string_view text, std::string& out) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1, low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return false;
-    out.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
-  return true;
-}
-
 // data:[<media type>][;base64],<data> (RFC 2397)
 bool decode_data_uri(std::string_view uri, std::string& bytes) {
   size_t comma = uri.find(',');
   if (comma == std::string_view::npos) return false;
   std::string_view head = uri.substr(0, comma), data = uri.substr(comma + 1);
   if (head.ends_with(";base64")) return base64_decode(data, bytes);
-  return percent_decode(data, bytes);
+  bool broken = false;
+  bytes = percent_decoded(data, &broken);
+  return !broken;
 }
 
 struct Content {
@@ -203,7 +186,7 @@ Result<PreparedBlob> text_blob(const BlobPlace& place, PreparedBlob out, FieldTy
 }  // namespace
 
 Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& given, const json::array& location,
-                                  std::vector<std::string>& upload_ids) {
+                                  std::vector<TakenUpload>& uploads) {
   PreparedBlob out;
   std::string property(string_member(given, "property"));
   QUARRY_ASSIGN_OR_RETURN(FieldType type, parse_field_type(string_member(given, "type")));
@@ -216,7 +199,7 @@ Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& gi
   if (!upload_id.empty()) {
     if (data) return validation_error("blob", location, "a blob has data or an upload_id, not both");
     QUARRY_ASSIGN_OR_RETURN(Content content, from_upload(place, upload_id, at(location, "upload_id")));
-    upload_ids.emplace_back(upload_id);
+    uploads.push_back({std::string(upload_id), content.key});
     return stored_blob(place, std::move(out), type, given, std::move(content), location);
   }
   if (!data || data->is_null()) return validation_error("missing", at(location, "data"), "a blob needs data or an upload_id");
@@ -236,6 +219,10 @@ Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& gi
 std::string uploaded_key(const json::object& upload_body) {
   const json::object* internal = object_member(upload_body, pipeline::kInternalMember);
   return internal ? std::string(string_member(*internal, "key")) : std::string();
+}
+
+Error upload_changed(std::string_view upload_id) {
+  return {ErrorKind::kConflict, fmt::format("upload '{}' received another file at the same time; try again", upload_id)};
 }
 
 std::string blob_identity(const json::object& body) {

@@ -13,9 +13,9 @@ struct BlobPlace {
   bool mirror_urls = true;
 };
 
-// `location` is where the blob stands in the request. Appends to `upload_ids` what it takes over.
+// `location` is where the blob stands in the request. Appends to `uploads` what it takes over.
 Result<PreparedBlob> prepare_blob(const BlobPlace& place, const json::object& given, const json::array& location,
-                                  std::vector<std::string>& upload_ids);
+                                  std::vector<TakenUpload>& uploads);
 
 // What of the blob goes into the object's content hash: its digest, URL or value.
 std::string blob_identity(const json::object& body);

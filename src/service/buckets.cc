@@ -99,7 +99,7 @@ Result<json::object> batch_stats(const catalog::Scope& scope, const Dependencies
       failed += status == TaskStatus::kFailed;
     }
     if (!page.has_more || page.items.empty()) break;
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
   return json::object{{"total", total}, {"active", active}, {"completed", completed}, {"failed", failed}};
 }
@@ -119,7 +119,7 @@ Result<Reply> create_bucket(const RequestContext& context, const Request& reques
     QUARRY_ASSIGN_OR_RETURN(body["unique_key"], check_unique_key(*key, parsed));
   }
   catalog::Resource resource = make_resource(context, catalog::kind::kBucket, std::move(id), name, std::move(body));
-  auto inserted = deps.catalog->insert(resource);
+  auto inserted = insert_in_namespace(context, deps, resource);
   if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists)
     return already_exists(fmt::format("Bucket '{}' exists already", name));
   QUARRY_RETURN_IF_ERROR(inserted);
@@ -223,7 +223,7 @@ Status cancel_batches(catalog::Session& session, const catalog::Scope& scope, co
         QUARRY_RETURN_IF_ERROR(pipeline::cancel_batch(session, scope, batch.id, now));
     }
     if (!page.has_more || page.items.empty()) return Ok{};
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
 }
 
@@ -241,7 +241,7 @@ Status delete_bucket_documents(const RequestContext& context, const Dependencies
     for (const auto& object : page.items) ids.push_back(object.id);
     QUARRY_RETURN_IF_ERROR(pipeline::delete_object_documents(*deps.catalog, *deps.vectors, query.scope, context.internal_id, ids));
     if (!page.has_more || page.items.empty()) return Ok{};
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
 }
 
@@ -294,6 +294,15 @@ Result<std::string> parse_policy(std::string_view name, const json::array& locat
   if (name == "insert" || name == "update" || name == "upsert" || name == "skip") return std::string(name);
   return validation_error("enum", location,
                           fmt::format("'{}' is no policy; there are insert, update, upsert and skip", name.substr(0, 100)));
+}
+
+Result<std::string> requested_policy(const Request& request, const OpenBucket& bucket) {
+  std::string_view name = string_member(request.query, "policy");
+  if (name.empty()) return std::string();
+  QUARRY_ASSIGN_OR_RETURN(std::string policy, parse_policy(name, {"query", "policy"}));
+  if (bucket.unique_fields.empty())
+    return bad_request(fmt::format("policy '{}' needs a unique_key on bucket '{}'", policy, bucket.resource.name));
+  return policy;
 }
 
 Status change_bucket_stats(catalog::Session& session, const catalog::Scope& scope, std::string_view bucket_id, const BucketChange& change,

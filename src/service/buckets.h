@@ -20,6 +20,9 @@ Result<OpenBucket> open_bucket(const RequestContext& context, const Dependencies
 // What a unique key does with an object whose key is taken: insert (409), update (404 unless taken), upsert, skip. 422 for another name.
 Result<std::string> parse_policy(std::string_view name, const json::array& location);
 
+// The policy that a request asks for; empty: none. 400 if the bucket has no unique key.
+Result<std::string> requested_policy(const Request& request, const OpenBucket& bucket);
+
 // Kept in the bucket's row and moved with it, in the transaction that changes its objects.
 struct BucketChange {
   int64_t objects = 0, bytes = 0;

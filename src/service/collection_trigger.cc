@@ -1,8 +1,10 @@
-// Runs a collection over what its buckets hold: one batch per bucket.
+// Runs a collection over what its buckets hold: one batch per bucket, all in one transaction.
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 
+#include "service/batches.h"
 #include "service/binding.h"
 #include "service/collections.h"
 #include "service/json_access.h"
@@ -11,12 +13,7 @@
 namespace quarry::service {
 namespace {
 
-constexpr size_t kPage = 1'000;
-
-struct Selection {
-  std::set<std::string> object_ids;  // empty: all
-  Filter filter;
-};
+using ObjectsByBucket = std::map<std::string, std::vector<std::string>>;
 
 // The buckets whose objects reach the collection, narrowed by `include_buckets` (ids or names).
 Result<std::vector<std::string>> chosen_buckets(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened,
@@ -36,47 +33,36 @@ Result<std::vector<std::string>> chosen_buckets(const RequestContext& context, c
   return out;
 }
 
-Result<std::vector<std::string>> chosen_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,
-                                                const Selection& selection) {
-  std::vector<std::string> ids;
-  catalog::ListQuery query;
-  query.kind = catalog::kind::kObject;
-  query.scope = namespace_scope(context);
-  query.parent_id = bucket_id;
-  query.filter = selection.filter;
-  query.descending = false;
-  query.limit = kPage;
-  for (;;) {
-    QUARRY_ASSIGN_OR_RETURN(auto page, deps.catalog->list(query));
-    for (const auto& object : page.items)
-      if (selection.object_ids.empty() || selection.object_ids.contains(object.id)) ids.push_back(object.id);
-    if (ids.size() > pipeline::kMaxBatchObjects)
-      return bad_request(fmt::format("bucket '{}' holds more than {} objects; trigger with object_ids or source_filters", bucket_id,
-                                     pipeline::kMaxBatchObjects));
-    if (!page.has_more || page.items.empty()) return ids;
-    query.after_id = page.items.back().id;
+// The objects that were named, by bucket; those that do not match are left out.
+Result<ObjectsByBucket> named_objects(catalog::Session& session, const catalog::Scope& scope, const std::vector<std::string>& buckets,
+                                      const std::set<std::string>& ids, const Filter& filter) {
+  ObjectsByBucket out;
+  size_t elsewhere = 0;
+  for (const std::string& id : ids) {
+    auto object = session.get(catalog::kind::kObject, scope, id);
+    if (!object.ok() && object.error().kind != ErrorKind::kNotFound) return std::move(object).error();
+    if (!object.ok() || std::find(buckets.begin(), buckets.end(), object->parent_id) == buckets.end())
+      ++elsewhere;
+    else if (matches(filter, object->body))
+      out[object->parent_id].push_back(id);
   }
+  if (elsewhere == 0) return out;
+  return not_found(fmt::format("{} of the {} object_ids are in none of the collection's buckets", elsewhere, ids.size()));
 }
 
-struct Submitted {
-  std::string batch_id, task_id;
-  size_t tiers = 0;
-};
-
-Result<Submitted> submit(const RequestContext& context, const Dependencies& deps, const OpenCollection& opened, pipeline::NewBatch batch) {
-  Submitted out;
-  const catalog::Scope scope = namespace_scope(context);
-  const std::vector<std::string> only{opened.resource.id};
-  TimestampUs now = deps.clock->now_us();
-  QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
-    QUARRY_ASSIGN_OR_RETURN(auto tiers, pipeline::plan_tiers(session, scope, batch.bucket_id, only));
-    out.tiers = tiers.size();
-    QUARRY_ASSIGN_OR_RETURN(auto stored, pipeline::create_batch(session, scope, batch, now));
-    out.batch_id = stored.id;
-    QUARRY_ASSIGN_OR_RETURN(auto task, pipeline::submit_batch(session, scope, context.internal_id, stored.id, only, now));
-    out.task_id = task.task_id;
-    return Ok{};
-  }));
+Result<ObjectsByBucket> chosen_objects(catalog::Session& session, const catalog::Scope& scope, const std::vector<std::string>& buckets,
+                                       const json::object& body) {
+  Filter filter;
+  if (const json::value* filters = body.if_contains("source_filters")) {
+    QUARRY_ASSIGN_OR_RETURN(filter, parse_filter(*filters));
+  }
+  auto named = strings_member(body, "object_ids");
+  if (!named.empty()) return named_objects(session, scope, buckets, {named.begin(), named.end()}, filter);
+  ObjectsByBucket out;
+  for (const std::string& bucket : buckets) {
+    QUARRY_ASSIGN_OR_RETURN(auto ids, select_objects(session, scope, bucket, filter, kNoLimit));
+    if (!ids.empty()) out[bucket] = std::move(ids);
+  }
   return out;
 }
 
@@ -96,6 +82,22 @@ struct Triggered {
   size_t objects = 0, tiers = 0;
 };
 
+Status submit(catalog::Session& session, const RequestContext& context, const OpenCollection& opened, const pipeline::NewBatch& batch,
+              Triggered& out) {
+  const catalog::Scope scope = namespace_scope(context);
+  const std::vector<std::string> only{opened.resource.id};
+  TimestampUs now = context.clock->now_us();
+  QUARRY_ASSIGN_OR_RETURN(auto tiers, pipeline::plan_tiers(session, scope, batch.bucket_id, only));
+  QUARRY_ASSIGN_OR_RETURN(auto stored, pipeline::create_batch(session, scope, batch, now));
+  QUARRY_ASSIGN_OR_RETURN(auto task, submit_in(session, context, stored.id, only));
+  out.bucket_ids.emplace_back(batch.bucket_id);
+  out.batch_ids.emplace_back(stored.id);
+  out.task_ids.emplace_back(task.task_id);
+  out.objects += batch.object_ids.size();
+  out.tiers = std::max(out.tiers, tiers.size());
+  return Ok{};
+}
+
 json::object show_triggered(const OpenCollection& opened, Triggered t) {
   json::object reply{{"collection_id", opened.resource.id}, {"batch_id", t.batch_ids.front()}, {"task_id", t.task_ids.front()}};
   reply["message"] = fmt::format("{} objects in {} batches were submitted", t.objects, t.batch_ids.size());
@@ -114,32 +116,17 @@ Result<Reply> trigger_collection(const RequestContext& context, const Request& r
   QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, request.param("collection_identifier")));
   QUARRY_RETURN_IF_ERROR(check_request(opened, body));
   QUARRY_ASSIGN_OR_RETURN(auto buckets, chosen_buckets(context, deps, opened, body));
-  Selection selection;
-  for (auto& id : strings_member(body, "object_ids")) selection.object_ids.insert(std::move(id));
-  if (const json::value* filters = body.if_contains("source_filters")) {
-    QUARRY_ASSIGN_OR_RETURN(selection.filter, parse_filter(*filters));
-  }
-  std::vector<pipeline::NewBatch> batches;
+  json::object attributes{{"collection_ids", json::array{opened.resource.id}}, {"submitted_by_key_id", context.key_id}};
+  copy_members(attributes, body, {"dedup_strategy"});
   Triggered triggered;
-  for (const auto& bucket : buckets) {
-    QUARRY_ASSIGN_OR_RETURN(auto objects, chosen_objects(context, deps, bucket, selection));
-    if (objects.empty()) continue;
-    triggered.objects += objects.size();
-    json::object attributes{{"collection_ids", json::array{opened.resource.id}}, {"submitted_by_key_id", context.key_id}};
-    copy_members(attributes, body, {"dedup_strategy"});
-    batches.push_back({bucket, std::move(objects), std::move(attributes)});
-  }
-  if (!selection.object_ids.empty() && triggered.objects < selection.object_ids.size())
-    return not_found(fmt::format("{} of the {} object_ids are in none of the collection's buckets",
-                                 selection.object_ids.size() - triggered.objects, selection.object_ids.size()));
-  if (batches.empty()) return bad_request(fmt::format("there are no objects to process for collection '{}'", opened.collection.name));
-  for (auto& batch : batches) {
-    triggered.bucket_ids.emplace_back(batch.bucket_id);
-    QUARRY_ASSIGN_OR_RETURN(auto submitted, submit(context, deps, opened, std::move(batch)));
-    triggered.batch_ids.emplace_back(std::move(submitted.batch_id));
-    triggered.task_ids.emplace_back(std::move(submitted.task_id));
-    triggered.tiers = std::max(triggered.tiers, submitted.tiers);
-  }
+  QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
+    triggered = {};
+    QUARRY_ASSIGN_OR_RETURN(auto chosen, chosen_objects(session, namespace_scope(context), buckets, body));
+    if (chosen.empty()) return bad_request(fmt::format("there are no objects to process for collection '{}'", opened.collection.name));
+    for (auto& [bucket, ids] : chosen)
+      QUARRY_RETURN_IF_ERROR(submit(session, context, opened, {bucket, std::move(ids), attributes}, triggered));
+    return Ok{};
+  }));
   if (deps.engine) deps.engine->notify();
   return Reply(202, show_triggered(opened, std::move(triggered)));
 }

@@ -313,7 +313,7 @@ Result<OpenCollection> store_collection(const RequestContext& context, const Dep
   QUARRY_ASSIGN_OR_RETURN(opened.collection, parse_collection(body, context.organization_id, context.namespace_id));
   QUARRY_RETURN_IF_ERROR(deps.vectors->create_table(pipeline::table_spec(opened.collection, context.internal_id)));
   opened.resource = make_resource(context, catalog::kind::kCollection, collection_id, name, std::move(body));
-  Status inserted = deps.catalog->insert(opened.resource);
+  Status inserted = insert_in_namespace(context, deps, opened.resource, kMaxCollections);
   if (!inserted.ok()) {
     Status dropped = deps.vectors->drop_table(collection_id);
     if (!dropped.ok()) log_warn("a table was not dropped", {{"table", collection_id}, {"reason", dropped.error().message}});

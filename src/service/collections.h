@@ -5,7 +5,7 @@
 
 namespace quarry::service {
 
-inline constexpr size_t kMaxCollections = 1'000;  // of one namespace that are read at a time
+inline constexpr size_t kMaxCollections = 1'000;  // of one namespace; more are refused
 
 struct OpenCollection {
   catalog::Resource resource;

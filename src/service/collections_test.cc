@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "service/test_service_world.h"
@@ -28,6 +29,26 @@ class CollectionsTest : public ServiceWorld {
     for (const auto& member : more) body[member.key()] = member.value();
     return ok(client_, "create_collection", {.body = std::move(body)});
   }
+  std::string add_object(const std::string& bucket, int year) {
+    catalog::Resource object = row(catalog::kind::kObject, new_id("obj"));
+    object.parent_id = bucket;
+    object.body = {{"object_id", object.id},
+                   {"bucket_id", bucket},
+                   {"year", year},
+                   {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "content"}, {"type", "text"}, {"value", "words"}}}}};
+    EXPECT_TRUE(catalog_->insert(object).ok());
+    return object.id;
+  }
+  catalog::Resource row(std::string_view kind, const std::string& id) {
+    auto context = context_of(client_).value();
+    catalog::Resource out;
+    out.kind = kind;
+    out.id = id;
+    out.organization_id = context.organization_id;
+    out.namespace_id = context.namespace_id;
+    out.created_at = out.updated_at = clock_.now_us();
+    return out;
+  }
   Call of(const std::string& collection, json::value body = {}) {
     return {.path = {{"collection_identifier", collection}}, .body = std::move(body)};
   }
@@ -51,6 +72,38 @@ TEST_F(CollectionsTest, ShowsWhatItWillMake) {
   EXPECT_EQ(made["document_count"], 0);
   EXPECT_FALSE(made.contains("internal_id"));
   EXPECT_EQ(ok(client_, "get_collection", of("texts"))["index_signature"], made["index_signature"]);
+}
+
+TEST_F(CollectionsTest, MoreThanCanBeReadAreRefused) {
+  auto context = context_of(client_).value();
+  Status filled = catalog_->write([&](catalog::Session& session) -> Status {
+    for (size_t i = 0; i < 1'000; ++i) {
+      catalog::Resource row;
+      row.kind = catalog::kind::kCollection;
+      row.id = fmt::format("col_{}", i);
+      row.organization_id = context.organization_id;
+      row.namespace_id = context.namespace_id;
+      QUARRY_RETURN_IF_ERROR(session.insert(row));
+    }
+    return Ok{};
+  });
+  ASSERT_TRUE(filled.ok());
+  auto create = [&] {
+    return call(client_, "create_collection",
+                {.body = {{"collection_name", "one more"},
+                          {"source", {{"type", "none"}}},
+                          {"feature_extractor", {{"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}}}}});
+  };
+  auto refused = create();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kBadRequest);
+  EXPECT_THAT(refused.error().message, HasSubstr("has 1000 collections, the most there can be"));
+  ASSERT_TRUE(catalog_
+                  ->write([&](catalog::Session& s) {
+                    return s.remove(catalog::kind::kCollection, {context.organization_id, context.namespace_id}, "col_7");
+                  })
+                  .ok());
+  EXPECT_TRUE(create().ok());
 }
 
 TEST_F(CollectionsTest, IndexSignatureFollowsTheDocuments) {
@@ -185,20 +238,7 @@ TEST_F(CollectionsTest, TriggerNeedsObjects) {
 TEST_F(CollectionsTest, TriggerSubmitsOneBatchPerBucket) {
   text_collection("texts");
   auto context = context_of(client_).value();
-  for (int i = 0; i < 3; ++i) {
-    catalog::Resource object;
-    object.kind = catalog::kind::kObject;
-    object.id = new_id("obj");
-    object.organization_id = context.organization_id;
-    object.namespace_id = context.namespace_id;
-    object.parent_id = bucket_;
-    object.created_at = object.updated_at = clock_.now_us();
-    object.body = {{"object_id", object.id},
-                   {"bucket_id", bucket_},
-                   {"year", 2000 + i},
-                   {"blobs", json::array{json::object{{"blob_id", "b"}, {"property", "content"}, {"type", "text"}, {"value", "words"}}}}};
-    ASSERT_TRUE(catalog_->insert(object).ok());
-  }
+  for (int i = 0; i < 3; ++i) add_object(bucket_, 2000 + i);
   auto reply = call(
       client_, "trigger_collection",
       of("texts", {{"source_filters", {{"AND", json::array{json::object{{"field", "year"}, {"operator", "gte"}, {"value", 2001}}}}}}}));
@@ -218,6 +258,47 @@ TEST_F(CollectionsTest, TriggerSubmitsOneBatchPerBucket) {
                     return Ok{};
                   })
                   .ok());
+}
+
+TEST_F(CollectionsTest, TriggerTakesNamedObjects) {
+  json::object author{{"type", "object"}, {"properties", {{"name", {{"type", "string"}}}}}};
+  std::string second =
+      insert_bucket(client_, "second", {{"content", {{"type", "text"}}}, {"year", {{"type", "integer"}}}, {"author", author}});
+  text_collection("texts", {{"source", {{"type", "bucket"}, {"bucket_ids", {bucket_, second}}}}});
+  json::array ids{add_object(bucket_, 2000), add_object(second, 2001)};
+  add_object(bucket_, 2002);
+  auto trigger = [&](json::object body) { return call(client_, "trigger_collection", of("texts", std::move(body))); };
+  auto both = trigger({{"object_ids", ids}});
+  ASSERT_TRUE(both.ok()) << both.error().message;
+  EXPECT_EQ(both->body.at("object_count"), 2);
+  EXPECT_EQ(both->body.at("batch_count"), 2);
+  auto newer = trigger({{"object_ids", ids}, {"source_filters", {{"field", "year"}, {"operator", "gt"}, {"value", 2000}}}});
+  ASSERT_TRUE(newer.ok()) << newer.error().message;
+  EXPECT_EQ(newer->body.at("source_bucket_ids"), (json::array{second}));
+  ids.push_back("obj_none");
+  EXPECT_EQ(trigger({{"object_ids", ids}}).error().kind, ErrorKind::kNotFound);
+}
+
+TEST_F(CollectionsTest, TriggerSubmitsAllItsBatchesOrNone) {
+  text_collection("texts");
+  catalog::Resource unfed = row(catalog::kind::kBucket, "bkt_~");  // after every other id
+  unfed.name = "unfed";
+  unfed.body = {{"bucket_id", unfed.id}, {"bucket_name", unfed.name}};
+  ASSERT_TRUE(catalog_->insert(unfed).ok());
+  catalog::Scope scope{unfed.organization_id, unfed.namespace_id};
+  std::string id(string_member(ok(client_, "get_collection", of("texts")), "collection_id"));
+  auto stored = catalog_->update(catalog::kind::kCollection, scope, id, [&](catalog::Resource& r) -> Status {
+    r.body["source"].as_object()["inherited_bucket_ids"] = json::array{unfed.id};
+    return Ok{};
+  });
+  ASSERT_TRUE(stored.ok());
+  add_object(bucket_, 2000);
+  add_object(unfed.id, 2001);
+  EXPECT_EQ(error_of(client_, "trigger_collection", of("texts")), ErrorKind::kBadRequest);
+  catalog::ListQuery batches;
+  batches.kind = catalog::kind::kBatch;
+  batches.scope = scope;
+  EXPECT_TRUE(catalog_->list(batches).value().items.empty());
 }
 
 TEST_F(CollectionsTest, FrozenRefusesWritesAndArchivedReads) {

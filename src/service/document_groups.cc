@@ -58,7 +58,7 @@ Result<json::object> list_groups(const RequestContext& context, const Dependenci
                                  const DocumentQuery& query) {
   if (!query.search.empty() || query.partition_count > 1)
     return Error{ErrorKind::kNotImplemented, "group_by together with search or partition is not built yet; use filters"};
-  if (!query.page.after_id.empty())
+  if (!query.page.after.empty())
     return validation_error("cursor", {"body", "cursor"}, "groups are paged by offset and limit, not by a cursor");
   QUARRY_ASSIGN_OR_RETURN(auto groups, count_groups(deps, collections, query));
   size_t begin = std::min(query.page.offset, groups.size());

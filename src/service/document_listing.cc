@@ -25,7 +25,8 @@ json::value sort_key(const Document& document, std::string_view field) {
   if (field.empty() || field == "document_id") return json::value(document.document_id);
   if (field == "created_at") return json::value(document.created_at);
   if (field == "updated_at") return json::value(document.updated_at);
-  const json::value* found = find_path(document.payload, field);
+  json::value scratch;
+  const json::value* found = read_path(document.payload, field, scratch);
   return found ? *found : json::value(nullptr);
 }
 
@@ -37,7 +38,7 @@ struct Start {
 
 Result<Start> start_of(const DocumentQuery& query) {
   Start start{query.page.offset, "", ""};
-  const std::string& after = query.page.after_id;
+  const std::string& after = query.page.after;
   if (after.empty()) return start;
   auto refused = [] { return validation_error("cursor", {"body", "cursor"}, "the cursor belongs to a list with another order"); };
   if (after.starts_with(kOffsetCursor) != query.sort.has_value()) return refused();

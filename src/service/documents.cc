@@ -70,16 +70,15 @@ Result<Document> read_new_document(const RequestContext& context, const OpenColl
 Result<Reply> create_document(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto opened, opened_for(context, request, deps, true));
   QUARRY_ASSIGN_OR_RETURN(auto document, read_new_document(context, opened, request.object()));
-  if (request.object().contains("document_id")) {
-    mvs::Projection nothing;
-    nothing.payload = false;
-    if (find_document(deps, opened, document.document_id, nothing).ok())
-      return already_exists(fmt::format("collection '{}' has a document '{}' already", opened.collection.name, document.document_id));
-  }
+  const std::string id = document.document_id;
   json::object shown = show_document(context, deps, opened.collection, document, {});
   mvs::WriteBatch batch;
   batch.upserts.push_back(std::move(document));
-  QUARRY_RETURN_IF_ERROR(deps.vectors->write(opened.resource.id, std::move(batch)));
+  batch.must_be_absent.push_back(id);
+  auto written = deps.vectors->write(opened.resource.id, std::move(batch));
+  if (!written.ok() && written.error().kind == ErrorKind::kAlreadyExists)
+    return already_exists(fmt::format("collection '{}' has a document '{}' already", opened.collection.name, id));
+  QUARRY_RETURN_IF_ERROR(written);
   return Reply(std::move(shown));
 }
 

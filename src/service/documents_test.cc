@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <set>
+#include <thread>
 
 #include "service/test_service_world.h"
 
@@ -42,6 +43,21 @@ class DocumentsTest : public ServiceWorld {
   Client client_;
   std::string notes_;
 };
+
+TEST_F(DocumentsTest, OfRacingCreatesOneWins) {
+  std::atomic<int> made{0}, refused{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t)
+    threads.emplace_back([&, t] {
+      auto reply = call(client_, "create_document", of(notes_, {{"document_id", "one"}, {"n", t}}));
+      made += reply.ok();
+      refused += !reply.ok() && reply.error().kind == ErrorKind::kAlreadyExists &&
+                 reply.error().message == "collection 'notes' has a document 'one' already";
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(refused, 7);
+}
 
 TEST_F(DocumentsTest, CreateAndRead) {
   json::object made = add_document(client_, notes_, {{"title", "first"}, {"metadata", {{"a", 1}}}, {"vectors", {{"v", {1, 2, 3}}}}});

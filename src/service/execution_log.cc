@@ -27,6 +27,10 @@ Status trim(catalog::Session& session, const Parent& parent) {
   return Ok{};
 }
 
+void warn_unless_ok(const Status& flushed) {
+  if (!flushed.ok()) log_warn("execution records were not written", {{"reason", flushed.error().message}});
+}
+
 }  // namespace
 
 void ExecutionLog::add(catalog::Resource record) {
@@ -39,10 +43,7 @@ void ExecutionLog::add(catalog::Resource record) {
     if (due && !state_->scheduled && deps_.executor) schedule = state_->scheduled = true;
   }
   if (!schedule) return;
-  auto work = [state = state_, catalog = deps_.catalog, clock = deps_.clock] {
-    Status flushed = flush(*state, *catalog, *clock);
-    if (!flushed.ok()) log_warn("execution records were not written", {{"reason", flushed.error().message}});
-  };
+  auto work = [state = state_, catalog = deps_.catalog, clock = deps_.clock] { warn_unless_ok(flush(*state, *catalog, *clock)); };
   if (!deps_.executor->try_submit(std::move(work))) {
     std::lock_guard lock(state_->mutex);
     state_->scheduled = false;
@@ -50,6 +51,8 @@ void ExecutionLog::add(catalog::Resource record) {
 }
 
 Status ExecutionLog::flush() { return flush(*state_, *deps_.catalog, *deps_.clock); }
+
+void ExecutionLog::flush_for_read() { warn_unless_ok(flush()); }
 
 Status ExecutionLog::flush(State& state, catalog::Catalog& catalog, const Clock& clock) {
   std::lock_guard one(state.flush_mutex);

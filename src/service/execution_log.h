@@ -1,5 +1,6 @@
 // Records of retriever executions. They are kept in memory until a background flush writes them to the catalog, off the latency path;
-// readers flush first, so a record is visible as soon as its reply was sent. A crash loses at most the records since the last flush.
+// readers flush first, so a record is visible as soon as its reply was sent (unless the catalog takes no writes). A crash loses at most the
+// records since the last flush.
 #pragma once
 
 #include <memory>
@@ -23,6 +24,8 @@ class ExecutionLog {
   // `record` is a resource of kind execution whose parent is a retriever or kAdhocParent.
   void add(catalog::Resource record);
   Status flush();
+  // For reads, which go on when nothing can be written; what stays in memory they do not see.
+  void flush_for_read();
 
   static constexpr size_t kKeepPerRetriever = 200;
 

@@ -8,7 +8,7 @@
 #include "service/binding.h"
 #include "service/internals.h"
 #include "service/json_access.h"
-#include "service/paging.h"
+#include "service/listing.h"
 #include "service/resources.h"
 #include "service/retrieval_environment.h"
 #include "service/retriever_execution.h"
@@ -39,7 +39,7 @@ int64_t most_processed(const json::array& stages) {
 
 Result<catalog::Resource> find_execution(const RequestContext& context, const Dependencies& deps, const std::string& parent,
                                          const std::string& id) {
-  QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());
+  deps.internals->executions.flush_for_read();
   auto found = deps.catalog->get(catalog::kind::kExecution, namespace_scope(context), id);
   bool absent = !found.ok() && found.error().kind == ErrorKind::kNotFound;
   if (absent || (found.ok() && found->parent_id != parent)) return not_found(fmt::format("execution '{}' does not exist", id));
@@ -51,17 +51,20 @@ Result<catalog::Resource> execution_of_request(const RequestContext& context, co
   return find_execution(context, deps, retriever.id, request.param("execution_id"));
 }
 
-Result<catalog::ResourcePage> list_records(const RequestContext& context, const Dependencies& deps, const std::string& parent,
-                                           const Request& request, const PageRequest& page) {
-  QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());
+struct Records {
+  catalog::ResourcePage found;
+  json::object pagination;
+};
+
+Result<Records> list_records(const RequestContext& context, const Dependencies& deps, const std::string& parent, const Request& request) {
+  QUARRY_ASSIGN_OR_RETURN(auto page, parse_page(request));
+  deps.internals->executions.flush_for_read();
   catalog::ListQuery query;
   query.kind = catalog::kind::kExecution;
   query.scope = namespace_scope(context);
   query.parent_id = parent;
-  query.offset = page.offset;
-  query.limit = page.limit;
-  query.after_id = page.after_id;
   query.with_total = true;
+  QUARRY_RETURN_IF_ERROR(set_page(page, query));
   std::vector<Filter> filters;
   if (const json::object* given = object_member(request.object(), "filters")) {
     QUARRY_ASSIGN_OR_RETURN(Filter filter, parse_filter(*given));
@@ -79,27 +82,27 @@ Result<catalog::ResourcePage> list_records(const RequestContext& context, const 
       filters.push_back(std::move(filter));
     }
   query.filter = all_of(std::move(filters));
-  return deps.catalog->list(query);
+  Records records;
+  QUARRY_ASSIGN_OR_RETURN(records.found, deps.catalog->list(query));
+  records.pagination = pagination_of(query, page, records.found);
+  records.pagination["limit"] = page.limit;
+  records.pagination["offset"] = page.offset;
+  records.pagination["has_next"] = records.found.has_more;
+  return records;
 }
 
 Result<Reply> list_executions(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto retriever, find_resource(context, deps, catalog::kind::kRetriever, request.param("retriever_id")));
-  QUARRY_ASSIGN_OR_RETURN(auto page, parse_page(request));
-  QUARRY_ASSIGN_OR_RETURN(auto found, list_records(context, deps, retriever.id, request, page));
+  QUARRY_ASSIGN_OR_RETURN(auto records, list_records(context, deps, retriever.id, request));
   json::array results;
-  for (const auto& record : found.items) {
+  for (const auto& record : records.found.items) {
     json::object shown;
     copy_members(shown, record.body,
                  {"execution_id", "status", "created_at", "completed_at", "duration_ms", "credits_used", "total_processed",
                   "total_returned", "cache_hit_rate", "inputs_hash", "query_summary", "trace_id"});
     results.push_back(std::move(shown));
   }
-  json::object reply;
-  std::string_view last = found.items.empty() ? std::string_view() : std::string_view(found.items.back().id);
-  reply["pagination"] = pagination(page, results.size(), found.has_more, found.total, last);
-  reply["pagination"].as_object()["limit"] = page.limit;
-  reply["pagination"].as_object()["offset"] = page.offset;
-  reply["pagination"].as_object()["has_next"] = found.has_more;
+  json::object reply{{"pagination", std::move(records.pagination)}};
   reply["results"] = std::move(results);
   return Reply(std::move(reply));
 }
@@ -161,14 +164,11 @@ json::object show_adhoc(const json::object& body) {
 }
 
 Result<Reply> list_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {
-  QUARRY_ASSIGN_OR_RETURN(auto page, parse_page(request));
-  QUARRY_ASSIGN_OR_RETURN(auto found, list_records(context, deps, adhoc_parent(context), request, page));
+  QUARRY_ASSIGN_OR_RETURN(auto records, list_records(context, deps, adhoc_parent(context), request));
   json::array results;
   if (!bool_member(request.object(), "count_only"))
-    for (const auto& record : found.items) results.push_back(show_adhoc(record.body));
-  std::string_view last = found.items.empty() ? std::string_view() : std::string_view(found.items.back().id);
-  json::object reply{{"total", found.total.value_or(0)},
-                     {"pagination", pagination(page, results.size(), found.has_more, found.total, last)}};
+    for (const auto& record : records.found.items) results.push_back(show_adhoc(record.body));
+  json::object reply{{"total", records.found.total.value_or(0)}, {"pagination", std::move(records.pagination)}};
   reply["results"] = std::move(results);
   return Reply(std::move(reply));
 }

@@ -1,10 +1,8 @@
 #include "service/execution_window.h"
 
 #include <fmt/format.h>
-#include <sodium.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 #include "base/hash.h"
@@ -19,13 +17,7 @@ constexpr size_t kDefaultLimit = 10;
 
 // Grammar of a cursor: hex of the signature's first 8 bytes, then "{method}:{offset}:{expires, seconds}". Signed together with the subject.
 std::string sign(const Dependencies& deps, std::string_view subject, std::string_view text) {
-  std::string message = fmt::format("cursor\n{}\n{}", subject, text);
-  std::array<uint8_t, crypto_auth_hmacsha256_BYTES> digest{};
-  crypto_auth_hmacsha256_state state;
-  crypto_auth_hmacsha256_init(&state, reinterpret_cast<const uint8_t*>(deps.signing_secret.data()), deps.signing_secret.size());
-  crypto_auth_hmacsha256_update(&state, reinterpret_cast<const uint8_t*>(message.data()), message.size());
-  crypto_auth_hmacsha256_final(&state, digest.data());
-  return hex(digest).substr(0, kSignatureChars);
+  return hmac_sha256_hex(deps.signing_secret, fmt::format("cursor\n{}\n{}", subject, text)).substr(0, kSignatureChars);
 }
 
 std::string make_cursor(const Dependencies& deps, std::string_view subject, const Window& window, size_t offset) {
@@ -83,7 +75,7 @@ Result<Window> read_pagination(const json::object& p, const Dependencies& deps, 
   QUARRY_ASSIGN_OR_RETURN(auto limit, bounded(p, window.method == "offset" ? "page_size" : "limit", scroll ? 1'000 : 500));
   window.limit = static_cast<size_t>(limit.value_or(scroll ? 100 : static_cast<int64_t>(kDefaultLimit)));
   if (window.method == "offset") {
-    QUARRY_ASSIGN_OR_RETURN(auto page, bounded(p, "page_number", kMaxOffset));
+    QUARRY_ASSIGN_OR_RETURN(auto page, bounded(p, "page_number", kMaxOffset / static_cast<int64_t>(window.limit) + 1));
     window.offset = static_cast<size_t>(page.value_or(1) - 1) * window.limit;
   } else if (window.method == "cursor") {
     if (auto cursor = string_member(p, "cursor"); !cursor.empty()) QUARRY_RETURN_IF_ERROR(follow_cursor(deps, subject, cursor, window));
@@ -128,8 +120,10 @@ Result<Window> read_plain(const Request& request, const Dependencies& deps, std:
     window.offset = static_cast<size_t>(number);
   } else if (const json::value* page = find_parameter(request, "page")) {
     int64_t number = integer_value(*page).value_or(0);
-    if (number < 1 || number > kMaxOffset) return validation_error("value_error", {"body", "page"}, "page is a whole number from 1");
     if (window.limit == 0) window.limit = kDefaultLimit;
+    const int64_t most = kMaxOffset / static_cast<int64_t>(window.limit) + 1;
+    if (number < 1 || number > most)
+      return validation_error("value_error", {"body", "page"}, fmt::format("page is a whole number from 1 to {} at this page size", most));
     window.offset = static_cast<size_t>(number - 1) * window.limit;
   }
   return window;
@@ -143,22 +137,9 @@ Result<Window> read_window(const Request& request, const Dependencies& deps, std
 }
 
 void apply_window(const Window& window, retrieval::ExecuteOptions& options) {
-  // Where a keyset page begins is known only once the results are there.
-  options.offset = window.keyset() ? 0 : window.offset;
-  options.limit = window.keyset() ? 0 : window.limit;
-}
-
-void cut_to_window(const Window& window, retrieval::ExecutionResult& result) {
-  if (!window.keyset()) return;
-  auto& rows = result.results;
-  auto at = std::find_if(rows.begin(), rows.end(),
-                         [&](const json::object& row) { return string_member(row, "document_id") == window.after_document; });
-  size_t skip = at == rows.end() ? rows.size() : static_cast<size_t>(at - rows.begin()) + 1;
-  rows.erase(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(skip));
-  result.offset = skip;
-  result.limit = window.limit;
-  result.has_more = rows.size() > window.limit;
-  if (result.has_more) rows.resize(window.limit);
+  options.offset = window.offset;
+  options.limit = window.limit;
+  options.after_document_id = window.after_document;
 }
 
 json::object show_window(const Window& window, const retrieval::ExecutionResult& result, const Dependencies& deps,

@@ -12,8 +12,6 @@ struct Window {
   size_t limit = 0;            // 0: the last stage decides
   std::string after_document;  // keyset: results up to this one are skipped
   int64_t scroll_ttl_seconds = 300;
-
-  bool keyset() const { return method == "keyset" && !after_document.empty(); }
 };
 
 // `subject` names what is paged (a retriever's id): a cursor works for it alone. 400 for a cursor that is not ours or has expired.
@@ -21,8 +19,6 @@ Result<Window> read_window(const Request& request, const Dependencies& deps, std
 
 // What `execute` has to bring for the window.
 void apply_window(const Window& window, retrieval::ExecuteOptions& options);
-// Cuts what a keyset window asked too much of.
-void cut_to_window(const Window& window, retrieval::ExecutionResult& result);
 
 // The reply's pagination: offset, returned, total, has_more and what leads to the next page by this method.
 json::object show_window(const Window& window, const retrieval::ExecutionResult& result, const Dependencies& deps,

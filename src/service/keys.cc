@@ -114,15 +114,31 @@ Status remove_key(catalog::Session& session, const catalog::Resource& key) {
   return session.remove(catalog::kind::kApiKey, {key.organization_id, ""}, key.id);
 }
 
-Result<std::vector<catalog::Resource>> keys_of_user(catalog::Session& session, std::string_view organization_id, std::string_view user_id) {
+Result<std::vector<catalog::Resource>> keys_of_user(catalog::Session& session, const KeyQuery& wanted) {
   catalog::ListQuery query;
   query.kind = catalog::kind::kApiKey;
-  query.scope = {std::string(organization_id), ""};
-  query.parent_id = std::string(user_id);
+  query.scope = {wanted.organization_id, ""};
+  query.parent_id = wanted.user_id;
   query.descending = false;
-  query.limit = 1000;
-  QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
-  return std::move(page.items);
+  query.limit = 1'000;
+  if (!wanted.with_revoked) {
+    QUARRY_ASSIGN_OR_RETURN(query.filter, condition("status", FilterOp::kNe, "revoked"));
+  }
+  std::vector<catalog::Resource> keys;
+  for (;;) {
+    QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
+    for (auto& key : page.items) keys.push_back(std::move(key));
+    if (!page.has_more) return keys;
+    query.after = page.last;
+  }
+}
+
+Result<catalog::Resource> find_key(catalog::Session& session, const catalog::Resource& user, std::string_view id_or_name) {
+  auto found = session.find(catalog::kind::kApiKey, {user.organization_id, ""}, id_or_name, user.id);
+  bool absent = !found.ok() && found.error().kind == ErrorKind::kNotFound;
+  if (absent || (found.ok() && found->parent_id != user.id))
+    return not_found(fmt::format("user '{}' has no active API key '{}'", user.name, id_or_name));
+  return found;
 }
 
 }  // namespace quarry::service

@@ -32,7 +32,13 @@ Status revoke_key(catalog::Session& session, catalog::Resource key, std::string_
 Result<catalog::Resource> replace_key_text(catalog::Session& session, catalog::Resource key, std::string_view text, TimestampUs now);
 Status remove_key(catalog::Session& session, const catalog::Resource& key);
 
-// Every key of a user, revoked ones too.
-Result<std::vector<catalog::Resource>> keys_of_user(catalog::Session& session, std::string_view organization_id, std::string_view user_id);
+struct KeyQuery {
+  std::string organization_id, user_id;
+  bool with_revoked = true;
+};
+// Every key of a user, oldest first.
+Result<std::vector<catalog::Resource>> keys_of_user(catalog::Session& session, const KeyQuery& query);
+// By id, or by name among the active ones; kNotFound.
+Result<catalog::Resource> find_key(catalog::Session& session, const catalog::Resource& user, std::string_view id_or_name);
 
 }  // namespace quarry::service

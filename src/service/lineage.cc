@@ -6,6 +6,7 @@
 #include "service/binding.h"
 #include "service/documents.h"
 #include "service/json_access.h"
+#include "service/object_view.h"
 #include "service/resources.h"
 
 namespace quarry::service {
@@ -13,7 +14,8 @@ namespace {
 
 constexpr size_t kMaxDepth = 32;
 constexpr size_t kMaxDocuments = 1'000;     // listed in one reply
-constexpr size_t kMaxDocumentIds = 10'000;  // of one collection in a tree
+constexpr size_t kMaxDocumentIds = 10'000;  // of one branch of a tree
+constexpr size_t kMaxNodes = 10'000;        // of a tree
 
 struct Place {
   OpenCollection opened;
@@ -119,16 +121,10 @@ Result<Reply> get_descendants(const RequestContext& context, const Request& requ
   return Reply(std::move(shown));
 }
 
-Result<catalog::Resource> find_object(const RequestContext& context, const Dependencies& deps, const std::string& object_id) {
-  auto object = deps.catalog->get(catalog::kind::kObject, namespace_scope(context), object_id);
-  if (!object.ok() && object.error().kind == ErrorKind::kNotFound) return not_found(fmt::format("object '{}' does not exist", object_id));
-  return object;
-}
-
 Filter of_object(const std::string& object_id) { return equals("root_object_id", json::value(object_id)); }
 
 Result<Reply> get_documents_of_object(const RequestContext& context, const Request& request, const Dependencies& deps) {
-  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, request.param("object_id")));
+  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, nullptr, request.param("object_id")));
   QUARRY_ASSIGN_OR_RETURN(auto collections, open_collections(context, deps, strings_member(request.query, "collection_ids")));
   json::array documents;
   json::object by_collection;
@@ -181,28 +177,49 @@ Result<CollectionBranches> read_branches(const Dependencies& deps, const OpenCol
   return out;
 }
 
-json::array nodes_under(const std::vector<CollectionBranches>& all, const std::string& source, bool with_ids,
-                        std::set<std::string>& on_path) {
-  json::array nodes;
-  for (const auto& collection : all) {
-    auto branch = collection.by_source.find(source);
-    const std::string& id = collection.opened->resource.id;
-    if (branch == collection.by_source.end() || !on_path.insert(id).second) continue;
-    const ExtractorConfig& extractor = collection.opened->collection.extractor;
-    json::object node{{"type", "collection"}, {"collection_id", id}, {"collection_name", collection.opened->resource.name}};
-    node["feature_extractor_id"] = fmt::format("{}_{}", extractor.name, extractor.version);
-    node["processing_tier"] = branch->second.tier;
-    node["document_count"] = branch->second.documents;
-    if (with_ids) node["document_ids"] = branch->second.document_ids;
-    node["children"] = nodes_under(all, id, with_ids, on_path);
-    on_path.erase(id);
-    nodes.push_back(std::move(node));
+// Lineage is what clients say it is, so the collections may form any graph: what came from a collection hangs under the first of its nodes.
+class TreeBuilder {
+ public:
+  TreeBuilder(const std::vector<CollectionBranches>& all, bool with_ids) : all_(all), with_ids_(with_ids) {}
+
+  json::array nodes_under(const std::string& source, size_t depth = 0) {
+    json::array nodes;
+    for (const auto& collection : all_) {
+      auto branch = collection.by_source.find(source);
+      if (branch == collection.by_source.end()) continue;
+      if (nodes_ >= kMaxNodes || depth >= kMaxDepth) {
+        truncated = true;
+        break;
+      }
+      ++nodes_;
+      nodes.push_back(node(*collection.opened, branch->second, depth));
+    }
+    return nodes;
   }
-  return nodes;
-}
+
+  bool truncated = false;
+
+ private:
+  json::object node(const OpenCollection& opened, const Branch& branch, size_t depth) {
+    const std::string& id = opened.resource.id;
+    const ExtractorConfig& extractor = opened.collection.extractor;
+    json::object node{{"type", "collection"}, {"collection_id", id}, {"collection_name", opened.resource.name}};
+    node["feature_extractor_id"] = fmt::format("{}_{}", extractor.name, extractor.version);
+    node["processing_tier"] = branch.tier;
+    node["document_count"] = branch.documents;
+    if (with_ids_) node["document_ids"] = branch.document_ids;
+    node["children"] = expanded_.insert(id).second ? nodes_under(id, depth + 1) : json::array();
+    return node;
+  }
+
+  const std::vector<CollectionBranches>& all_;
+  const bool with_ids_;
+  std::set<std::string_view> expanded_;
+  size_t nodes_ = 0;
+};
 
 Result<Reply> get_decomposition_tree(const RequestContext& context, const Request& request, const Dependencies& deps) {
-  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, request.param("object_id")));
+  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, nullptr, request.param("object_id")));
   QUARRY_ASSIGN_OR_RETURN(auto collections, open_collections(context, deps, {}));
   bool with_ids = bool_member(request.query, "include_document_ids");
   std::vector<CollectionBranches> all;
@@ -214,14 +231,15 @@ Result<Reply> get_decomposition_tree(const RequestContext& context, const Reques
     for (const auto& [source, branch] : branches.by_source) documents += branch.documents, deepest = std::max(deepest, branch.tier);
     all.push_back(std::move(branches));
   }
-  std::set<std::string> on_path;
+  TreeBuilder builder(all, with_ids);
   json::object root{{"type", "object"}, {"object_id", object.id}, {"bucket_id", object.parent_id}, {"processing_tier", 0}};
-  root["children"] = nodes_under(all, "", with_ids, on_path);
+  root["children"] = builder.nodes_under("");
   return Reply(json::object{{"object_id", object.id},
                             {"root_bucket_id", object.parent_id},
                             {"total_documents", documents},
                             {"total_collections", all.size()},
                             {"max_tier", deepest},
+                            {"truncated", builder.truncated},
                             {"tree", std::move(root)}});
 }
 

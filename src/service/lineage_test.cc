@@ -1,5 +1,8 @@
 // Lineage, extractor listings and the search over resources.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+
+#include <functional>
 
 #include "service/test_service_world.h"
 
@@ -97,6 +100,30 @@ TEST_F(LineageTest, DecompositionTree) {
   EXPECT_EQ(string_member(scenes, "collection_id"), scenes_);
   EXPECT_EQ(scenes["document_ids"], (json::array{"scene"}));
   EXPECT_EQ(scenes["children"].as_array()[0].as_object()["document_count"], 2);
+}
+
+// Every collection claims to come from every other: what came from one is shown once.
+TEST_F(LineageTest, ATreeOfEntangledCollectionsHasOneNodePerBranch) {
+  constexpr size_t kCollections = 12;
+  std::vector<std::string> tables;
+  for (size_t i = 0; i < kCollections; ++i) tables.push_back(make(fmt::format("tangle{}", i), {{"type", "none"}}));
+  for (const auto& table : tables) {
+    write(table, "root", "bucket", "", "", table, 1);
+    for (const auto& source : tables) write(table, "from " + source, "collection", source, "root", source + "/" + table, 2);
+  }
+  json::object reply = ok(client_, "get_decomposition_tree_objects", {.path = {{"object_id", "obj_film"}}});
+  size_t nodes = 0, documents = 0;
+  std::function<void(const json::object&)> visit = [&](const json::object& node) {
+    for (const auto& child : node.at("children").as_array()) {
+      ++nodes;
+      documents += static_cast<size_t>(integer_member(child.as_object(), "document_count").value_or(0));
+      visit(child.as_object());
+    }
+  };
+  visit(reply["tree"].as_object());
+  EXPECT_EQ(nodes, kCollections * (kCollections + 1) + 2);
+  EXPECT_EQ(documents, reply["total_documents"].to_number<size_t>());
+  EXPECT_EQ(reply["truncated"], false);
 }
 
 TEST_F(LineageTest, ExtractorsAreListed) {

@@ -10,6 +10,12 @@ namespace quarry::service {
 // 422 for a field that resources are not sorted by.
 Result<catalog::ListQuery> make_list_query(std::string_view kind, catalog::Scope scope, const Request& request, const PageRequest& page);
 
+// Offset, limit and cursor, once the query's order is set. 422 for a cursor of another order.
+Status set_page(const PageRequest& page, catalog::ListQuery& query);
+
+// PaginationResponse of what `query` found.
+json::object pagination_of(const catalog::ListQuery& query, const PageRequest& page, const catalog::ResourcePage& found);
+
 // {results, pagination}: each item through `show`.
 template <typename Show>
 Result<json::object> list_resources(const Dependencies& deps, const catalog::ListQuery& query, const PageRequest& page, Show show) {
@@ -21,8 +27,7 @@ Result<json::object> list_resources(const Dependencies& deps, const catalog::Lis
     results.push_back(std::move(shown));
   }
   json::object reply;
-  std::string_view last = found.items.empty() ? std::string_view() : found.items.back().id;
-  reply["pagination"] = pagination(page, results.size(), found.has_more, found.total, last);
+  reply["pagination"] = pagination_of(query, page, found);
   if (found.total) reply["total_count"] = *found.total;
   reply["results"] = std::move(results);
   return reply;

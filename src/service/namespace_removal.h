@@ -4,8 +4,9 @@
 
 namespace quarry::service {
 
-// Removes the namespace's rows in one transaction, after which nobody can reach it; then its tables and its bytes. A crash in between
-// leaves bytes that nothing refers to, under the namespace's prefix.
-Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps);
+// Removes the namespace's rows in one transaction, after which nobody can reach it and its id can be taken again; then the tables and files
+// of what was in it, and nothing else. A crash in between leaves files that nothing refers to. kBadRequest while batches run, unless
+// `force`.
+Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool force);
 
 }  // namespace quarry::service

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "model/feature_uri.h"
 #include "model/ids.h"
 #include "service/binding.h"
@@ -84,16 +86,10 @@ Result<json::object> show_with_counts(const OpenNamespace& ns, const Dependencie
   return shown;
 }
 
-bool reaches(const RequestContext& context, std::string_view namespace_id) {
-  if (context.grants.empty()) return true;
-  return std::any_of(context.grants.begin(), context.grants.end(), [&](const auto& g) { return g.namespace_id == namespace_id; });
-}
-
 OpenNamespace enter(const RequestContext& context, catalog::Resource resource) {
   OpenNamespace ns{std::move(resource), context};
   ns.context.namespace_id = ns.resource.id;
-  for (const auto& grant : context.grants)
-    if (grant.namespace_id == ns.resource.id) ns.context.permissions = grant.permissions;
+  if (const NamespaceGrant* grant = context.grant_of(ns.resource.id)) ns.context.permissions = grant->permissions;
   return ns;
 }
 
@@ -203,7 +199,7 @@ Result<Reply> change_namespace(const RequestContext& context, const Request& req
 Result<Reply> delete_namespace(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   QUARRY_ASSIGN_OR_RETURN(auto ns, open_namespace(context, deps, request.param("namespace_identifier"), kDelete));
-  Status removed = remove_namespace(ns, deps);
+  Status removed = remove_namespace(ns, deps, bool_member(request.query, "force"));
   deps.internals->authenticator.forget();
   QUARRY_RETURN_IF_ERROR(removed);
   return Reply(
@@ -241,7 +237,7 @@ Result<OpenNamespace> open_namespace(const RequestContext& context, const Depend
                                      Permission permission) {
   auto found = deps.catalog->find(catalog::kind::kNamespace, organization_scope(context), identifier);
   if (!found.ok() && found.error().kind != ErrorKind::kNotFound) return std::move(found).error();
-  if (!found.ok() || !reaches(context, found->id)) return not_found(fmt::format("namespace '{}' does not exist", identifier));
+  if (!found.ok() || !context.reaches(found->id)) return not_found(fmt::format("namespace '{}' does not exist", identifier));
   OpenNamespace ns = enter(context, std::move(*found));
   if (!ns.context.may(permission))
     return Error{ErrorKind::kForbidden, fmt::format("this key lacks the permission for this in namespace '{}'", identifier)};
@@ -298,8 +294,10 @@ Result<OpenNamespace> insert_namespace(const RequestContext& context, const Depe
 }
 
 Result<json::array> check_vector_configs(const json::array& configs) {
+  if (configs.size() > kMaxVectors)
+    return validation_error("too_long", {"body", "vector_configs"}, fmt::format("a collection has at most {} vectors", kMaxVectors));
   json::array out;
-  std::vector<std::string> seen;
+  std::set<std::string> seen;
   for (size_t i = 0; i < configs.size(); ++i) {
     if (!configs[i].is_object()) continue;
     const json::object& config = configs[i].get_object();
@@ -309,14 +307,12 @@ Result<json::array> check_vector_configs(const json::array& configs) {
     };
     if (!parse_feature_uri("mixpeek://x@v1/" + name).ok())
       return fail("name", fmt::format("'{}' cannot name a vector: 1 to 128 of letters, digits, '_', '-', '.'", name));
-    if (std::find(seen.begin(), seen.end(), name) != seen.end())
-      return fail("name", fmt::format("the vector name '{}' is used twice", name));
+    if (!seen.insert(name).second) return fail("name", fmt::format("the vector name '{}' is used twice", name));
     auto dimension = integer_member(config, "dimension");
     if (!dimension || *dimension < 1 || *dimension > 65'536) return fail("dimension", "a dimension is a whole number from 1 to 65,536");
     auto metric = mvs::parse_metric(string_member(config, "metric", "cosine"));
     if (!metric.ok()) return fail("metric", metric.error().message);
-    out.push_back(json::object{{"name", name}, {"dimension", *dimension}, {"metric", mvs::to_string(*metric)}});
-    seen.push_back(std::move(name));
+    out.push_back(json::object{{"name", std::move(name)}, {"dimension", *dimension}, {"metric", mvs::to_string(*metric)}});
   }
   return out;
 }

@@ -29,7 +29,7 @@ struct NewNamespace {
 // kAlreadyExists naming what is taken.
 Result<OpenNamespace> insert_namespace(const RequestContext& context, const Dependencies& deps, NewNamespace request);
 
-// 422 unless each has a usable name, used once; returns them as {name, dimension, metric}.
+// 422 unless there are at most kMaxVectors and each has a usable name, used once; returns them as {name, dimension, metric}.
 Result<json::array> check_vector_configs(const json::array& configs);
 
 }  // namespace quarry::service

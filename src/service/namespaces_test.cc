@@ -1,4 +1,5 @@
 // Namespaces, managed and standalone, and their upserts.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "service/test_service_world.h"
@@ -84,6 +85,22 @@ TEST_F(NamespacesTest, ListsPageAndCount) {
   EXPECT_EQ(error_of(first_, "list_namespaces", {.body = {{"sort", {{"field", "colour"}}}}}), ErrorKind::kValidation);
 }
 
+TEST_F(NamespacesTest, AListGoesOnWhenTheLastItemOfAPageIsGone) {
+  for (std::string name : {"aaa", "bbb", "ccc", "ddd"}) with_namespace(first_, name);
+  for (std::string field : {"created_at", "namespace_name", "namespace_id"}) {
+    json::object body{{"limit", 2}, {"sort", {{"field", field}, {"direction", "asc"}}}};
+    auto list = [&] { return ok(first_, "list_namespaces", {.body = body}); };
+    json::object page = list();
+    const std::string boundary(string_member(page["results"].as_array()[1].as_object(), "namespace_id"));
+    ok(first_, "delete_namespace", {.path = {{"namespace_identifier", boundary}}});
+    body["cursor"] = page["pagination"].as_object()["next_cursor"];
+    EXPECT_EQ(list()["results"].as_array().size(), 2u) << field;
+    body["sort"] = json::object{{"field", "updated_at"}};
+    EXPECT_EQ(error_of(first_, "list_namespaces", {.body = body}), ErrorKind::kValidation) << field;
+    with_namespace(first_, "again by " + field);
+  }
+}
+
 TEST_F(NamespacesTest, DeletingRemovesEverythingInside) {
   Client one = with_namespace(first_, "one");
   std::string collection = direct_collection(one, "notes");
@@ -99,6 +116,63 @@ TEST_F(NamespacesTest, DeletingRemovesEverythingInside) {
   left.kind = catalog::kind::kCollection;
   left.scope = {context.organization_id, context.namespace_id};
   EXPECT_TRUE(catalog_->list(left).value().items.empty());
+}
+
+TEST_F(NamespacesTest, ASuccessorOfTheSameIdStartsEmptyAndKeepsItsFiles) {
+  auto make = [&] { return ok(first_, "create_namespace", {.body = {{"namespace_id", "prod"}, {"namespace_name", "prod"}}}); };
+  make();
+  Client inside = first_;
+  inside.ns = "prod";
+  json::object schema{{"properties", {{"content", {{"type", "text"}}}}}};
+  json::object bucket = ok(inside, "create_bucket", {.body = {{"bucket_name", "texts"}, {"bucket_schema", schema}}});
+  std::string bucket_id(string_member(bucket, "bucket_id"));
+  json::object source{{"type", "bucket"}, {"bucket_ids", {bucket_id}}};
+  json::object extractor{{"feature_extractor_name", "text_extractor"}, {"version", "v1"}, {"input_mappings", {{"text", "content"}}}};
+  ok(inside, "create_collection", {.body = {{"collection_name", "words"}, {"source", source}, {"feature_extractor", extractor}}});
+  json::object blob{{"property", "content"}, {"type", "text"}, {"data", std::string(100'000, 'x')}};
+  ok(inside, "create_object_buckets",
+     {.path = {{"bucket_identifier", bucket_id}},
+      .body = {{"idempotency_key", "k"}, {"blobs", json::array{blob}}},
+      .query = {{"auto_process", true}}});  // no engine runs: its batch waits
+  auto context = context_of(inside).value();
+  const std::string prefix = context.internal_id + "/prod/";
+  ASSERT_TRUE(store_->put(prefix + "blobs/bkt_of_the_successor/file", "bytes").ok());
+
+  Call deletion{.path = {{"namespace_identifier", "prod"}}};
+  EXPECT_EQ(error_of(first_, "delete_namespace", deletion), ErrorKind::kBadRequest);
+  deletion.query = {{"force", true}};
+  ok(first_, "delete_namespace", deletion);
+  make();
+  EXPECT_TRUE(ok(inside, "list_tasks")["results"].as_array().empty());
+  for (std::string_view kind : {"bucket", "object", "object_index", "batch", "collection"}) {
+    catalog::ListQuery left;
+    left.kind = kind;
+    left.scope = {context.organization_id, "prod"};
+    EXPECT_TRUE(catalog_->list(left).value().items.empty()) << kind;
+  }
+  auto files = store_->list(prefix, "", 10).value();
+  ASSERT_EQ(files.size(), 1u);
+  EXPECT_EQ(files[0].key, prefix + "blobs/bkt_of_the_successor/file");
+}
+
+// A request that was admitted just before the namespace went.
+TEST_F(NamespacesTest, NothingIsMadeInADeletedNamespace) {
+  Client one = with_namespace(first_, "one");
+  auto context = context_of(one).value();
+  ok(first_, "delete_namespace", {.path = {{"namespace_identifier", one.ns}}});
+  json::object vector{{"field", "v"}, {"name", "v"}, {"dimensions", 3}};
+  json::object extractor{
+      {"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}, {"parameters", {{"vector_fields", json::array{vector}}}}};
+  for (auto [operation, body] :
+       {std::pair<std::string, json::object>{"create_bucket", {{"bucket_name", "late"}}},
+        {"create_collection", {{"collection_name", "late"}, {"source", {{"type", "none"}}}, {"feature_extractor", extractor}}}}) {
+    Request request;
+    request.body = body;
+    auto reply = (*api_->find(operation))(context, request);
+    ASSERT_FALSE(reply.ok()) << operation;
+    EXPECT_EQ(reply.error().message, "namespace '" + one.ns + "' does not exist") << operation;
+  }
+  EXPECT_TRUE(store_->list("", "", 10).value().empty());
 }
 
 TEST_F(NamespacesTest, StandaloneRoundTrip) {
@@ -125,6 +199,16 @@ TEST_F(NamespacesTest, TheLastOfEqualIdsWins) {
   json::object read = ok(first_, "get_document_byo_namespaces", document_of("mine", "a"));
   EXPECT_EQ(read["n"], 2);
   EXPECT_EQ(read["vectors"].as_object()["v"], (json::array{0.0, 0.0, 1.0}));
+}
+
+TEST_F(NamespacesTest, AnUpsertKeepsWhenADocumentWasMade) {
+  make_standalone("mine");
+  auto created_at = [&] { return ok(first_, "get_document_byo_namespaces", document_of("mine", "a"))["created_at"]; };
+  ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {1, 0, 0})}));
+  json::value first = created_at();
+  clock_.advance_us(5'000'000);
+  ok(first_, "upsert_documents_byo_namespaces", upsert_of("mine", {byo("a", {0, 1, 0})}));
+  EXPECT_EQ(created_at(), first);
 }
 
 TEST_F(NamespacesTest, BadVectorsAreRefusedWholly) {
@@ -215,6 +299,24 @@ TEST_F(NamespacesTest, VectorConfigsAreChecked) {
     EXPECT_EQ(error_of(first_, "create_standalone_namespace", {.body = {{"namespace_id", "mine"}, {"vector_configs", configs}}}),
               ErrorKind::kValidation);
   make_standalone("mine");
+}
+
+TEST_F(NamespacesTest, ACollectionHasAtMostAHundredVectors) {
+  json::array configs;
+  json::object vectors;
+  for (int i = 0; i < 101; ++i) {
+    configs.push_back(json::object{{"name", fmt::format("v{}", i)}, {"dimension", 2}});
+    vectors[fmt::format("v{}", i)] = json::array{1, 0};
+  }
+  EXPECT_EQ(error_of(first_, "create_standalone_namespace", {.body = {{"namespace_id", "mine"}, {"vector_configs", configs}}}),
+            ErrorKind::kValidation);
+  ok(first_, "create_standalone_namespace", {.body = {{"namespace_name", "free"}}});
+  ok(first_, "upsert_documents_byo_namespaces", upsert_of("free", {json::object{{"document_id", "a"}, {"vectors", {{"first", {1, 0}}}}}}));
+  vectors.erase("v100");
+  auto upsert = [&] { return upsert_of("free", {json::object{{"document_id", "b"}, {"vectors", vectors}}}); };
+  EXPECT_EQ(error_of(first_, "upsert_documents_byo_namespaces", upsert()), ErrorKind::kValidation);
+  vectors.erase("v99");
+  ok(first_, "upsert_documents_byo_namespaces", upsert());
 }
 
 }  // namespace

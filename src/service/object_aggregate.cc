@@ -28,7 +28,7 @@ Result<Reply> aggregate_objects(const RequestContext& context, const Request& re
     QUARRY_ASSIGN_OR_RETURN(auto page, deps.catalog->list(query));
     for (const auto& object : page.items) QUARRY_RETURN_IF_ERROR(aggregation->add(show_object(object, deps, false)));
     if (!page.has_more || page.items.empty()) return Reply(aggregation->finish());
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
 }
 

@@ -15,10 +15,6 @@ constexpr size_t kMaxBlobs = 1'000;
 constexpr std::string_view kRequestMembers[] = {"key_prefix",     "blobs", "skip_duplicates", "canonicalize_source",
                                                 "force_remirror", "edges", "idempotency_key"};
 
-bool is_request_member(std::string_view name) {
-  return std::find(std::begin(kRequestMembers), std::end(kRequestMembers), name) != std::end(kRequestMembers);
-}
-
 // Members in the order of their names, so that equal objects have equal text.
 void write_canonical(const json::value& value, std::string& out) {
   if (const json::object* object = value.if_object()) {
@@ -128,7 +124,7 @@ Status take_blobs(const BlobPlace& place, const json::object& given, PreparedObj
   for (size_t i = 0; i < blobs->size(); ++i) {
     const json::object* blob = (*blobs)[i].if_object();
     if (!blob) return validation_error("type_error", {"body", "blobs", i}, "a blob must be an object");
-    QUARRY_ASSIGN_OR_RETURN(PreparedBlob prepared, prepare_blob(place, *blob, {"body", "blobs", i}, out.upload_ids));
+    QUARRY_ASSIGN_OR_RETURN(PreparedBlob prepared, prepare_blob(place, *blob, {"body", "blobs", i}, out.uploads));
     out.blobs.push_back(std::move(prepared));
   }
   return Ok{};
@@ -179,6 +175,10 @@ Result<PreparedObject> prepare_object(const RequestContext& context, const Depen
     return validation_error("missing", {"body", "blobs"}, "an object needs a blob or a field of its own");
   QUARRY_RETURN_IF_ERROR(complete(bucket, out));
   return out;
+}
+
+bool is_request_member(std::string_view name) {
+  return std::find(std::begin(kRequestMembers), std::end(kRequestMembers), name) != std::end(kRequestMembers);
 }
 
 void assign_object_id(const RequestContext& context, const OpenBucket& bucket, PreparedObject& object, const std::string& object_id) {

@@ -11,14 +11,18 @@ struct PreparedBlob {
   std::string bytes;
 };
 
+struct TakenUpload {
+  std::string id, key;  // the key whose bytes were read and checked
+};
+
 struct PreparedObject {
   std::string object_id;  // new; another one's takes its place when a unique key resolves to it
   json::object fields;    // the user's members, defaults filled
   json::value key_prefix, edges;
   std::vector<PreparedBlob> blobs;
-  std::string content_hash;             // SHA-256 over fields and blobs, whatever their order
-  std::string unique_key;               // SHA-256 over the unique fields' values; empty: the bucket has none
-  std::vector<std::string> upload_ids;  // whose bytes the object takes over
+  std::string content_hash;          // SHA-256 over fields and blobs, whatever their order
+  std::string unique_key;            // SHA-256 over the unique fields' values; empty: the bucket has none
+  std::vector<TakenUpload> uploads;  // whose bytes the object takes over
   int64_t bytes = 0;
 };
 
@@ -35,7 +39,12 @@ void assign_object_id(const RequestContext& context, const OpenBucket& bucket, P
 Result<PreparedObject> prepare_change(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
                                       const json::object& stored_body, json::object fields, const json::object& given, bool all_blobs);
 
+// Members of a request that say what to do with the object, not what it holds.
+bool is_request_member(std::string_view name);
+
 // Where the bytes that an upload has received lie; empty: none has arrived.
 std::string uploaded_key(const json::object& upload_body);
+// kConflict: another file was put between reading the upload's bytes and recording them.
+Error upload_changed(std::string_view upload_id);
 
 }  // namespace quarry::service

@@ -1,5 +1,7 @@
 #include "service/object_view.h"
 
+#include <fmt/format.h>
+
 #include "service/internals.h"
 #include "service/json_access.h"
 #include "service/resources.h"
@@ -23,6 +25,15 @@ json::object show_blob(const json::object& blob, const Dependencies& deps, bool 
 }
 
 }  // namespace
+
+Result<catalog::Resource> find_object(const RequestContext& context, const Dependencies& deps, const OpenBucket* bucket,
+                                      std::string_view object_id) {
+  auto found = deps.catalog->get(catalog::kind::kObject, namespace_scope(context), object_id);
+  bool absent = found.ok() ? bucket && found->parent_id != bucket->id() : found.error().kind == ErrorKind::kNotFound;
+  if (!absent) return found;
+  std::string where = bucket ? fmt::format(" in bucket '{}'", bucket->resource.name) : "";
+  return not_found(fmt::format("Object '{}' not found{}", object_id.substr(0, 300), where));
+}
 
 json::object show_object(const catalog::Resource& object, const Dependencies& deps, bool presigned) {
   json::object out = show(object);
@@ -55,7 +66,7 @@ Result<uint64_t> count_object_documents(const RequestContext& context, const Dep
       total += count;
     }
     if (!page.has_more || page.items.empty()) return total;
-    query.after_id = page.items.back().id;
+    query.after = page.last;
   }
 }
 

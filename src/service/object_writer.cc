@@ -12,6 +12,9 @@ namespace {
 
 using catalog::kind::kObject;
 
+// An object that changes keeps the newest of its keys.
+constexpr size_t kMaxIdempotencyKeys = 100;
+
 std::string index_id(std::string_view bucket_id, std::string_view by, std::string_view value) {
   return fmt::format("{}:{}:{}", bucket_id, by, by == "idempotency_key" ? sha256_hex(value) : value);
 }
@@ -58,16 +61,19 @@ class Writer {
           ErrorKind::kAlreadyExists, fmt::format("Object '{}' has this unique key already", taken->id), {{"object_id", taken->id}}};
     if (taken->id != wanted.prepared.object_id)  // the bytes lie under another object's id
       return Error{ErrorKind::kConflict, fmt::format("object '{}' was written by another request at the same time; try again", taken->id)};
-    return overwrite(std::move(*taken), wanted.prepared);
+    return overwrite(std::move(*taken), wanted.prepared, wanted.options.idempotency_key);
   }
 
-  Result<WrittenObject> overwrite(catalog::Resource stored, const PreparedObject& prepared) {
+  Result<WrittenObject> overwrite(catalog::Resource stored, const PreparedObject& prepared, const std::string& idempotency_key) {
+    QUARRY_RETURN_IF_ERROR(check_uploads(prepared));
     WrittenObject out;
     json::object before = std::move(stored.body);
     stored.body = body_of(prepared, stored.id);
     copy_members(stored.body, before, {"lifecycle_state"});
-    QUARRY_RETURN_IF_ERROR(drop_index(before));
-    QUARRY_RETURN_IF_ERROR(write_index(prepared, "", stored));
+    std::vector<std::string> kept = idempotency_rows(before);
+    if (kept.size() > kMaxIdempotencyKeys) kept.erase(kept.begin(), kept.end() - kMaxIdempotencyKeys);
+    QUARRY_RETURN_IF_ERROR(drop_index(before, kept));
+    QUARRY_RETURN_IF_ERROR(write_index(prepared, idempotency_key, kept, stored));
     QUARRY_RETURN_IF_ERROR(take_uploads(prepared, stored.id));
     stored.updated_at = now_;
     QUARRY_RETURN_IF_ERROR(session_.replace(stored));
@@ -79,7 +85,7 @@ class Writer {
   }
 
   Status remove(const catalog::Resource& stored) {
-    QUARRY_RETURN_IF_ERROR(drop_index(stored.body));
+    QUARRY_RETURN_IF_ERROR(drop_index(stored.body, {}));
     QUARRY_RETURN_IF_ERROR(session_.remove(kObject, scope_, stored.id));
     change_.objects -= 1;
     change_.bytes -= stored_bytes(stored.body);
@@ -132,12 +138,13 @@ class Writer {
   }
 
   Result<WrittenObject> insert(const ObjectToWrite& wanted) {
+    QUARRY_RETURN_IF_ERROR(check_uploads(wanted.prepared));
     WrittenObject out;
     out.created = true;
     out.object = make_resource(context_, kObject, wanted.prepared.object_id, "", body_of(wanted.prepared, wanted.prepared.object_id));
     out.object.parent_id = bucket_.id();
     QUARRY_RETURN_IF_ERROR(take_uploads(wanted.prepared, out.object.id));
-    QUARRY_RETURN_IF_ERROR(write_index(wanted.prepared, wanted.options.idempotency_key, out.object));
+    QUARRY_RETURN_IF_ERROR(write_index(wanted.prepared, wanted.options.idempotency_key, {}, out.object));
     QUARRY_RETURN_IF_ERROR(session_.insert(out.object));
     change_.objects += 1;
     change_.bytes += wanted.prepared.bytes;
@@ -145,8 +152,10 @@ class Writer {
     return out;
   }
 
-  Status write_index(const PreparedObject& prepared, const std::string& idempotency_key, catalog::Resource& object) {
-    json::array ids;
+  // `kept`: rows that the object has already.
+  Status write_index(const PreparedObject& prepared, const std::string& idempotency_key, const std::vector<std::string>& kept,
+                     catalog::Resource& object) {
+    json::array ids = to_array(kept);
     for (auto [by, value] : {std::pair<std::string_view, std::string_view>{"content_hash", prepared.content_hash},
                              {"unique_key", prepared.unique_key},
                              {"idempotency_key", idempotency_key}}) {
@@ -165,24 +174,41 @@ class Writer {
     return Ok{};
   }
 
-  Status drop_index(const json::object& body) {
+  static std::vector<std::string> index_rows(const json::object& body) {
     const json::object* internal = object_member(body, pipeline::kInternalMember);
-    if (!internal) return Ok{};
-    for (const std::string& id : strings_member(*internal, "index")) {
+    return internal ? strings_member(*internal, "index") : std::vector<std::string>();
+  }
+
+  // A request that is repeated after the object changed is still a repeat.
+  std::vector<std::string> idempotency_rows(const json::object& body) const {
+    std::vector<std::string> rows = index_rows(body);
+    std::erase_if(rows, [&](const std::string& id) { return !id.starts_with(fmt::format("{}:idempotency_key:", bucket_.id())); });
+    return rows;
+  }
+
+  Status drop_index(const json::object& body, const std::vector<std::string>& kept) {
+    for (const std::string& id : index_rows(body)) {
+      if (std::find(kept.begin(), kept.end(), id) != kept.end()) continue;
       auto removed = session_.remove(kObjectIndexKind, scope_, id);
       if (!removed.ok() && removed.error().kind != ErrorKind::kNotFound) return removed;
     }
     return Ok{};
   }
 
-  Status take_uploads(const PreparedObject& prepared, const std::string& object_id) {
-    for (const std::string& id : prepared.upload_ids) {
-      QUARRY_ASSIGN_OR_RETURN(auto upload, session_.get(catalog::kind::kUpload, scope_, id));
+  // An upload may have been taken, or have received another file, since its bytes were read.
+  Status check_uploads(const PreparedObject& prepared) {
+    for (const TakenUpload& taken : prepared.uploads) {
+      QUARRY_ASSIGN_OR_RETURN(auto upload, session_.get(catalog::kind::kUpload, scope_, taken.id));
       if (std::string_view owner = string_member(upload.body, "object_id"); !owner.empty())
-        return Error{ErrorKind::kAlreadyExists, fmt::format("upload '{}' belongs to object '{}' already", id, owner)};
+        return Error{ErrorKind::kAlreadyExists, fmt::format("upload '{}' belongs to object '{}' already", taken.id, owner)};
+      if (uploaded_key(upload.body) != taken.key) return upload_changed(taken.id);
     }
-    for (const std::string& id : prepared.upload_ids) {
-      QUARRY_ASSIGN_OR_RETURN(auto upload, session_.get(catalog::kind::kUpload, scope_, id));
+    return Ok{};
+  }
+
+  Status take_uploads(const PreparedObject& prepared, const std::string& object_id) {
+    for (const TakenUpload& taken : prepared.uploads) {
+      QUARRY_ASSIGN_OR_RETURN(auto upload, session_.get(catalog::kind::kUpload, scope_, taken.id));
       upload.body["object_id"] = object_id;
       upload.body["status"] = to_string(TaskStatus::kCompleted);
       upload.updated_at = now_;
@@ -291,7 +317,7 @@ Result<catalog::Resource> replace_object(const RequestContext& context, const De
   WrittenObject changed;
   auto written = !bytes.ok() ? bytes : deps.catalog->write([&](catalog::Session& session) -> Status {
     Writer writer(context, bucket, session);
-    QUARRY_ASSIGN_OR_RETURN(changed, writer.overwrite(stored, prepared));
+    QUARRY_ASSIGN_OR_RETURN(changed, writer.overwrite(stored, prepared, ""));
     return writer.finish();
   });
   if (!written.ok()) {
@@ -308,14 +334,13 @@ Result<size_t> remove_objects(const RequestContext& context, const Dependencies&
   bucket.resource.id = bucket_id;
   const catalog::Scope scope = namespace_scope(context);
   // Documents go before the row: a crash between the two leaves an object without documents, which deleting again finishes. A worker that
-  // is about to write some finds the row gone and takes them back.
+  // writes some later, for whatever tier, finds the row gone when it records them, or when it takes the object up again after a crash, and
+  // removes them.
   QUARRY_RETURN_IF_ERROR(pipeline::delete_object_documents(*deps.catalog, *deps.vectors, scope, context.internal_id, object_ids));
-  std::vector<std::string> keys, processing;
-  size_t removed = 0;
+  std::vector<std::string> keys, removed_ids;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     keys.clear();
-    processing.clear();
-    removed = 0;
+    removed_ids.clear();
     Writer writer(context, bucket, session);
     for (const std::string& id : object_ids) {
       auto object = session.get(kObject, scope, id);
@@ -323,16 +348,15 @@ Result<size_t> remove_objects(const RequestContext& context, const Dependencies&
       if (!object.ok()) return std::move(object).error();
       if (object->parent_id != bucket_id) continue;
       for (std::string& key : Writer::blob_keys(object->body)) keys.push_back(std::move(key));
-      if (string_member(object->body, "status") == to_string(TaskStatus::kProcessing)) processing.push_back(id);
       QUARRY_RETURN_IF_ERROR(writer.remove(*object));
-      ++removed;
+      removed_ids.push_back(id);
     }
     return writer.finish();
   }));
   // Those that a worker recorded between the first removal and the row's.
-  QUARRY_RETURN_IF_ERROR(pipeline::delete_object_documents(*deps.catalog, *deps.vectors, scope, context.internal_id, processing));
+  QUARRY_RETURN_IF_ERROR(pipeline::delete_object_documents(*deps.catalog, *deps.vectors, scope, context.internal_id, removed_ids));
   remove_keys(deps, keys);
-  return removed;
+  return removed_ids.size();
 }
 
 Result<Submission> process_objects(const RequestContext& context, const Dependencies& deps, const std::string& bucket_id,

@@ -14,14 +14,6 @@ namespace {
 
 using catalog::kind::kObject;
 
-Result<catalog::Resource> find_object(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
-                                      std::string_view identifier) {
-  auto found = deps.catalog->get(kObject, namespace_scope(context), identifier);
-  bool absent = found.ok() ? found->parent_id != bucket.id() : found.error().kind == ErrorKind::kNotFound;
-  if (absent) return not_found(fmt::format("Object '{}' not found in bucket '{}'", identifier.substr(0, 300), bucket.resource.name));
-  return found;
-}
-
 Result<ObjectToWrite> prepare(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket, const json::object& given,
                               std::string policy) {
   ObjectToWrite out;
@@ -30,15 +22,6 @@ Result<ObjectToWrite> prepare(const RequestContext& context, const Dependencies&
   out.options.skip_duplicates = bool_member(given, "skip_duplicates");
   out.options.idempotency_key = string_member(given, "idempotency_key");
   return out;
-}
-
-Result<std::string> requested_policy(const Request& request, const OpenBucket& bucket) {
-  std::string_view name = string_member(request.query, "policy");
-  if (name.empty()) return std::string();
-  QUARRY_ASSIGN_OR_RETURN(std::string policy, parse_policy(name, {"query", "policy"}));
-  if (bucket.unique_fields.empty())
-    return bad_request(fmt::format("policy '{}' needs a unique_key on bucket '{}'", policy, bucket.resource.name));
-  return policy;
 }
 
 // How `auto_process` went, beside the object: a bucket without collections still takes objects.
@@ -124,7 +107,7 @@ Result<Reply> create_objects_batch(const RequestContext& context, const Request&
 
 Result<Reply> get_object(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
-  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, bucket, request.param("object_identifier")));
+  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, &bucket, request.param("object_identifier")));
   json::object reply = show_object(object, deps, bool_member(request.query, "return_presigned_urls"));
   if (bool_member(request.query, "include_document_count")) {
     QUARRY_ASSIGN_OR_RETURN(reply["document_count"], count_object_documents(context, deps, object.id));
@@ -194,25 +177,30 @@ json::object user_fields(const json::object& body) {
   return out;
 }
 
-constexpr std::string_view kChangeMembers[] = {"key_prefix",     "blobs", "skip_duplicates", "canonicalize_source",
-                                               "force_remirror", "edges", "idempotency_key"};
-
-bool is_change_member(std::string_view name) {
-  return std::find(std::begin(kChangeMembers), std::end(kChangeMembers), name) != std::end(kChangeMembers);
+// Content, prefix and edges are what is stored.
+bool changes_nothing(const catalog::Resource& object, const PreparedObject& prepared) {
+  auto is_stored = [&](std::string_view name, const json::value& value) {
+    const json::value* stored = object.body.if_contains(name);
+    return stored ? *stored == value : value.is_null();
+  };
+  const json::object* internal = object_member(object.body, pipeline::kInternalMember);
+  return internal && string_member(*internal, "content_hash") == prepared.content_hash && is_stored("key_prefix", prepared.key_prefix) &&
+         is_stored("edges", prepared.edges);
 }
 
 // PATCH merges fields and replaces the blobs of the properties it names; PUT sets all fields and, if it has any, all blobs. Either way the
-// object is PENDING again; its documents stay as they are until it is processed.
+// object is PENDING again, unless skip_duplicates finds nothing changed; its documents stay as they are until it is processed.
 Result<Reply> change_object(const RequestContext& context, const Request& request, const Dependencies& deps, bool merge) {
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
-  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, bucket, request.param("object_identifier")));
+  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, &bucket, request.param("object_identifier")));
   const json::object& given = request.object();
   json::object fields = merge ? user_fields(object.body) : json::object{};
   json::object changes;
   for (const auto& [name, value] : given)
-    if (!is_change_member(name)) changes[name] = value;
+    if (!is_request_member(name)) changes[name] = value;
   merge_patch(fields, changes);
   QUARRY_ASSIGN_OR_RETURN(PreparedObject prepared, prepare_change(context, deps, bucket, object.body, std::move(fields), given, !merge));
+  if (bool_member(given, "skip_duplicates") && changes_nothing(object, prepared)) return Reply(show_object(object, deps, false));
   QUARRY_ASSIGN_OR_RETURN(auto stored, replace_object(context, deps, bucket, object, std::move(prepared)));
   return Reply(show_object(stored, deps, false));
 }
@@ -226,7 +214,7 @@ Result<Reply> update_object(const RequestContext& context, const Request& reques
 
 Result<Reply> delete_object(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
-  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, bucket, request.param("object_identifier")));
+  QUARRY_ASSIGN_OR_RETURN(auto object, find_object(context, deps, &bucket, request.param("object_identifier")));
   QUARRY_ASSIGN_OR_RETURN(size_t removed, remove_objects(context, deps, bucket.id(), {object.id}));
   if (removed == 0) return not_found(fmt::format("Object '{}' not found in bucket '{}'", object.id, bucket.resource.name));
   return Reply(204, json::value());

@@ -49,13 +49,27 @@ TEST_F(ObjectsTest, FilesComeAsBase64DataUriOrUrl) {
   ASSERT_TRUE(fetched.ok()) << fetched.error().message;
   std::string bytes;
   ASSERT_TRUE(base64_decode(kPng, bytes));
-  EXPECT_EQ(fetched->raw, bytes);
+  EXPECT_EQ(sent_bytes(*fetched), bytes);
   EXPECT_EQ(fetched->content_type, "image/png");
   auto part = follow("get_presigned", url, "", {{"range", "bytes=1-3"}});
   ASSERT_TRUE(part.ok());
   EXPECT_EQ(part->status, 206);
-  EXPECT_EQ(part->raw, "PNG");
+  EXPECT_EQ(sent_bytes(*part), "PNG");
   EXPECT_EQ(follow("get_presigned", url + "0").error().kind, ErrorKind::kForbidden);
+  std::string size = std::to_string(bytes.size()), last = std::to_string(bytes.size() - 1);
+  const std::pair<std::string, std::string> ranges[] = {{"bytes=0-", "bytes 0-" + last + "/" + size},
+                                                        {"bytes=-1", "bytes " + last + "-" + last + "/" + size},
+                                                        {"bytes=3-1", ""},
+                                                        {"bytes=x-1", ""}};
+  for (const auto& [range, content_range] : ranges) {
+    auto reply = follow("get_presigned", url, "", {{"range", range}});
+    ASSERT_TRUE(reply.ok()) << range;
+    EXPECT_EQ(reply->status, content_range.empty() ? 200 : 206) << range;
+    if (content_range.empty()) continue;
+    EXPECT_EQ(reply->headers.front(), std::pair(std::string("Content-Range"), content_range)) << range;
+  }
+  for (std::string nothing : {"bytes=-0", "bytes=100000-", "bytes=100000-200000"})
+    EXPECT_EQ(follow("get_presigned", url, "", {{"range", nothing}}).error().kind, ErrorKind::kRangeNotSatisfiable) << nothing;
   clock_.advance_us(2 * 3'600'000'000);
   EXPECT_EQ(follow("get_presigned", url).error().kind, ErrorKind::kForbidden);
 
@@ -115,6 +129,25 @@ TEST_F(ObjectsTest, RepeatsAreRecognised) {
   EXPECT_NE(object_id_of(create_object(bucket, object_body("same"))), first);
   ASSERT_TRUE(call(client_, "delete_object_buckets", {.path = {{"bucket_identifier", bucket}, {"object_identifier", first}}}).ok());
   EXPECT_NE(object_id_of(create_object(bucket, object_body("new", {{"idempotency_key", "k1"}}))), first);
+}
+
+TEST_F(ObjectsTest, AnIdempotencyKeyOutlivesChangesOfItsObject) {
+  std::string bucket = make_bucket("products", {{"sku", {{"type", "string"}}}, {"price", {{"type", "number"}}}},
+                                   {{"unique_key", {{"fields", json::array{"sku"}}, {"default_policy", "upsert"}}}});
+  auto create = [&](int price, const char* key) {
+    return create_object(bucket, {{"sku", "a"}, {"price", price}, {"idempotency_key", key}});
+  };
+  std::string id = object_id_of(create(1, "k1"));
+  ok(client_, "patch_object_buckets", {.path = {{"bucket_identifier", bucket}, {"object_identifier", id}}, .body = {{"price", 2}}});
+  EXPECT_EQ(create(1, "k1").at("replayed_by"), "idempotency_key");
+  EXPECT_FALSE(create(3, "k2").contains("replayed"));  // an upsert of the same object
+  for (const char* key : {"k1", "k2"}) EXPECT_EQ(create(4, key).at("replayed_by"), "idempotency_key") << key;
+  EXPECT_EQ(get(bucket, id).at("price"), 3);
+  ASSERT_TRUE(call(client_, "delete_object_buckets", {.path = {{"bucket_identifier", bucket}, {"object_identifier", id}}}).ok());
+  catalog::ListQuery left;
+  left.kind = "object_index";
+  left.scope = {first_.organization_id, client_.ns};
+  EXPECT_TRUE(catalog_->list(left).value().items.empty());
 }
 
 TEST_F(ObjectsTest, AUniqueKeyFollowsItsPolicy) {
@@ -217,7 +250,11 @@ TEST_F(ObjectsTest, PatchMergesAndPutReplaces) {
   json::object put = change("update_object_buckets", {{"author", "C"}});
   EXPECT_FALSE(put.contains("year"));
   EXPECT_EQ(first_blob(put).at("data"), "old text");
-  EXPECT_EQ(first_blob(change("update_object_buckets", object_body("new text"))).at("data"), "new text");
+  json::object last = change("update_object_buckets", object_body("new text"));
+  EXPECT_EQ(first_blob(last).at("data"), "new text");
+  clock_.advance_us(1'000'000);
+  EXPECT_EQ(change("update_object_buckets", object_body("new text", {{"skip_duplicates", true}})), last);
+  EXPECT_NE(change("patch_object_buckets", {{"key_prefix", "a"}, {"skip_duplicates", true}}).at("updated_at"), last.at("updated_at"));
 }
 
 TEST_F(ObjectsTest, AutoProcessMakesDocumentsAndDeletingRemovesThem) {

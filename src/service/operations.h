@@ -18,10 +18,19 @@ class OperationTable {
     auto it = handlers_.find(operation_id);
     return it == handlers_.end() ? nullptr : &it->second;
   }
+  void bind_gate(std::string operation_id, Gate gate) {
+    bool inserted = gates_.emplace(std::move(operation_id), std::move(gate)).second;
+    QUARRY_CHECK(inserted);
+  }
+  const Gate* find_gate(const std::string& operation_id) const {
+    auto it = gates_.find(operation_id);
+    return it == gates_.end() ? nullptr : &it->second;
+  }
   const std::unordered_map<std::string, Handler>& all() const { return handlers_; }
 
  private:
   std::unordered_map<std::string, Handler> handlers_;
+  std::unordered_map<std::string, Gate> gates_;
 };
 
 // One per resource file; called once by Api::make. `deps` outlives the table.

@@ -31,6 +31,7 @@ json::object show_organization(const catalog::Resource& r) {
 }
 
 Result<Reply> get_organization(const RequestContext& context, const Request&, const Dependencies& deps) {
+  QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   QUARRY_ASSIGN_OR_RETURN(auto organization, own_organization(context, deps));
   return Reply(show_organization(organization));
 }
@@ -56,7 +57,7 @@ Result<Reply> update_organization(const RequestContext& context, const Request& 
 
 Status require_whole_organization(const RequestContext& context) {
   if (context.grants.empty()) return Ok{};
-  return Error{ErrorKind::kForbidden, "this key is limited to namespaces and cannot change the organization"};
+  return Error{ErrorKind::kForbidden, "this key is limited to namespaces and cannot see or change the organization"};
 }
 
 void bind_organizations(OperationTable& table, const Dependencies& deps) {

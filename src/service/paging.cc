@@ -40,8 +40,8 @@ Result<std::optional<int64_t>> integer_parameter(const Request& request, std::in
   return std::optional<int64_t>(*number);
 }
 
-std::string encode_cursor(std::string_view id) {
-  std::string text = base64_encode(fmt::format("{:016x}{}", hash64(id, kCursorSeed), id));
+std::string encode_cursor(std::string_view place) {
+  std::string text = base64_encode(fmt::format("{:016x}{}", hash64(place, kCursorSeed), place));
   for (char& c : text) c = c == '+' ? '-' : c == '/' ? '_' : c;
   while (!text.empty() && text.back() == '=') text.pop_back();
   return text;
@@ -53,9 +53,9 @@ Result<std::string> decode_cursor(const Found& cursor) {
   std::string text(cursor.value->get_string()), bytes;
   for (char& c : text) c = c == '-' ? '+' : c == '_' ? '/' : c;
   if (!base64_decode(text, bytes) || bytes.size() <= 16) return refused;
-  std::string id = bytes.substr(16);
-  if (bytes.substr(0, 16) != fmt::format("{:016x}", hash64(id, kCursorSeed))) return refused;
-  return id;
+  std::string place = bytes.substr(16);
+  if (bytes.substr(0, 16) != fmt::format("{:016x}", hash64(place, kCursorSeed))) return refused;
+  return place;
 }
 
 }  // namespace
@@ -65,19 +65,20 @@ Result<PageRequest> parse_page(const Request& request, size_t default_limit) {
   QUARRY_ASSIGN_OR_RETURN(auto limit, integer_parameter(request, {"limit", "page_size"}, 1, kMaxLimit));
   page.limit = static_cast<size_t>(limit.value_or(static_cast<int64_t>(default_limit)));
   QUARRY_ASSIGN_OR_RETURN(auto offset, integer_parameter(request, {"offset"}, 0, kMaxOffset));
-  QUARRY_ASSIGN_OR_RETURN(auto number, integer_parameter(request, {"page"}, 1, kMaxOffset));
+  const auto most_pages = kMaxOffset / static_cast<int64_t>(page.limit) + 1;
+  QUARRY_ASSIGN_OR_RETURN(auto number, integer_parameter(request, {"page"}, 1, most_pages));
   page.offset = offset ? static_cast<size_t>(*offset) : number ? static_cast<size_t>(*number - 1) * page.limit : 0;
   Found total = find_parameter(request, {"include_total"});
   page.include_total = !total.value || !total.value->is_bool() || total.value->get_bool();
   Found cursor = find_parameter(request, {"cursor", "next_cursor", "after"});
   if (cursor.value && !(cursor.value->is_string() && cursor.value->get_string().empty())) {
-    QUARRY_ASSIGN_OR_RETURN(page.after_id, decode_cursor(cursor));
+    QUARRY_ASSIGN_OR_RETURN(page.after, decode_cursor(cursor));
     page.offset = 0;
   }
   return page;
 }
 
-json::object pagination(const PageRequest& page, size_t returned, bool has_more, std::optional<uint64_t> total, std::string_view last_id) {
+json::object pagination(const PageRequest& page, size_t returned, bool has_more, std::optional<uint64_t> total, std::string_view next) {
   json::object out;
   out["page"] = page.offset / page.limit + 1;
   out["page_size"] = page.limit;
@@ -85,11 +86,12 @@ json::object pagination(const PageRequest& page, size_t returned, bool has_more,
     out["total"] = *total;
     out["total_pages"] = (*total + page.limit - 1) / page.limit;
   }
-  bool by_offset = page.after_id.empty();
-  if (has_more && by_offset) out["next_page"] = fmt::format("?limit={}&offset={}", page.limit, page.offset + returned);
+  bool by_offset = page.after.empty();
+  const size_t next_offset = page.offset + returned;
+  if (has_more && by_offset && next_offset <= kMaxOffset) out["next_page"] = fmt::format("?limit={}&offset={}", page.limit, next_offset);
   if (by_offset && page.offset > 0)
     out["previous_page"] = fmt::format("?limit={}&offset={}", page.limit, page.offset - std::min(page.offset, page.limit));
-  if (has_more && !last_id.empty()) out["next_cursor"] = encode_cursor(last_id);
+  if (has_more && !next.empty()) out["next_cursor"] = encode_cursor(next);
   return out;
 }
 

@@ -13,6 +13,8 @@
 namespace quarry::service {
 namespace {
 
+constexpr uint64_t kSniffBytes = 64 << 10;  // of a file, to tell its type
+
 // Bytes of others are served from the API's own origin: nothing in them may run there.
 void add_safety_headers(Reply& reply) {
   reply.headers.emplace_back("X-Content-Type-Options", "nosniff");
@@ -31,18 +33,21 @@ std::optional<uint64_t> parse_number(std::string_view text) {
   return ec == std::errc() && end == text.data() + text.size() && !text.empty() ? std::optional(out) : std::nullopt;
 }
 
-// "bytes=a-b", "bytes=a-", "bytes=-n" (RFC 9110, one range). Anything else is answered with the whole file, as the RFC allows.
-std::optional<ByteRange> parse_range(std::string_view header, uint64_t size) {
-  if (!header.starts_with("bytes=") || header.find(',') != std::string_view::npos || size == 0) return std::nullopt;
-  header.remove_prefix(6);
+// "bytes=a-b", "bytes=a-", "bytes=-n" (RFC 9110, one range); kRangeNotSatisfiable where the file has none of it. Anything else is answered
+// with the whole file, as the RFC allows.
+Result<std::optional<ByteRange>> parse_range(std::string_view header, uint64_t size) {
+  constexpr std::optional<ByteRange> whole;
   size_t dash = header.find('-');
-  if (dash == std::string_view::npos) return std::nullopt;
-  auto first = parse_number(header.substr(0, dash)), last = parse_number(header.substr(dash + 1));
-  if (!first && !last) return std::nullopt;
-  if (!first) return ByteRange{size - std::min(*last, size), std::min(*last, size)};
-  if (*first >= size || (last && *last < *first)) return std::nullopt;
-  uint64_t end = std::min(last.value_or(size - 1), size - 1);
-  return ByteRange{*first, end - *first + 1};
+  if (!header.starts_with("bytes=") || dash == std::string_view::npos) return whole;
+  std::string_view from = header.substr(6, dash - 6), to = header.substr(dash + 1);
+  auto first = parse_number(from), last = parse_number(to);
+  bool malformed = (!first && !from.empty()) || (!last && !to.empty()) || (!first && !last) || (first && last && *last < *first);
+  if (malformed) return whole;
+  uint64_t begin = first ? *first : size - std::min(*last, size);
+  uint64_t end = first && last && *last < size ? *last + 1 : size;
+  if (begin < end) return std::optional(ByteRange{begin, end - begin});
+  return Error{
+      ErrorKind::kRangeNotSatisfiable, fmt::format("the file has {} bytes; none of them is in the range", size), {{"size_bytes", size}}};
 }
 
 Result<std::string> checked_key(const Request& request, const Dependencies& deps, std::string_view method) {
@@ -58,24 +63,29 @@ Result<Reply> get_presigned(const RequestContext&, const Request& request, const
   auto info = deps.store->head(key);
   if (!info.ok() && info.error().kind == ErrorKind::kNotFound) return not_found("the file of this URL does not exist any more");
   QUARRY_RETURN_IF_ERROR(info);
-  constexpr uint64_t kHeadBytes = 64 << 10;
-  Reply reply;
   auto header = request.headers.find("range");
-  auto range = header == request.headers.end() ? std::nullopt : parse_range(header->second, info->size);
-  if (range) {
-    QUARRY_ASSIGN_OR_RETURN(reply.raw, deps.store->get_range(key, range->offset, range->length));
-    QUARRY_ASSIGN_OR_RETURN(std::string head, deps.store->get_range(key, 0, kHeadBytes));
-    reply.content_type = extract::detect_mime_type(head, "");
+  QUARRY_ASSIGN_OR_RETURN(auto part, parse_range(header == request.headers.end() ? std::string_view() : header->second, info->size));
+  const ByteRange range = part.value_or(ByteRange{0, info->size});
+  Reply reply;
+  if (part) {
     reply.status = 206;
-    reply.headers.emplace_back("Content-Range",
-                               fmt::format("bytes {}-{}/{}", range->offset, range->offset + reply.raw.size() - 1, info->size));
-  } else {
-    QUARRY_ASSIGN_OR_RETURN(reply.raw, deps.store->get(key));
-    reply.content_type = extract::detect_mime_type(std::string_view(reply.raw).substr(0, kHeadBytes), "");
+    reply.headers.emplace_back("Content-Range", fmt::format("bytes {}-{}/{}", range.offset, range.offset + range.length - 1, info->size));
   }
+  QUARRY_ASSIGN_OR_RETURN(std::string beginning, deps.store->get_range(key, 0, kSniffBytes));
+  reply.content_type = extract::detect_mime_type(beginning, "");
+  reply.source.size = range.length;
+  reply.source.read = [store = deps.store, key, range](uint64_t offset, uint64_t length) {
+    return store->get_range(key, range.offset + offset, length);
+  };
   if (reply.content_type.starts_with("text/")) reply.content_type += "; charset=utf-8";
   add_safety_headers(reply);
   return reply;
+}
+
+// Strangers know this path: bytes are taken from those only whose URL this server signed.
+Status admit_put(const Request& request, const Dependencies& deps) {
+  auto key = checked_key(request, deps, "PUT");
+  return key.ok() ? Status(Ok{}) : Status(std::move(key).error());
 }
 
 // The upload that a key belongs to: ".../blobs/{bucket_id}/{upload_id}/data".
@@ -138,6 +148,7 @@ Result<Reply> put_presigned(const RequestContext&, const Request& request, const
 void bind_presigned(OperationTable& table, const Dependencies& deps) {
   bind_operation(table, deps, "get_presigned", get_presigned);
   bind_operation(table, deps, "put_presigned", put_presigned);
+  table.bind_gate("put_presigned", [&deps](const RequestContext&, const Request& request) { return admit_put(request, deps); });
 }
 
 }  // namespace quarry::service

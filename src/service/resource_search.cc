@@ -19,8 +19,7 @@ struct Match {
 bool contains(std::string_view text, const std::string& folded) { return fold_text(text).find(folded) != std::string::npos; }
 
 bool reaches(const RequestContext& context, const catalog::Resource& resource) {
-  if (resource.kind != catalog::kind::kNamespace || context.grants.empty()) return true;
-  return std::any_of(context.grants.begin(), context.grants.end(), [&](const auto& grant) { return grant.namespace_id == resource.id; });
+  return resource.kind != catalog::kind::kNamespace || context.reaches(resource.id);
 }
 
 Status find_matches(const RequestContext& context, const Dependencies& deps, std::string_view kind, const std::string& folded,

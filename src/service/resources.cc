@@ -1,11 +1,10 @@
 #include "service/resources.h"
 
 #include <fmt/format.h>
-#include <sodium.h>
 
-#include <array>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/hash.h"
 #include "model/ids.h"
 
@@ -28,13 +27,6 @@ const std::vector<Reserved>& reserved_names() {
   return kReserved;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 // "api_key" -> "Api key"
 std::string spoken(std::string_view kind) {
   std::string out(kind);
@@ -45,13 +37,7 @@ std::string spoken(std::string_view kind) {
 }
 
 std::string signature_of(const Dependencies& deps, std::string_view method, std::string_view key, std::string_view expires) {
-  std::string message = fmt::format("{}\n{}\n{}", method, key, expires);
-  std::array<uint8_t, crypto_auth_hmacsha256_BYTES> digest{};
-  crypto_auth_hmacsha256_state state;
-  crypto_auth_hmacsha256_init(&state, reinterpret_cast<const uint8_t*>(deps.signing_secret.data()), deps.signing_secret.size());
-  crypto_auth_hmacsha256_update(&state, reinterpret_cast<const uint8_t*>(message.data()), message.size());
-  crypto_auth_hmacsha256_final(&state, digest.data());
-  return hex(digest);
+  return hmac_sha256_hex(deps.signing_secret, fmt::format("{}\n{}\n{}", method, key, expires));
 }
 
 std::string percent_encode(std::string_view text) {
@@ -81,6 +67,25 @@ catalog::Resource make_resource(const RequestContext& context, std::string_view 
   return out;
 }
 
+Status insert_in_namespace(const RequestContext& context, const Dependencies& deps, const catalog::Resource& resource, uint64_t limit) {
+  catalog::ListQuery of_its_kind;
+  of_its_kind.kind = resource.kind;
+  of_its_kind.scope = namespace_scope(context);
+  return deps.catalog->write([&](catalog::Session& session) -> Status {
+    auto ns = session.get(catalog::kind::kNamespace, organization_scope(context), context.namespace_id);
+    if (!ns.ok() && ns.error().kind == ErrorKind::kNotFound)
+      return not_found(fmt::format("namespace '{}' does not exist", context.namespace_id));
+    QUARRY_RETURN_IF_ERROR(ns);
+    if (limit != UINT64_MAX) {
+      QUARRY_ASSIGN_OR_RETURN(uint64_t count, session.count(of_its_kind));
+      if (count >= limit)
+        return bad_request(fmt::format("namespace '{}' has {} {}s, the most there can be: delete one, or use another namespace",
+                                       context.namespace_id, count, resource.kind));
+    }
+    return session.insert(resource);
+  });
+}
+
 json::object show(const catalog::Resource& resource) {
   json::object out = resource.body;
   out["created_at"] = format_timestamp(resource.created_at);
@@ -105,7 +110,7 @@ Status check_resource_name(std::string_view kind, std::string_view name, size_t 
     return validation_error("string_pattern", {"body", field},
                             fmt::format("{} must not begin with '.' nor hold '/', '\\' or control characters", field));
   for (const Reserved& reserved : reserved_names())
-    if (reserved.kind == kind && std::find(reserved.names.begin(), reserved.names.end(), lower(name)) != reserved.names.end())
+    if (reserved.kind == kind && std::find(reserved.names.begin(), reserved.names.end(), ascii_lower(name)) != reserved.names.end())
       return validation_error("reserved_name", {"body", field}, fmt::format("'{}' is a path of the API and cannot name a {}", name, kind));
   return Ok{};
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "model/feature_uri.h"
 #include "model/nearest_name.h"
 #include "service/json_access.h"
@@ -43,6 +45,23 @@ Status check_cache_config(const json::object& request) {
       return validation_error("value_error", {"body", "cache_config", "ttl_seconds"}, "ttl_seconds is a whole number from 1 to 86,400");
   }
   return Ok{};
+}
+
+// Whole replies are cached, so the stages that are named must be all of them.
+Status check_cached_stages(const json::object& body) {
+  const json::object* config = object_member(body, "cache_config");
+  const json::array* stages = array_member(body, "stages");
+  std::set<std::string> named, known;
+  if (config)
+    for (auto& name : strings_member(*config, "cache_stage_names")) named.insert(std::move(name));
+  if (stages)
+    for (const auto& stage : *stages) known.emplace(string_member(stage.as_object(), "stage_name"));
+  if (named.empty() || named == known) return Ok{};
+  for (const auto& name : named)
+    if (!known.contains(name))
+      return validation_error("value_error", {"body", "cache_config", "cache_stage_names"},
+                              fmt::format("this retriever has no stage named '{}'", name.substr(0, 255)));
+  return Error{ErrorKind::kNotImplemented, "'cache_stage_names' that leave out stages are not built yet: name every stage or none"};
 }
 
 Status resolve_collections(const RequestContext& context, const Dependencies& deps, const json::object& request, json::object& body) {
@@ -141,6 +160,7 @@ Result<json::object> define_retriever(const RequestContext& context, const Depen
   QUARRY_RETURN_IF_ERROR(resolve_collections(context, deps, request, body));
   QUARRY_RETURN_IF_ERROR(read_input_schema(request, body));
   QUARRY_RETURN_IF_ERROR(read_stages(request, body));
+  QUARRY_RETURN_IF_ERROR(check_cached_stages(body));
   QUARRY_RETURN_IF_ERROR(retrieval::parse_retriever(body));
   return body;
 }
@@ -172,6 +192,7 @@ Status change_retriever(const RequestContext& context, const Dependencies& deps,
     QUARRY_RETURN_IF_ERROR(resolve_collections(context, deps, changes, body));
   QUARRY_RETURN_IF_ERROR(read_input_schema(changes, body));
   QUARRY_RETURN_IF_ERROR(read_stages(changes, body));
+  QUARRY_RETURN_IF_ERROR(check_cached_stages(body));
   QUARRY_RETURN_IF_ERROR(retrieval::parse_retriever(body));
   body["version"] = integer_member(body, "version").value_or(1) + 1;
   body["updated_by"] = context.user_email;

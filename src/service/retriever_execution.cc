@@ -111,7 +111,6 @@ Result<json::object> run(const RequestContext& context, const Dependencies& deps
     record_execution(context, deps, subject_of(context, target), question.options.inputs, outcome);
     return std::move(result).error();
   }
-  cut_to_window(question.window, *result);
   json::object pagination = show_window(question.window, *result, deps, target.id());
   outcome.execution_id = result->execution_id;
   outcome.status = result->status;
@@ -139,8 +138,8 @@ Result<std::string> cache_key(const RequestContext& context, const Dependencies&
   QUARRY_ASSIGN_OR_RETURN(auto collections, open_collections(context, deps, target.parsed->collection_ids));
   for (const auto& opened : collections) {
     QUARRY_ASSIGN_OR_RETURN(auto stats, deps.vectors->stats(opened.resource.id));
-    state +=
-        fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.data_version, index_signature(opened, stats.documents));
+    state += fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.data_version,
+                         index_signature(opened, stats.documents));
   }
   return sha256_hex(state);
 }

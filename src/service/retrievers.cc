@@ -16,7 +16,7 @@ namespace {
 Result<catalog::Resource> store(const RequestContext& context, const Dependencies& deps, std::string id, json::object body) {
   std::string name(string_member(body, "retriever_name"));
   catalog::Resource retriever = make_resource(context, catalog::kind::kRetriever, std::move(id), name, std::move(body));
-  Status inserted = deps.catalog->insert(retriever);
+  Status inserted = insert_in_namespace(context, deps, retriever);
   if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists)
     return already_exists(fmt::format("a retriever '{}' exists already", name));
   QUARRY_RETURN_IF_ERROR(inserted);

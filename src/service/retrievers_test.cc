@@ -74,6 +74,7 @@ TEST_F(RetrieversTest, BadDefinitions) {
   EXPECT_EQ(kind_of({{"stages", json::array{json::object{{"stage_id", "no_such_stage"}}}}}), ErrorKind::kValidation);
   EXPECT_EQ(kind_of({{"visibility", "public"}}), ErrorKind::kNotImplemented);
   EXPECT_EQ(kind_of({{"cache_config", {{"enabled", true}, {"ttl_seconds", 0}}}}), ErrorKind::kValidation);
+  EXPECT_EQ(kind_of({{"cache_config", {{"enabled", true}, {"cache_stage_names", {"nothing"}}}}}), ErrorKind::kValidation);
   make_retriever("taken");
   EXPECT_EQ(kind_of({{"retriever_name", "taken"}}), ErrorKind::kAlreadyExists);
 }
@@ -159,6 +160,43 @@ TEST_F(RetrieversTest, CachingHitsUntilTheDataChanges) {
   EXPECT_NE(header(third, "ETag"), header(first, "ETag"));
   clock_.advance_us(61'000'000);
   EXPECT_EQ(header(call(client_, "execute_retriever", of(id, question())).value(), "X-Cache"), "MISS");
+}
+
+// As on a full disk.
+class UnwritableCatalog final : public catalog::Catalog {
+ public:
+  explicit UnwritableCatalog(std::unique_ptr<catalog::Catalog> base) : base_(std::move(base)) {}
+  Status write(const std::function<Status(catalog::Session&)>&) override { return Error{ErrorKind::kStorage, "the disk is full"}; }
+  Status read(const std::function<Status(catalog::Session&)>& body) override { return base_->read(body); }
+  std::string describe() const override { return base_->describe(); }
+
+ private:
+  std::unique_ptr<catalog::Catalog> base_;
+};
+
+TEST_F(RetrieversTest, ReadsGoOnWhenNothingCanBeWritten) {
+  std::string id = make_retriever("near");
+  json::object before = ok(client_, "execute_retriever", of(id, question()));
+  api_.reset();  // writes the record
+  catalog_ = std::make_unique<UnwritableCatalog>(std::move(catalog_));
+  open_api();
+  ok(client_, "execute_retriever", of(id, question()));
+  EXPECT_EQ(ok(client_, "list_executions_retrievers", of(id))["results"].as_array().size(), 1u);
+  Call one = of(id);
+  one.path["execution_id"] = std::string(string_member(before, "execution_id"));
+  ok(client_, "get_execution_retrievers", one);
+  ok(client_, "list_adhoc_executions_retrievers");
+  ok(client_, "typeahead_retrievers", {.query = {{"q", "a"}}});
+}
+
+TEST_F(RetrieversTest, CachedStagesAreAllOrNone) {
+  json::object cache{{"enabled", true}, {"cache_stage_names", {"find"}}};
+  make_retriever("whole", {{"cache_config", cache}});
+  json::object limit{{"stage_name", "cut"}, {"stage_id", "limit"}, {"parameters", {{"limit", 3}}}};
+  EXPECT_EQ(error_of(client_, "patch_retriever", of("whole", {{"stages", json::array{search_stage(), limit}}})),
+            ErrorKind::kNotImplemented);
+  cache["cache_stage_names"] = json::array{"cut", "find"};
+  ok(client_, "patch_retriever", of("whole", {{"stages", json::array{search_stage(), limit}}, {"cache_config", cache}}));
 }
 
 TEST_F(RetrieversTest, ExecutionsAreRecorded) {

@@ -31,10 +31,18 @@ struct Request {
   const json::object& object() const;                     // the body as an object; empty if there is none
 };
 
+// A reply's bytes, read piece by piece as the client takes them.
+struct BodySource {
+  uint64_t size = 0;
+  // At most `length` bytes, at least one; may block. Runs after the handler returned, until the reply is sent. Null: there is no source.
+  std::function<Result<std::string>(uint64_t offset, uint64_t length)> read;
+};
+
 struct Reply {
   int status = 200;
   json::value body;
-  std::string raw;  // sent instead of `body` when content_type is set
+  std::string raw;    // sent instead of `body` when content_type is set
+  BodySource source;  // sent instead of `raw`
   std::string content_type;
   std::vector<std::pair<std::string, std::string>> headers;
 
@@ -44,6 +52,8 @@ struct Reply {
 };
 
 using Handler = std::function<Result<Reply>(const RequestContext&, const Request&)>;
+// Refuses, before the body is read, what the rest of the request shows to be in vain. The request's body is still empty.
+using Gate = std::function<Status(const RequestContext&, const Request&)>;
 
 // What one operation asks of its caller, as api/openapi.json states it under x-quarry.
 struct Admission {
@@ -54,7 +64,6 @@ struct Admission {
 struct Limits {
   uint64_t max_upload_bytes = 512ull << 20;
   uint64_t max_inline_blob_bytes = 32ull << 20;
-  bool allow_private_urls = false;
 };
 
 struct Internals;  // service/internals.h
@@ -71,7 +80,7 @@ struct Dependencies {
   const Clock* clock = &system_clock();
   Limits limits;
   std::function<std::string()> public_url;  // "http://127.0.0.1:8765": the base of presigned URLs; asked when one is made
-  std::string signing_secret;               // HMAC key of presigned URLs and cursors; at least 32 bytes
+  std::string signing_secret;               // HMAC key of presigned URLs and of the cursors of retriever executions; at least 32 bytes
   std::string version;
   Internals* internals = nullptr;  // what the handlers of one Api share; set by Api::make
 };
@@ -85,6 +94,8 @@ class Api {
 
   // Null: the operation is not built (501).
   virtual const Handler* find(std::string_view operation_id) const = 0;
+  // Null: nothing beyond admission is asked before the body.
+  virtual const Gate* find_gate(std::string_view operation_id) const = 0;
   virtual std::vector<std::string> operations() const = 0;
 
   // Who is calling: kUnauthorized (no or unknown key), kForbidden (permission), kBadRequest (X-Namespace missing though needed), kNotFound

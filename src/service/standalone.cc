@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/log.h"
 #include "model/feature_uri.h"
@@ -80,9 +81,10 @@ Result<OpenCollection> target_collection(const OpenNamespace& ns, const Dependen
 
 // ---- vectors that were never declared ---------------------------------------------------------------------------------
 
-// Names and dimensions as the documents bring them; the first document with a name sets its dimension.
-std::vector<CollectionVector> undeclared_columns(const Collection& collection, const json::array& documents) {
+// Names and dimensions as the documents bring them; the first document with a name sets its dimension. kValidation past kMaxVectors.
+Result<std::vector<CollectionVector>> undeclared_columns(const Collection& collection, const json::array& documents) {
   std::vector<CollectionVector> out;
+  std::unordered_set<std::string_view> names;  // views into `documents`
   for (const auto& entry : documents) {
     const json::object* document = entry.if_object();
     const json::object* vectors = document ? object_member(*document, "vectors") : nullptr;
@@ -91,8 +93,11 @@ std::vector<CollectionVector> undeclared_columns(const Collection& collection, c
       std::string_view name = member.key();
       const json::array* values = member.value().if_array();
       bool flat = values && !values->empty() && values->front().is_number();
-      if (!flat || collection.find_vector(name)) continue;
-      if (std::any_of(out.begin(), out.end(), [&](const auto& c) { return c.name == name; })) continue;
+      if (!flat || collection.find_vector(name) || !names.insert(name).second) continue;
+      if (collection.vectors.size() + names.size() > kMaxVectors)
+        return validation_error(
+            "too_long", {"body", "documents"},
+            fmt::format("a collection has at most {} vectors; '{}' would be one more", kMaxVectors, name.substr(0, 200)));
       out.push_back(column_of({{"name", name}, {"dimension", values->size()}, {"metric", "cosine"}}));
     }
   }
@@ -110,7 +115,7 @@ void add_index(json::object& body, const CollectionVector& column) {
 // A namespace made without vector_configs takes the vectors that come; one made with them refuses others.
 Status admit_new_columns(const OpenNamespace& ns, const Dependencies& deps, const json::array& documents, OpenCollection& opened) {
   if (!is_standalone(ns) || !declared_columns(ns.resource).empty()) return Ok{};
-  auto columns = undeclared_columns(opened.collection, documents);
+  QUARRY_ASSIGN_OR_RETURN(auto columns, undeclared_columns(opened.collection, documents));
   if (columns.empty()) return Ok{};
   json::array configs;
   for (const auto& column : columns) configs.push_back(json::object{{"name", column.name}, {"dimension", column.dimension}});
@@ -131,9 +136,10 @@ Status admit_new_columns(const OpenNamespace& ns, const Dependencies& deps, cons
 // ---- upsert -----------------------------------------------------------------------------------------------------------
 
 // Turns the request's documents into one batch. The values of a vector are read from the JSON straight into the floats that are stored.
+// Times are left to the store, which keeps created_at of a document that is there.
 class UpsertReader {
  public:
-  UpsertReader(const Collection& collection, TimestampUs now) : collection_(collection), now_(now) {}
+  explicit UpsertReader(const Collection& collection) : collection_(collection) {}
 
   Status read(const json::array& documents) {
     batch.upserts.reserve(documents.size());
@@ -170,7 +176,6 @@ class UpsertReader {
     Document& document = batch.upserts[position->second];
     document = Document{};  // the last of equal ids wins
     document.document_id = id;
-    document.created_at = document.updated_at = now_;
     read_lineage(source, document.lineage);
     read_payload(source, document);
     return read_vectors(source, document);
@@ -214,7 +219,6 @@ class UpsertReader {
   }
 
   const Collection& collection_;
-  const TimestampUs now_;
   std::unordered_map<std::string_view, size_t> positions_;  // views into the request
 };
 
@@ -243,7 +247,7 @@ Result<Reply> upsert_documents(const RequestContext& context, const Request& req
   QUARRY_ASSIGN_OR_RETURN(auto opened, target_collection(ns, deps, body));
   QUARRY_RETURN_IF_ERROR(check_writable(opened.collection));
   QUARRY_RETURN_IF_ERROR(admit_new_columns(ns, deps, *documents, opened));
-  UpsertReader reader(opened.collection, deps.clock->now_us());
+  UpsertReader reader(opened.collection);
   QUARRY_RETURN_IF_ERROR(reader.read(*documents));
   json::array ids;
   ids.reserve(reader.batch.upserts.size());

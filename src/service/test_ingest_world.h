@@ -103,6 +103,12 @@ class IngestWorld : public ServiceWorld {
     return (*api_->find(operation))(RequestContext{}, request);
   }
 
+  static std::string sent_bytes(const Reply& reply) {
+    std::string bytes;
+    while (bytes.size() < reply.source.size) bytes += reply.source.read(bytes.size(), 3).value();
+    return bytes;
+  }
+
   json::object batch_of(const std::string& bucket, const std::string& id) {
     return ok(client_, "get_batch_buckets_batches", {.path = {{"bucket_identifier", bucket}, {"batch_id", id}}});
   }

@@ -52,7 +52,7 @@ Result<json::array> matching_values(const Dependencies& deps, const std::vector<
 }
 
 Result<json::array> recent_searches(const RequestContext& context, const Dependencies& deps, const Asked& asked) {
-  QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());
+  deps.internals->executions.flush_for_read();
   catalog::ListQuery query;
   query.kind = catalog::kind::kExecution;
   query.scope = namespace_scope(context);

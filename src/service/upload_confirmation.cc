@@ -82,6 +82,12 @@ Result<catalog::Resource> mark_confirmed(const RequestContext& context, const De
   catalog::Resource stored;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(auto current, session.get(kUpload, scope, upload.id));
+    if (current.body.contains("completed_at")) {  // by another confirmation at the same time
+      stored = std::move(current);
+      return Ok{};
+    }
+    if (uploaded_key(current.body) != uploaded_key(upload.body)) return upload_changed(upload.id);
+    bool taken = !string_member(current.body, "object_id").empty();
     std::string now = format_timestamp(context.clock->now_us());
     const json::object* internal = object_member(current.body, pipeline::kInternalMember);
     std::string hash(internal ? string_member(*internal, "received_hash") : "");
@@ -91,7 +97,7 @@ Result<catalog::Resource> mark_confirmed(const RequestContext& context, const De
     current.body["verified_at"] = now;
     current.body["completed_at"] = now;
     if (!object_id.empty()) current.body["object_id"] = object_id;
-    if (bytes_are_useless) current.body[pipeline::kInternalMember].as_object().erase("key");
+    if (bytes_are_useless && !taken) current.body[pipeline::kInternalMember].as_object().erase("key");
     current.updated_at = context.clock->now_us();
     QUARRY_RETURN_IF_ERROR(session.replace(current));
     catalog::Resource row = make_resource(context, kObjectIndexKind, upload_index_id(bucket.id(), hash), "", {{"upload_id", upload.id}});
@@ -130,7 +136,8 @@ Result<Confirmed> confirm(const RequestContext& context, const Dependencies& dep
     same_exists = !written.replayed_by.empty();
   }
   QUARRY_ASSIGN_OR_RETURN(auto stored, mark_confirmed(context, deps, bucket, upload, object_id, same_exists));
-  if (same_exists) (void)deps.store->remove(key);  // an object with the same content is there; what stays behind costs space only
+  // An object with the same content is there; what stays behind costs space only.
+  if (same_exists && uploaded_key(stored.body).empty()) (void)deps.store->remove(key);
   return Confirmed{std::move(stored), object_id};
 }
 
@@ -141,19 +148,10 @@ json::object show_confirmed(const Confirmed& confirmed) {
   return out;
 }
 
-Result<std::string> policy_of(const Request& request, const OpenBucket& bucket) {
-  std::string_view name = string_member(request.query, "policy");
-  if (name.empty()) return std::string();
-  QUARRY_ASSIGN_OR_RETURN(std::string policy, parse_policy(name, {"query", "policy"}));
-  if (bucket.unique_fields.empty())
-    return bad_request(fmt::format("policy '{}' needs a unique_key on bucket '{}'", policy, bucket.resource.name));
-  return policy;
-}
-
 // `async` is answered as quickly either way: the file is here already.
 Result<Reply> confirm_upload(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
-  QUARRY_ASSIGN_OR_RETURN(std::string policy, policy_of(request, bucket));
+  QUARRY_ASSIGN_OR_RETURN(std::string policy, requested_policy(request, bucket));
   QUARRY_ASSIGN_OR_RETURN(Confirmed confirmed, confirm(context, deps, bucket, request.param("upload_id"), request.object(), policy));
   json::object reply = show_confirmed(confirmed);
   reply["message"] = confirmed.object_id.empty() ? "The upload was verified" : "The upload was verified and is an object now";
@@ -169,18 +167,27 @@ Result<Reply> confirm_upload(const RequestContext& context, const Request& reque
   return Reply(std::move(reply));
 }
 
+Status check_confirmations(const json::array& given) {
+  for (size_t i = 0; i < given.size(); ++i) {
+    const json::object* one = given[i].if_object();
+    if (!one || string_member(*one, "upload_id").empty())
+      return validation_error("missing", {"body", "confirmations", i, "upload_id"}, "each confirmation names an upload_id");
+  }
+  return Ok{};
+}
+
 // The outcome of each confirmation is the task's; the task has ended when the reply leaves.
 Result<Reply> confirm_uploads(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
-  QUARRY_ASSIGN_OR_RETURN(std::string policy, policy_of(request, bucket));
-  const json::array* given = array_member(request.object(), "confirmations");
+  QUARRY_ASSIGN_OR_RETURN(std::string policy, requested_policy(request, bucket));
+  const json::array* confirmations = array_member(request.object(), "confirmations");
+  const json::array given = confirmations ? *confirmations : json::array{};
+  QUARRY_RETURN_IF_ERROR(check_confirmations(given));
   json::array outcomes;
   size_t failed = 0;
-  for (size_t i = 0; given && i < given->size(); ++i) {
-    const json::object* one = (*given)[i].if_object();
-    std::string_view id = one ? string_member(*one, "upload_id") : std::string_view();
-    if (id.empty()) return validation_error("missing", {"body", "confirmations", i, "upload_id"}, "each confirmation names an upload_id");
-    auto confirmed = confirm(context, deps, bucket, id, *one, policy);
+  for (const json::value& one : given) {
+    std::string_view id = string_member(one.get_object(), "upload_id");
+    auto confirmed = confirm(context, deps, bucket, id, one.get_object(), policy);
     if (confirmed.ok()) {
       outcomes.push_back(show_confirmed(*confirmed));
       continue;

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "model/ids.h"
 #include "service/binding.h"
@@ -42,13 +43,6 @@ Status check_request(const Dependencies& deps, const json::object& given, const 
   return Ok{};
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 json::object merged(const json::object* shared, const json::object* own) {
   json::object out = shared ? *shared : json::object{};
   if (own) merge_patch(out, *own);
@@ -64,7 +58,7 @@ catalog::Resource make_upload(const RequestContext& context, const OpenBucket& b
   int64_t lifetime = integer_member(given, "presigned_url_expiration").value_or(kDefaultLifetimeSeconds);
   json::object body{{"upload_id", id}, {"bucket_id", bucket.id()}};
   copy_members(body, given, {"filename", "content_type", "file_size_bytes", "blob_property", "blob_type"});
-  if (std::string_view hash = string_member(given, "file_hash"); !hash.empty()) body["file_hash"] = lower(hash);
+  if (std::string_view hash = string_member(given, "file_hash"); !hash.empty()) body["file_hash"] = ascii_lower(hash);
   body["presigned_url_expiration"] = lifetime;
   body["s3_key"] = pipeline::blob_key(context.internal_id, context.namespace_id, bucket.id(), id, "data");
   body["status"] = to_string(TaskStatus::kPending);
@@ -139,7 +133,7 @@ Result<Reply> get_upload(const RequestContext& context, const Request& request, 
   QUARRY_ASSIGN_OR_RETURN(OpenBucket bucket, open_bucket(context, deps, request.param("bucket_identifier")));
   QUARRY_ASSIGN_OR_RETURN(auto upload, find_upload(context, deps, bucket, request.param("upload_id")));
   bool presigned = bool_member(request.query, "return_presigned_urls");
-  json::object shown = show_upload(upload, deps, presigned);
+  json::object shown = show_upload(upload, deps, presigned && context.may(kWrite));
   // What was sent can be read back; what was not can still be sent.
   std::string key = uploaded_key(upload.body);
   if (presigned && !key.empty()) shown["presigned_url"] = presign(deps, "GET", key, kDefaultLifetimeSeconds);
@@ -177,7 +171,7 @@ Result<Reply> list_uploads(const RequestContext& context, const Request& request
     query.filter = all_of({std::move(query.filter), std::move(search)});
     query.name_contains.clear();
   }
-  bool presigned = bool_member(request.object(), "return_presigned_urls");
+  bool presigned = bool_member(request.object(), "return_presigned_urls") && context.may(kWrite);
   QUARRY_ASSIGN_OR_RETURN(json::object reply, list_resources(deps, query, page, [&](const catalog::Resource& r) -> Result<json::object> {
                             return show_upload(r, deps, presigned);
                           }));

@@ -5,6 +5,7 @@
 
 namespace quarry::service {
 
+// `presigned`: with a URL to PUT the file to while none has arrived; only for a caller who may write.
 json::object show_upload(const catalog::Resource& upload, const Dependencies& deps, bool presigned);
 Result<catalog::Resource> find_upload(const RequestContext& context, const Dependencies& deps, const OpenBucket& bucket,
                                       std::string_view upload_id);

@@ -3,6 +3,33 @@
 namespace quarry::service {
 namespace {
 
+// Runs `after_get` once, after the bytes of a get() were read.
+class HookedStore final : public objects::ObjectStore {
+ public:
+  explicit HookedStore(objects::ObjectStore& inner) : inner_(inner) {}
+  Status put(std::string_view key, std::string_view bytes) override { return inner_.put(key, bytes); }
+  Status put_if_absent(std::string_view key, std::string_view bytes) override { return inner_.put_if_absent(key, bytes); }
+  Result<std::string> get(std::string_view key) override {
+    auto bytes = inner_.get(key);
+    if (auto hook = std::exchange(after_get, nullptr)) hook();
+    return bytes;
+  }
+  Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {
+    return inner_.get_range(key, offset, length);
+  }
+  Result<objects::ObjectInfo> head(std::string_view key) override { return inner_.head(key); }
+  Result<std::vector<objects::ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+    return inner_.list(prefix, after, limit);
+  }
+  Status remove(std::string_view key) override { return inner_.remove(key); }
+  std::string describe() const override { return inner_.describe(); }
+
+  std::function<void()> after_get;
+
+ private:
+  objects::ObjectStore& inner_;
+};
+
 class UploadsTest : public IngestWorld {
  protected:
   void SetUp() override {
@@ -24,11 +51,22 @@ class UploadsTest : public IngestWorld {
   Result<Reply> put(const json::object& upload, std::string bytes) {
     return follow("put_presigned", string_member(upload, "presigned_url"), std::move(bytes));
   }
+  HookedStore& hook_store() {
+    hooked_ = std::make_unique<HookedStore>(*store_);
+    deps_.store = hooked_.get();
+    api_ = Api::make(deps_);
+    return *hooked_;
+  }
+  std::string content_of(std::string_view object_id) {
+    json::object made = object(object_id);
+    return sent_bytes(follow("get_presigned", string_member(made.at("blobs").as_array()[0].as_object(), "presigned_url")).value());
+  }
   json::object object(std::string_view id) {
     return ok(
         client_, "get_object_buckets",
         {.path = {{"bucket_identifier", bucket_}, {"object_identifier", std::string(id)}}, .query = {{"return_presigned_urls", true}}});
   }
+  std::unique_ptr<HookedStore> hooked_;
   std::string bucket_;
 };
 
@@ -46,10 +84,10 @@ TEST_F(UploadsTest, PutAndConfirmMakeAnObject) {
   const json::object& blob = made.at("blobs").as_array()[0].as_object();
   EXPECT_EQ(blob.at("property"), "content");
   EXPECT_EQ(blob.at("details").as_object().at("filename"), "notes.txt");
-  EXPECT_EQ(follow("get_presigned", string_member(blob, "presigned_url"))->raw, "hello");
+  EXPECT_EQ(sent_bytes(*follow("get_presigned", string_member(blob, "presigned_url"))), "hello");
   EXPECT_EQ(ok(client_, "confirm_upload_buckets", confirm_call(upload)).at("object_id"), confirmed.at("object_id"));
   EXPECT_EQ(put(upload, "other").error().kind, ErrorKind::kConflict);
-  EXPECT_EQ(follow("get_presigned", string_member(blob, "presigned_url"))->raw, "hello");
+  EXPECT_EQ(sent_bytes(*follow("get_presigned", string_member(blob, "presigned_url"))), "hello");
 }
 
 TEST_F(UploadsTest, WhatArrivesMustBeWhatWasAnnounced) {
@@ -64,6 +102,11 @@ TEST_F(UploadsTest, WhatArrivesMustBeWhatWasAnnounced) {
   std::string forged(string_member(upload, "presigned_url"));
   forged[forged.size() - 1] = forged.back() == '0' ? '1' : '0';
   EXPECT_EQ(follow("put_presigned", forged, "hello").error().kind, ErrorKind::kForbidden);
+  const Gate* gate = api_->find_gate("put_presigned");
+  ASSERT_NE(gate, nullptr) << "a forged URL is refused before its bytes are read";
+  Request forgery;
+  forgery.query = {{"key", "a"}, {"expires", "99999999999"}, {"signature", "x"}};
+  EXPECT_EQ((*gate)(RequestContext{}, forgery).error().kind, ErrorKind::kForbidden);
   EXPECT_EQ(follow("put_presigned", string_member(text_upload(), "presigned_url"), std::string((1 << 20) + 1, 'x')).error().kind,
             ErrorKind::kPayloadTooLarge);
 }
@@ -141,6 +184,60 @@ TEST_F(UploadsTest, ManyAtOnceConfirmTogether) {
   EXPECT_EQ(list.at("stats").as_object().at("uploads_by_status").as_object().at("COMPLETED"), 1);
 }
 
+TEST_F(UploadsTest, AFileThatIsReplacedWhileItIsConfirmedIsNotLost) {
+  HookedStore& store = hook_store();
+  json::object upload = text_upload();
+  ASSERT_TRUE(put(upload, "first").ok());
+  store.after_get = [&] { EXPECT_TRUE(put(upload, "second").ok()); };
+  EXPECT_EQ(error_of(client_, "confirm_upload_buckets", confirm_call(upload)), ErrorKind::kConflict);
+  json::object confirmed = ok(client_, "confirm_upload_buckets", confirm_call(upload));
+  EXPECT_EQ(content_of(string_member(confirmed, "object_id")), "second");
+  EXPECT_EQ(string_member(confirmed, "file_hash"), sha256_hex("second"));
+
+  json::object own = text_upload({{"create_object_on_confirm", false}});
+  ASSERT_TRUE(put(own, "first").ok());
+  store.after_get = [&] { EXPECT_TRUE(put(own, "second").ok()); };
+  json::object blob{{"property", "content"}, {"type", "text"}, {"upload_id", own.at("upload_id")}};
+  EXPECT_EQ(refused_object(bucket_, {{"blobs", json::array{blob}}}).kind, ErrorKind::kConflict);
+}
+
+TEST_F(UploadsTest, TwoConfirmationsAtOnceMakeOneObjectThatKeepsItsBytes) {
+  HookedStore& store = hook_store();
+  json::object upload = text_upload();
+  ASSERT_TRUE(put(upload, "hello").ok());
+  json::object other;
+  store.after_get = [&] { other = ok(client_, "confirm_upload_buckets", confirm_call(upload)); };
+  json::object confirmed = ok(client_, "confirm_upload_buckets", confirm_call(upload));
+  EXPECT_EQ(confirmed.at("object_id"), other.at("object_id"));
+  EXPECT_EQ(content_of(string_member(confirmed, "object_id")), "hello");
+}
+
+TEST_F(UploadsTest, ABatchOfConfirmationsIsCheckedBeforeAnyIsMade) {
+  json::object upload = text_upload();
+  ASSERT_TRUE(put(upload, "hello").ok());
+  json::array confirmations{json::object{{"upload_id", upload.at("upload_id")}}, json::object{}};
+  EXPECT_EQ(error_of(client_, "confirm_uploads_batch_buckets",
+                     {.path = {{"bucket_identifier", bucket_}}, .body = {{"confirmations", confirmations}}}),
+            ErrorKind::kValidation);
+  EXPECT_EQ(ok(client_, "get_upload_buckets", confirm_call(upload)).at("status"), "PENDING");
+}
+
+TEST_F(UploadsTest, OnlyWhoMayWriteSeesTheUrlToPutTo) {
+  json::object upload = text_upload();
+  auto context = context_of(client_).value();
+  for (uint8_t permission : {kRead, kWrite}) {
+    context.permissions = permission;
+    Request request;
+    request.path = confirm_call(upload).path;
+    request.query = {{"return_presigned_urls", true}};
+    request.body = json::object{{"return_presigned_urls", true}};
+    auto one = (*api_->find("get_upload_buckets"))(context, request), all = (*api_->find("list_uploads_buckets"))(context, request);
+    ASSERT_TRUE(one.ok() && all.ok());
+    EXPECT_EQ(one->body.as_object().contains("presigned_url"), permission == kWrite);
+    EXPECT_EQ(all->body.at("results").at(0).as_object().contains("presigned_url"), permission == kWrite);
+  }
+}
+
 TEST_F(UploadsTest, DeletingAnUploadKeepsItsObjectsBytes) {
   json::object used = text_upload(), unused = text_upload();
   ASSERT_TRUE(put(used, "used").ok());
@@ -149,7 +246,7 @@ TEST_F(UploadsTest, DeletingAnUploadKeepsItsObjectsBytes) {
   for (const json::object& upload : {used, unused}) EXPECT_EQ(call(client_, "delete_upload_buckets", confirm_call(upload))->status, 204);
   EXPECT_EQ(store_->list("", "", 10)->size(), 1u);
   const json::object made = object(string_member(confirmed, "object_id"));
-  EXPECT_EQ(follow("get_presigned", string_member(made.at("blobs").as_array()[0].as_object(), "presigned_url"))->raw, "used");
+  EXPECT_EQ(sent_bytes(*follow("get_presigned", string_member(made.at("blobs").as_array()[0].as_object(), "presigned_url"))), "used");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Users of the organization. Their role bounds what their keys may do.
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "model/ids.h"
 #include "service/binding.h"
 #include "service/internals.h"
@@ -25,16 +26,9 @@ Status check_email(std::string_view email) {
   return validation_error("email", {"body", "email"}, fmt::format("'{}' is not an email address", email));
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  return out;
-}
-
 Result<Reply> create_user(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
-  std::string email = lower(string_member(request.object(), "email"));
+  std::string email = ascii_lower(string_member(request.object(), "email"));
   QUARRY_RETURN_IF_ERROR(check_email(email));
   json::object body{{"organization_id", context.organization_id}, {"email", email}, {"role", "member"}, {"status", "active"}};
   copy_members(body, request.object(), {"user_name", "avatar_url", "role", "status", "metadata"});
@@ -49,6 +43,7 @@ Result<Reply> create_user(const RequestContext& context, const Request& request,
 }
 
 Result<Reply> list_users(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   catalog::ListQuery query;
   query.kind = catalog::kind::kUser;
   query.scope = organization_scope(context);
@@ -72,6 +67,7 @@ Result<Reply> list_users(const RequestContext& context, const Request& request, 
 }
 
 Result<Reply> get_user(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   QUARRY_ASSIGN_OR_RETURN(auto user, find_user(context, deps, request.param("user_email")));
   return Reply(show_user(user));
 }
@@ -111,7 +107,7 @@ Result<Reply> delete_user(const RequestContext& context, const Request& request,
   QUARRY_ASSIGN_OR_RETURN(auto user, find_user(context, deps, request.param("user_email")));
   Status removed = deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_RETURN_IF_ERROR(check_not_last_admin(session, user));
-    QUARRY_ASSIGN_OR_RETURN(auto keys, keys_of_user(session, context.organization_id, user.id));
+    QUARRY_ASSIGN_OR_RETURN(auto keys, keys_of_user(session, {context.organization_id, user.id}));
     for (const auto& key : keys) QUARRY_RETURN_IF_ERROR(remove_key(session, key));
     return session.remove(catalog::kind::kUser, organization_scope(context), user.id);
   });
@@ -123,8 +119,8 @@ Result<Reply> delete_user(const RequestContext& context, const Request& request,
 }  // namespace
 
 Result<catalog::Resource> find_user(const RequestContext& context, const Dependencies& deps, std::string_view email) {
-  auto user =
-      deps.catalog->find(catalog::kind::kUser, organization_scope(context), email.starts_with("usr_") ? std::string(email) : lower(email));
+  auto user = deps.catalog->find(catalog::kind::kUser, organization_scope(context),
+                                 email.starts_with("usr_") ? std::string(email) : ascii_lower(email));
   if (!user.ok() && user.error().kind == ErrorKind::kNotFound) return not_found(fmt::format("user '{}' does not exist", email));
   return user;
 }

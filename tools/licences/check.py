@@ -12,6 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SETUP = ROOT / "tools" / "setup"
 PROGRAMS = ("quarry", "quarry-decode")
+SANITIZERS = ("libasan.", "libubsan.", "libtsan.")  # of instrumented builds, which are not shipped
 WHEELS = {"pyarrow": "pyarrow", "onnxruntime": "onnxruntime"}
 
 
@@ -55,7 +56,8 @@ def corpus_licences() -> dict[str, set[str]]:
 
 def libraries(program: pathlib.Path) -> list[pathlib.Path]:
     listing = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return [pathlib.Path(path) for path in re.findall(r"=> (/\S+)", listing)]
+    paths = [pathlib.Path(path) for path in re.findall(r"=> (/\S+)", listing)]
+    return [path for path in paths if not path.name.startswith(SANITIZERS)]
 
 
 def owner(library: pathlib.Path) -> str:

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "model/nearest_name.h"
+
 namespace quarry::extract {
 namespace {
 
@@ -13,30 +15,10 @@ constexpr size_t kMaxFaults = 50;
 
 json::array base_location() { return {"body", "feature_extractor", "parameters"}; }
 
-// Levenshtein 1966, one row.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
-std::string nearest_name(std::string_view name, const json::object& known) {
-  std::string best;
-  size_t least = SIZE_MAX;
-  for (const auto& entry : known) {
-    const size_t distance = edit_distance(name.substr(0, 64), entry.key());
-    if (distance < least) least = distance, best = entry.key();
-  }
-  return best;
+std::vector<std::string> names_of(const json::object& members) {
+  std::vector<std::string> out;
+  for (const auto& member : members) out.emplace_back(member.key());
+  return out;
 }
 
 std::string_view text_at(const json::object& schema, std::string_view key) {
@@ -68,7 +50,7 @@ class Checker {
       const json::value* rule = known.if_contains(entry.key());
       if (rule == nullptr) {
         fault("extra_forbidden", at, entry.key(),
-              fmt::format("'{}' is not known; the nearest is '{}'", entry.key(), nearest_name(entry.key(), known)));
+              fmt::format("'{}' is not known; the nearest is '{}'", entry.key(), nearest_name(entry.key(), names_of(known))));
       } else if (!entry.value().is_null()) {
         out[entry.key()] = value(rule->get_object(), entry.value(), extended(at, entry.key()), depth + 1);
       }
@@ -112,6 +94,8 @@ class Checker {
     if (given.is_number()) return number(rule, given, at);
     if (given.is_string() && rule.contains("minLength") && given.get_string().size() < rule.at("minLength").to_number<size_t>())
       fault("string_too_short", at, "must not be empty");
+    if (given.is_string() && rule.contains("maxLength") && given.get_string().size() > rule.at("maxLength").to_number<size_t>())
+      fault("string_too_long", at, fmt::format("must have at most {} bytes", json::serialize(rule.at("maxLength"))));
     if (given.is_array() && rule.contains("items")) return array(rule.at("items").get_object(), given.get_array(), at, depth);
     if (given.is_object()) return object(rule, given.get_object(), at, depth);
     return given;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "extract/extractors/parameters.h"
+#include "model/collection.h"
 #include "model/feature_uri.h"
 
 namespace quarry::extract {
@@ -129,6 +130,7 @@ class PassthroughExtractor : public Extractor {
 
  private:
   static Result<std::vector<VectorField>> read_fields(const json::array& list) {
+    if (list.size() > kMaxVectors) return bad_parameter("vector_fields", fmt::format("a collection has at most {} vectors", kMaxVectors));
     std::vector<VectorField> fields;
     std::set<std::string> names;
     for (const json::value& entry : list) {

@@ -88,6 +88,17 @@ TEST(PassthroughExtractor, NamesBadParameters) {
   EXPECT_EQ(passthrough_extractor().bind(config_of(R"({"row_format": "csv"})"), models).error().kind, ErrorKind::kNotImplemented);
 }
 
+TEST(PassthroughExtractor, HasAtMostAHundredVectors) {
+  FakeModels models;
+  auto bind = [&](int count) {
+    json::array fields;
+    for (int i = 0; i < count; ++i) fields.push_back(json::object{{"field", "a"}, {"name", fmt::format("v{}", i)}, {"dimensions", 2}});
+    return passthrough_extractor().bind(config_of(json::serialize(json::object{{"vector_fields", fields}}).c_str()), models);
+  };
+  EXPECT_TRUE(bind(100).ok());
+  EXPECT_EQ(bind(101).error().kind, ErrorKind::kValidation);
+}
+
 TEST(FindExtractor, ByAnyFormOfItsName) {
   for (auto [name, version] : {std::pair{"text_extractor", ""},
                                {"text_extractor_v1", ""},

@@ -196,6 +196,9 @@ TEST_F(TextExtractorTest, NamesEachBadParameter) {
   for (const char* expected : {"one of", "at least 1", "at most 5000", "nearest is 'chunk_size'", "type string", "type boolean"})
     EXPECT_THAT(all, HasSubstr(expected));
   EXPECT_EQ(error.details.at("validation_errors").get_array().size(), 6u);
+  error = bind_error(R"({"language": ")" + std::string(65, 'x') + R"("})");
+  EXPECT_EQ(error.kind, ErrorKind::kValidation);
+  EXPECT_THAT(error.message, HasSubstr("language: must have at most 64"));
   error = bind_error(R"({"split_by": "words", "chunk_size": 5, "chunk_overlap": 5})");
   EXPECT_EQ(error.kind, ErrorKind::kValidation);
   EXPECT_THAT(error.message, HasSubstr("less than chunk_size"));

@@ -12,6 +12,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto text = parse_pdf_reply(input.substr(0, split), input.substr(std::min(split + 1, input.size())));
   if (!text.ok()) return 0;
   for (const PdfPage& page : text->pages)
-    if (!is_valid_utf8(page.text)) std::abort();
+    if (!quarry::is_valid_utf8(page.text)) std::abort();
   return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 #include "main/progress.h"
 #include "main/verbs/ensure.h"
 #include "main/verbs/file_walk.h"
@@ -16,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxInlineBytes = 8ull << 20;    // larger files go by presigned upload
+constexpr uint64_t kMaxInlineBytes = 8ull << 20;    // larger files go by presigned upload, as does text that is not UTF-8
 constexpr uint64_t kMaxRequestBytes = 24ull << 20;  // of one objects/batch request
 constexpr size_t kMaxRequestObjects = 100;          // the contract's bound
 constexpr uint64_t kMaxFileBytes = 512ull << 20;
@@ -52,6 +53,7 @@ class Uploader {
       : client_(client), bucket_(std::move(bucket)), known_(std::move(known)) {}
 
   Status add(const FoundFile& file) {
+    if (!is_valid_utf8(file.relative)) return skip(file, "its name is not UTF-8");
     if (file.size > kMaxFileBytes) return skip(file, "larger than 512 MiB");
     auto bytes = read_file(file.path);
     if (!bytes.ok()) return skip(file, bytes.error().message);
@@ -107,7 +109,8 @@ class Uploader {
     json::object blob{{"property", kind.property},
                       {"type", kind.kind == "text" ? "text" : kind.kind},
                       {"metadata", {{"filename", fs::path(file.relative).filename().string()}}}};
-    if (bytes.size() > kMaxInlineBytes) {
+    bool is_json_text = kind.kind != "text" || is_valid_utf8(bytes);
+    if (bytes.size() > kMaxInlineBytes || !is_json_text) {
       QUARRY_ASSIGN_OR_RETURN(std::string upload_id, upload(file, kind, bytes));
       blob["upload_id"] = upload_id;
       bytes.clear();

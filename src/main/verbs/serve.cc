@@ -1,7 +1,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <cstdio>
+#include <mutex>
+#include <thread>
 
 #include "base/log.h"
 #include "main/server_app.h"
@@ -9,6 +12,8 @@
 
 namespace quarry::verbs {
 namespace {
+
+constexpr int64_t kForcedStopMs = 20'000;  // past stop.grace_ms, for what was told to end
 
 LogLevel parse_level(const std::string& name) {
   if (name == "debug") return LogLevel::kDebug;
@@ -43,6 +48,33 @@ void print_new_key(const std::string& key) {
                key.c_str());
 }
 
+// Ends the process where a stop takes too long: what is stored survives a death at any moment, so nothing is worth a hang.
+class StopLimit {
+ public:
+  explicit StopLimit(int64_t limit_ms) : thread_([this, limit_ms] { wait(limit_ms); }) {}
+  ~StopLimit() {
+    {
+      std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+ private:
+  void wait(int64_t limit_ms) {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, std::chrono::milliseconds(limit_ms), [&] { return stopped_; })) return;
+    log_error("work still runs though it was told to end; the process ends without it", {{"waited_ms", limit_ms}});
+    _exit(1);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopped_ = false;
+  std::thread thread_;
+};
+
 }  // namespace
 
 int serve(const Config& config) {
@@ -58,7 +90,10 @@ int serve(const Config& config) {
   int signal_number = 0;
   sigwait(&stop_signals, &signal_number);
   log_info("stopping", {{"signal", signal_number}});
-  (*app)->stop();
+  {
+    StopLimit limit(config.integer("stop.grace_ms") + kForcedStopMs);
+    (*app)->stop();
+  }
   log_info("stopped");
   return 0;
 }

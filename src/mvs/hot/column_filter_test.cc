@@ -107,7 +107,8 @@ TEST_P(ColumnFilterRandom, FieldsReadAsInDocuments) {
     const FieldReader reader(*segment, field);
     for (size_t row = 0; row < segment->rows(); ++row) {
       const json::object document = *segment->block().filter_document(row);
-      const json::value* expected = find_path(document, field);
+      json::value scratch;
+      const json::value* expected = read_path(document, field, scratch);
       const auto value = reader.value(row);
       ASSERT_TRUE(value.ok());
       ASSERT_EQ(value->has_value(), expected != nullptr) << field << json::serialize(document);

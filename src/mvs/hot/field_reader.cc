@@ -60,7 +60,8 @@ Result<std::optional<json::value>> FieldReader::value(size_t row) const {
   if (!rest.empty()) {
     const std::array names{field_, field_.substr(0, field_.find('.'))};
     QUARRY_ASSIGN_OR_RETURN(const json::object members, parse_members(rest, names));
-    if (const json::value* v = find_path(members, field_)) return std::optional<json::value>(*v);
+    json::value scratch;
+    if (const json::value* v = read_path(members, field_, scratch)) return std::optional<json::value>(*v);
   }
   if (column_ >= 0) return block.system_value(column_, row);  // the text only looked like an override
   return out;

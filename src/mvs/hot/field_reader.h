@@ -23,7 +23,7 @@ class FieldReader {
  public:
   FieldReader(const Segment& segment, std::string_view field);
 
-  // nullopt: the row has no such field. System columns win over payload fields of the same name.
+  // As read_path() of model/filter.h; nullopt: the row has no such field. System columns win over payload fields of the same name.
   Result<std::optional<json::value>> value(size_t row) const;
   Result<FieldKey> key(size_t row) const;
 

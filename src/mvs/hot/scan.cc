@@ -22,6 +22,13 @@ struct SortedRow {
   Row row;
 };
 
+std::optional<std::string_view> text_of(const FieldKey& key) {
+  if (const auto* text = std::get_if<std::string_view>(&key)) return *text;
+  const auto* value = std::get_if<json::value>(&key);
+  if (value == nullptr || !value->is_string()) return std::nullopt;
+  return std::string_view(value->get_string());
+}
+
 class SortOrder {
  public:
   explicit SortOrder(const SortSpec& spec) : spec_(spec) {}
@@ -29,12 +36,43 @@ class SortOrder {
   bool operator()(const SortedRow& a, const SortedRow& b) const {
     const bool no_a = a.key.index() == 0, no_b = b.key.index() == 0;
     if (no_a != no_b) return no_b == spec_.nulls_last;
-    if (const int c = no_a ? 0 : compare_keys(a.key, b.key); c != 0) return spec_.descending ? c > 0 : c < 0;
+    if (const int c = no_a ? 0 : compare(a.key, b.key); c != 0) return spec_.descending ? c > 0 : c < 0;
     return a.row.id() < b.row.id();
   }
 
  private:
+  int compare(const FieldKey& a, const FieldKey& b) const {
+    const bool time_a = std::holds_alternative<Instant>(a), time_b = std::holds_alternative<Instant>(b);
+    if (spec_.by_time && time_a && text_of(b) && !time_b) return -1;
+    if (spec_.by_time && time_b && text_of(a) && !time_a) return 1;
+    return compare_keys(a, b);
+  }
+
   const SortSpec& spec_;
+};
+
+// What a row is sorted by.
+class SortKeyReader {
+ public:
+  SortKeyReader(const Segment& segment, const SortSpec& spec) : field_(segment, spec.field), by_time_(spec.by_time) {
+    if (!spec.fallback_field.empty()) fallback_.emplace(segment, spec.fallback_field);
+  }
+
+  Result<FieldKey> key(size_t row) const {
+    QUARRY_ASSIGN_OR_RETURN(FieldKey key, field_.key(row));
+    if (fallback_ && key.index() == 0) {
+      QUARRY_ASSIGN_OR_RETURN(key, fallback_->key(row));
+    }
+    const auto text = by_time_ ? text_of(key) : std::nullopt;
+    if (!text || text->empty() || text->front() < '0' || text->front() > '9') return key;
+    const auto time = parse_timestamp(*text);
+    return time.ok() ? FieldKey(Instant{*time}) : std::move(key);
+  }
+
+ private:
+  const FieldReader field_;
+  std::optional<FieldReader> fallback_;
+  const bool by_time_;
 };
 
 // Walks each view's ids in order and merges them: pages in id order cost their own length, not the table's.
@@ -113,7 +151,7 @@ Result<std::vector<Row>> rows_in_sort_order(const Snapshot& snapshot, const std:
   Status status = Ok{};
   for (size_t i = 0; i < snapshot.views.size(); ++i) {
     const SegmentView& view = snapshot.views[i];
-    const FieldReader reader(*view.segment, request.sort->field);
+    const SortKeyReader reader(*view.segment, *request.sort);
     rows[i].for_each([&](size_t row) {
       if (!status.ok()) return;
       auto key = reader.key(row);
@@ -186,13 +224,15 @@ Result<uint64_t> count_rows(const Snapshot& snapshot, const Filter& filter, Exec
 
 namespace {
 
-// How often each value occurs. Texts, which most facets are of, are counted where they lie.
+// In how many documents each value occurs. Texts, which most facets are of, are counted where they lie.
 class FacetCounter {
  public:
   Status add(const FieldReader& reader, size_t row) {
     QUARRY_ASSIGN_OR_RETURN(const FieldKey key, reader.key(row));
     if (const auto* text = std::get_if<std::string_view>(&key)) {
       ++texts_[*text];
+    } else if (const auto* held = std::get_if<json::value>(&key)) {
+      add_value(*held);
     } else if (key.index() != 0) {
       QUARRY_ASSIGN_OR_RETURN(const auto value, reader.value(row));
       if (value) add_value(*value);
@@ -216,8 +256,12 @@ class FacetCounter {
 
   void add_value(const json::value& value) {
     if (const auto* array = value.if_array()) {
+      elements_.clear();
       for (const auto& element : *array)
-        if (!element.is_null()) ++values_[element];
+        if (!element.is_null()) elements_.push_back(&element);
+      std::sort(elements_.begin(), elements_.end(), [](const auto* a, const auto* b) { return Less()(*a, *b); });
+      for (size_t i = 0; i < elements_.size(); ++i)
+        if (i == 0 || Less()(*elements_[i - 1], *elements_[i])) ++values_[*elements_[i]];
     } else if (!value.is_null()) {
       ++values_[value];
     }
@@ -225,6 +269,7 @@ class FacetCounter {
 
   std::unordered_map<std::string_view, uint64_t> texts_;  // they live in segments of the snapshot
   std::map<json::value, uint64_t, Less> values_;
+  std::vector<const json::value*> elements_;  // of one document's array
 };
 
 }  // namespace

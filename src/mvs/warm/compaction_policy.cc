@@ -31,13 +31,18 @@ std::vector<size_t> pick_compaction(std::span<const CompactionFile> files, const
   for (const auto& [tier, members] : tiers) {
     if (members.size() < options.fan_in) continue;
     std::vector<size_t> job;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, memory = 0;
     for (const size_t i : members) {
+      if (memory + files[i].memory_bytes > options.max_memory_bytes) {
+        if (files[i].memory_bytes > options.max_memory_bytes / 2) continue;  // as good as full
+        break;
+      }
       if (job.size() == options.max_files || (job.size() >= 2 && bytes + live_bytes(files[i]) > options.target_bytes)) break;
       job.push_back(i);
       bytes += live_bytes(files[i]);
+      memory += files[i].memory_bytes;
     }
-    return job;
+    if (job.size() >= 2) return job;
   }
   for (size_t i = 0; i < files.size(); ++i)
     if (mostly_dead(files[i], options)) return {i};

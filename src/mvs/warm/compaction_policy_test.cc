@@ -15,7 +15,7 @@ struct Case {
   std::vector<size_t> picked;
 };
 
-std::vector<CompactionFile> same(size_t n, uint64_t bytes) { return std::vector<CompactionFile>(n, {bytes, 100, 100}); }
+std::vector<CompactionFile> same(size_t n, uint64_t bytes) { return std::vector<CompactionFile>(n, {bytes, 100, 100, bytes}); }
 
 TEST(CompactionPolicy, Table) {
   std::vector<CompactionFile> mixed = same(7, 10 * kKb);
@@ -26,6 +26,10 @@ TEST(CompactionPolicy, Table) {
   few_dead[1].live_rows = 71;
   std::vector<CompactionFile> shrunk = same(8, 40 * kMb);  // full files that are nearly empty now
   for (auto& f : shrunk) f.live_rows = 10;
+  std::vector<CompactionFile> wordy = same(8, 10 * kKb);  // small on disk, 300 MiB each in memory
+  for (auto& f : wordy) f.memory_bytes = 300 * kMb;
+  std::vector<CompactionFile> huge = same(8, 10 * kKb);
+  for (auto& f : huge) f.memory_bytes = 700 * kMb;
   const std::vector<Case> cases{
       {"nothing", {}, {}},
       {"seven small files", same(7, 10 * kKb), {}},
@@ -36,6 +40,8 @@ TEST(CompactionPolicy, Table) {
       {"a full file with many dead rows", with_dead, {1}},
       {"a full file with few", few_dead, {}},
       {"the little that is left", shrunk, {0, 1, 2, 3, 4, 5, 6, 7}},
+      {"as much as memory holds", wordy, {0, 1, 2}},
+      {"files that memory holds only alone", huge, {}},
       {"a small file with dead rows", {{10 * kKb, 100, 50}}, {0}},
   };
   for (const auto& c : cases) EXPECT_EQ(pick_compaction(c.files, {}), c.picked) << c.name;
@@ -58,6 +64,7 @@ TEST(CompactionPolicy, BoundsFilesAndRewrites) {
         merged.bytes += f.bytes;
         merged.rows += f.rows;
         merged.live_rows += f.live_rows;
+        merged.memory_bytes += f.memory_bytes;
         files.erase(files.begin() + ptrdiff_t(job[k]));
       }
       ASSERT_LE(merged.bytes, options.target_bytes + 5 * kMb);

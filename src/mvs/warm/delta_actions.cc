@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
+
 namespace quarry::mvs {
 namespace {
 
@@ -183,13 +185,6 @@ bool is_plain(char c) {
          c == '/' || c == '=';
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 }  // namespace
 
 json::object action_to_json(const Action& action) {
@@ -278,17 +273,6 @@ std::string encode_path(std::string_view path) {
   return out;
 }
 
-std::string decode_path(std::string_view path) {
-  std::string out;
-  for (size_t i = 0; i < path.size(); ++i) {
-    if (path[i] == '%' && i + 2 < path.size() && hex_digit(path[i + 1]) >= 0 && hex_digit(path[i + 2]) >= 0) {
-      out += char(hex_digit(path[i + 1]) * 16 + hex_digit(path[i + 2]));
-      i += 2;
-    } else {
-      out += path[i];
-    }
-  }
-  return out;
-}
+std::string decode_path(std::string_view path) { return percent_decoded(path); }
 
 }  // namespace quarry::mvs

@@ -36,6 +36,38 @@ std::optional<int64_t> leading_version(std::string_view name) {
   return version;
 }
 
+// The checkpoint files of one version as they are listed.
+class CheckpointParts {
+ public:
+  // `suffix` is what follows the version in the file's name: ".checkpoint.parquet" or ".checkpoint.<part>.<parts>.parquet".
+  void add(std::string_view suffix, const std::string& key) {
+    if (suffix == ".checkpoint.parquet") {
+      single_ = {key};
+      return;
+    }
+    constexpr size_t kDigits = 10;
+    constexpr std::string_view kStart = ".checkpoint.", kEnd = ".parquet";
+    if (suffix.size() != kStart.size() + kDigits + 1 + kDigits + kEnd.size() || !suffix.starts_with(kStart) || !suffix.ends_with(kEnd))
+      return;  // another kind of checkpoint, which the protocol check refuses
+    uint32_t parts = 0;
+    const char* digits = suffix.data() + kStart.size() + kDigits + 1;
+    const auto [end, ec] = std::from_chars(digits, digits + kDigits, parts);
+    if (ec == std::errc() && end == digits + kDigits) parts_[parts].push_back(key);
+  }
+
+  // The keys of a checkpoint that has all of its parts; empty: there is none.
+  std::vector<std::string> complete() const {
+    if (!single_.empty()) return single_;
+    for (const auto& [count, keys] : parts_)
+      if (keys.size() == count) return keys;
+    return {};
+  }
+
+ private:
+  std::vector<std::string> single_;
+  std::map<uint32_t, std::vector<std::string>> parts_;  // by how many there should be
+};
+
 }  // namespace
 
 void LogState::apply(const std::vector<Action>& actions, int64_t new_version) {
@@ -82,6 +114,7 @@ std::string DeltaLog::checkpoint_key(int64_t version) const { return fmt::format
 
 Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
   Listing out;
+  std::map<int64_t, CheckpointParts> checkpoints;
   std::string after = version > 0 ? fmt::format("{}{:020}", folder_, version) : folder_;
   for (;;) {
     QUARRY_ASSIGN_OR_RETURN(const auto page, store_.list(folder_, after, kListPage));
@@ -92,12 +125,15 @@ Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
       const auto suffix = name.substr(20);
       if (suffix == ".json")
         out.commits.insert(*v);
-      else if (suffix.starts_with(".checkpoint.") && suffix.ends_with(".parquet"))
-        out.checkpoints[*v].push_back(object.key);
+      else if (suffix.starts_with(".checkpoint."))
+        checkpoints[*v].add(suffix, object.key);
     }
-    if (page.size() < kListPage) return out;
+    if (page.size() < kListPage) break;
     after = page.back().key;
   }
+  for (const auto& [v, parts] : checkpoints)
+    if (auto keys = parts.complete(); !keys.empty()) out.checkpoints[v] = std::move(keys);
+  return out;
 }
 
 Result<int64_t> DeltaLog::last_checkpoint() const {

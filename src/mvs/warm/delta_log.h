@@ -63,7 +63,7 @@ class DeltaLog {
  private:
   struct Listing {
     std::set<int64_t> commits;
-    std::map<int64_t, std::vector<std::string>> checkpoints;  // keys of the parts
+    std::map<int64_t, std::vector<std::string>> checkpoints;  // complete ones: the keys of their parts
   };
   Result<Listing> list_from(int64_t version) const;
   Result<Listing> list_newest() const;

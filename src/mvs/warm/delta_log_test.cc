@@ -163,6 +163,26 @@ TEST_F(DeltaLogTest, FallsBackWhenTheCheckpointIsTorn) {
   EXPECT_NE(lost.error().message.find("00000000000000000001.checkpoint.parquet"), std::string::npos);
 }
 
+TEST_F(DeltaLogTest, AMultiPartCheckpointCountsWhenAllPartsAreThere) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a")});
+  commit(2, {add("b")});
+  const auto put_part = [&](int part, const std::vector<Action>& actions) {
+    const auto bytes = encode_checkpoint(actions);
+    ASSERT_TRUE(bytes.ok());
+    const std::string_view view(reinterpret_cast<const char*>((*bytes)->data()), size_t((*bytes)->size()));
+    ASSERT_TRUE(store_->put(fmt::format("t/_delta_log/{:020}.checkpoint.{:010}.{:010}.parquet", 2, part, 2), view).ok());
+  };
+  put_part(1, {Protocol{}, metadata(), add("a")});
+  EXPECT_EQ(log_.load()->files.size(), 2u);  // the writer died before part 2
+  put_part(2, {add("b")});
+  ASSERT_TRUE(store_->remove(log_.commit_key(0)).ok());
+  const auto state = log_.load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->files.size(), 2u);
+  EXPECT_EQ(state->version, 2);
+}
+
 TEST_F(DeltaLogTest, NamesAGap) {
   commit(0, {Protocol{}, metadata()});
   commit(2, {add("a")});

@@ -61,10 +61,15 @@ json::value simple_condition(const json::object& parameters) {
   return condition;
 }
 
-Result<Filter> parse_conditions(const json::object& parameters, const json::array& at) {
+struct ConditionSource {
+  json::value filter;
+  json::array at;
+};
+
+ConditionSource conditions_of(const json::object& parameters, const json::array& at) {
   const json::value* conditions = parameters.if_contains("conditions");
-  if (conditions == nullptr) return parse_filter_at(simple_condition(parameters), at);
-  return parse_filter_at(*conditions, extended(at, "conditions"));
+  if (conditions == nullptr) return {simple_condition(parameters), at};
+  return {*conditions, extended(at, "conditions")};
 }
 
 class AttributeFilterStage final : public Stage {
@@ -82,7 +87,7 @@ class AttributeFilterStage final : public Stage {
     return Ok{};
   }
 
-  Status check(const json::object& parameters, const json::array& at) const override {
+  Status check(const json::object& parameters, const json::array& at, Form form) const override {
     if (parameters.contains("natural_language"))
       return not_built("conditions in natural language are not available yet; write 'conditions'", extended(at, "natural_language"));
     bool has_field = parameters.contains("field"), has_tree = parameters.contains("conditions");
@@ -90,12 +95,13 @@ class AttributeFilterStage final : public Stage {
       return validation_error(
           has_field ? "value_error" : "missing", extended(at, "conditions"),
           has_field ? "give 'field' or 'conditions', not both" : "give 'conditions', or 'field', 'operator' and 'value'");
-    Result<Filter> filter = parse_conditions(parameters, at);
-    return filter.ok() ? Status(Ok{}) : Status(std::move(filter).error());
+    ConditionSource source = conditions_of(parameters, at);
+    return check_filter_at(source.filter, source.at, form);
   }
 
   Status run(const json::object& parameters, StageRun& run) const override {
-    QUARRY_ASSIGN_OR_RETURN(Filter filter, parse_conditions(parameters, {"stages", run.parsed.stage_name}));
+    ConditionSource source = conditions_of(parameters, {"stages", run.parsed.stage_name});
+    QUARRY_ASSIGN_OR_RETURN(Filter filter, parse_filter_at(source.filter, source.at));
     if (run.execution.started) return keep_matching(filter, run);
     if (becomes_search_filter(run)) return push_down(std::move(filter), run);
     return scan_rows(run, filter, std::nullopt);

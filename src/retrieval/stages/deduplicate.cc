@@ -137,9 +137,9 @@ class DeduplicateStage final : public Stage {
     return Ok{};
   }
 
-  Status check(const json::object& parameters, const json::array& at) const override {
+  Status check(const json::object& parameters, const json::array& at, Form form) const override {
     bool by_field = text_of(parameters, "strategy", "field") == "field";
-    if (by_field != parameters.contains("fields") && !has_template(text_of(parameters, "strategy"))) {
+    if (by_field != parameters.contains("fields") && !(form == Form::kStored && has_template(text_of(parameters, "strategy")))) {
       return validation_error(
           by_field ? "missing" : "value_error", extended(at, "fields"),
           by_field ? "strategy 'field' needs 'fields', the paths to compare" : "'fields' goes with strategy 'field' only");

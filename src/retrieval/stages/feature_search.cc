@@ -30,16 +30,19 @@ GatherOptions options_for(const FeatureSearchSpec& spec, const SearchPlan& plan)
 }
 
 // Where the pipeline ends in a search that leaves its size open, the page that is asked for decides.
-void fit_to_page(FeatureSearchSpec& spec, const StageRun& run) {
+void fit_to_page(FeatureSearchSpec& spec, const SearchPlan& plan, const StageRun& run) {
   const ExecuteOptions& options = run.execution.options;
   const json::object& written = run.parsed.parameters;
   if (options.limit == 0 || !run.following.empty() || spec.group_by || written.contains("final_top_k")) return;
-  spec.final_top_k = std::clamp<size_t>(options.offset + options.limit + 1, spec.final_top_k, kMaxTopK);
+  // Where the page after a document begins is not known before the document is found.
+  size_t wanted = options.after_document_id.empty() ? options.offset + options.limit + 1 : kMaxTopK;
+  spec.final_top_k = std::clamp<size_t>(wanted, spec.final_top_k, kMaxTopK);
+  // Fused scores depend on the lengths of the lists: longer lists for later pages would make each page part of another ranking.
+  if (spec.searches.size() != 1 || !is_one_class(plan)) return;
   const json::value* searches = written.if_contains("searches");
   const json::array* list = searches == nullptr ? nullptr : searches->if_array();
-  for (size_t i = 0; list != nullptr && i < spec.searches.size() && i < list->size(); ++i)
-    if ((*list)[i].is_object() && !(*list)[i].get_object().contains("top_k"))
-      spec.searches[i].top_k = std::max(spec.searches[i].top_k, spec.final_top_k);
+  if (list != nullptr && list->size() == 1 && list->front().is_object() && !list->front().get_object().contains("top_k"))
+    spec.searches.front().top_k = std::max(spec.searches.front().top_k, spec.final_top_k);
 }
 
 void describe(const FeatureSearchSpec& spec, const SearchPlan& plan, StageReport& report) {
@@ -65,7 +68,9 @@ class FeatureSearchStage final : public Stage {
   }
 
   Status normalize(json::object& parameters, const json::array& at) const override { return normalize_feature_search(parameters, at); }
-  Status check(const json::object& parameters, const json::array& at) const override { return check_feature_search(parameters, at); }
+  Status check(const json::object& parameters, const json::array& at, Form form) const override {
+    return check_feature_search(parameters, at, form);
+  }
 
   // A search that may be empty takes a missing input as an empty query.
   Status bind(json::object& parameters, const TemplateScope& scope, const json::array& at) const override {
@@ -83,9 +88,9 @@ class FeatureSearchStage final : public Stage {
 
   Status run(const json::object& parameters, StageRun& run) const override {
     QUARRY_ASSIGN_OR_RETURN(FeatureSearchSpec spec, parse_feature_search(parameters, {"stages", run.parsed.stage_name}));
-    fit_to_page(spec, run);
     if (spec.hard_timeout_ms) run.deadline_us = std::min(run.deadline_us, run.execution.now_us() + *spec.hard_timeout_ms * 1000);
     QUARRY_ASSIGN_OR_RETURN(SearchPlan plan, plan_searches(spec, run));
+    fit_to_page(spec, plan, run);
     GatherOptions options = options_for(spec, plan);
     QUARRY_ASSIGN_OR_RETURN(std::vector<TaskResult> found, gather(spec, plan, options, run));
     QUARRY_ASSIGN_OR_RETURN(std::vector<std::vector<Row>> random, gather_random(spec, plan, run));

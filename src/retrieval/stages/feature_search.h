@@ -57,8 +57,8 @@ struct FeatureSearchSpec {
 
 const json::object& feature_search_schema();
 Status normalize_feature_search(json::object& parameters, const json::array& at);
-// What is written but not built: 501; a query of no known form: 422. Works on templates too.
-Status check_feature_search(const json::object& parameters, const json::array& at);
+// What is written but not built: 501; a query of no known form: 422.
+Status check_feature_search(const json::object& parameters, const json::array& at, Form form);
 // One query, as text or {input_mode, ...} (feature_search_input.cc).
 Result<QuerySpec> parse_query(const json::value& query, const json::array& at);
 Result<FeatureSearchSpec> parse_feature_search(const json::object& bound, const json::array& at);
@@ -101,7 +101,7 @@ Result<std::vector<TaskResult>> gather(const FeatureSearchSpec& spec, const Sear
 Result<std::vector<std::vector<Row>>> gather_random(const FeatureSearchSpec& spec, const SearchPlan& plan, StageRun& run);
 
 // The filter of `search` in `collection`: the search's own, the execution's, and the documents that earlier stages left.
-Filter filter_of(const SearchSpec& search, const Collection& collection, const Execution& execution);
+Result<Filter> filter_of(const SearchSpec& search, const Collection& collection, const Execution& execution);
 
 // ---- what is kept (feature_search_combine.cc) -------------------------------------------------------------------------
 

@@ -15,12 +15,12 @@ struct FacetTarget {
   Filter filter;  // what at least one search lets through
 };
 
-std::vector<FacetTarget> targets_of(const FeatureSearchSpec& spec, const SearchPlan& plan, const Execution& execution) {
+Result<std::vector<FacetTarget>> targets_of(const FeatureSearchSpec& spec, const SearchPlan& plan, const Execution& execution) {
   std::vector<FacetTarget> out;
   for (size_t i = 0; i < plan.targets.size(); ++i) {
     for (const Collection* collection : plan.targets[i]) {
       auto found = std::find_if(out.begin(), out.end(), [&](const FacetTarget& t) { return t.collection == collection; });
-      Filter filter = filter_of(spec.searches[i], *collection, execution);
+      QUARRY_ASSIGN_OR_RETURN(Filter filter, filter_of(spec.searches[i], *collection, execution));
       if (found == out.end()) {
         Filter any;
         any.kind = Filter::Kind::kOr;
@@ -79,7 +79,7 @@ class FacetSum {
 Result<json::array> count_facets(const FeatureSearchSpec& spec, const SearchPlan& plan, StageRun& run) {
   json::array out;
   if (spec.facets.empty()) return out;
-  std::vector<FacetTarget> targets = targets_of(spec, plan, run.execution);
+  QUARRY_ASSIGN_OR_RETURN(std::vector<FacetTarget> targets, targets_of(spec, plan, run.execution));
   std::vector<const Collection*> collections;
   for (const FacetTarget& target : targets) collections.push_back(target.collection);
   for (const FacetSpec& facet : spec.facets) {

@@ -10,19 +10,22 @@ namespace quarry::retrieval {
 namespace {
 
 // A filter that lets through what equals one of `values`; nothing if there are none.
-Filter one_of(const std::string& field, json::array values) {
-  Filter none;
-  none.kind = Filter::Kind::kOr;
-  if (values.empty()) return none;
-  Result<Filter> in = condition(field, FilterOp::kIn, std::move(values));
-  QUARRY_CHECK(in.ok());
-  return std::move(in).value();
+Result<Filter> one_of(const std::string& field, const json::array& values) {
+  Filter any;
+  any.kind = Filter::Kind::kOr;
+  for (size_t begin = 0; begin < values.size(); begin += kMaxFilterValues) {
+    const json::value* first = values.data() + begin;
+    json::array part(first, first + std::min(kMaxFilterValues, values.size() - begin));
+    QUARRY_ASSIGN_OR_RETURN(Filter in, condition(field, FilterOp::kIn, std::move(part)));
+    any.children.push_back(std::move(in));
+  }
+  return any;
 }
 
 // Groups that one collection returned but another may have left out because its own list of groups was full.
 struct OpenGroups {
   json::array values;
-  std::set<std::string> seen;  // serialised
+  std::set<std::string> seen, open;  // serialised
 };
 
 class Gatherer {
@@ -34,20 +37,23 @@ class Gatherer {
     std::vector<const Collection*> targets;
     for (const SearchTask& task : plan_.tasks) targets.push_back(task.collection);
     if (targets.empty()) return std::move(results_);
-    QUARRY_RETURN_IF_ERROR(read_targets(run_, targets, [&](size_t i) { return search(i, request_of(i)); }));
+    QUARRY_RETURN_IF_ERROR(read_targets(run_, targets, [&](size_t i) -> Status {
+      QUARRY_ASSIGN_OR_RETURN(mvs::SearchRequest request, request_of(i));
+      return search(i, std::move(request));
+    }));
     if (options_.group_in_store && plan_.tasks.size() > 1) QUARRY_RETURN_IF_ERROR(complete_groups(targets));
     return std::move(results_);
   }
 
  private:
-  mvs::SearchRequest request_of(size_t i) const {
+  Result<mvs::SearchRequest> request_of(size_t i) const {
     const SearchTask& task = plan_.tasks[i];
     const SearchSpec& search = spec_.searches[task.search];
     mvs::SearchRequest request;
     request.table_id = task.collection->collection_id;
     request.vector_name = task.vector->name;
     request.vector = task.query;
-    request.filter = filter_of(search, *task.collection, run_.execution);
+    QUARRY_ASSIGN_OR_RETURN(request.filter, filter_of(search, *task.collection, run_.execution));
     request.k = std::min(search.top_k, options_.k_limit);
     if (search.min_score) request.min_score = static_cast<float>(*search.min_score);
     request.exact = search.exact || run_.execution.options.exact;
@@ -94,13 +100,31 @@ class Gatherer {
     for (size_t i = 0; i < results_.size(); ++i) {
       if (groups[i].seen.size() < spec_.group_by->limit) continue;  // it listed every group it has
       for (const auto& [key, value] : all)
-        if (!groups[i].seen.contains(key)) groups[i].values.push_back(value);
+        if (!groups[i].seen.contains(key)) {
+          groups[i].values.push_back(value);
+          groups[i].open.insert(key);
+        }
       if (groups[i].values.empty()) continue;
       asked.push_back(i);
       asked_targets.push_back(targets[i]);
     }
     if (asked.empty()) return Ok{};
-    return read_targets(run_, asked_targets, [&](size_t n) { return search(asked[n], completion_of(asked[n], groups[asked[n]])); });
+    return read_targets(run_, asked_targets, [&](size_t n) -> Status {
+      QUARRY_ASSIGN_OR_RETURN(mvs::SearchRequest request, completion_of(asked[n], groups[asked[n]]));
+      size_t before = results_[asked[n]].rows.size();
+      QUARRY_RETURN_IF_ERROR(search(asked[n], std::move(request)));
+      take_open(groups[asked[n]], before, results_[asked[n]].rows);
+      return Ok{};
+    });
+  }
+
+  void take_open(const OpenGroups& groups, size_t from, std::vector<Row>& rows) const {
+    auto is_other = [&](const Row& row) {
+      json::value scratch;
+      const json::value* value = row_field(row, spec_.group_by->field, scratch);
+      return value == nullptr || !groups.open.contains(json::serialize(*value));
+    };
+    rows.erase(std::remove_if(rows.begin() + static_cast<ptrdiff_t>(from), rows.end(), is_other), rows.end());
   }
 
   void note_group(const Row& row, OpenGroups& own, std::map<std::string, json::value>& all) const {
@@ -112,11 +136,17 @@ class Gatherer {
     own.seen.insert(std::move(key));
   }
 
-  mvs::SearchRequest completion_of(size_t i, const OpenGroups& open) const {
-    mvs::SearchRequest request = request_of(i);
-    std::vector<Filter> both{std::move(request.filter), one_of(spec_.group_by->field, open.values)};
+  // Where the path leads through arrays of objects, a group is a list whose members the filter knows by the list's elements. That lets
+  // other groups in, which take_open() drops.
+  Result<mvs::SearchRequest> completion_of(size_t i, const OpenGroups& open) const {
+    QUARRY_ASSIGN_OR_RETURN(mvs::SearchRequest request, request_of(i));
+    json::array values = open.values;
+    for (const json::value& group : open.values)
+      if (const json::array* list = group.if_array()) values.insert(values.end(), list->begin(), list->end());
+    QUARRY_ASSIGN_OR_RETURN(Filter in, one_of(spec_.group_by->field, values));
+    std::vector<Filter> both{std::move(request.filter), std::move(in)};
     request.filter = all_of(std::move(both));
-    request.group->limit = open.values.size();
+    request.group->limit = SIZE_MAX;
     return request;
   }
 
@@ -153,7 +183,7 @@ Status draw_from(const Collection& collection, const Filter& filter, size_t coun
 
 }  // namespace
 
-Filter filter_of(const SearchSpec& search, const Collection& collection, const Execution& execution) {
+Result<Filter> filter_of(const SearchSpec& search, const Collection& collection, const Execution& execution) {
   std::vector<Filter> parts;
   for (const Filter* part : {&search.filter, &execution.filter, &execution.pushed})
     if (!part->matches_all()) parts.push_back(*part);
@@ -161,7 +191,8 @@ Filter filter_of(const SearchSpec& search, const Collection& collection, const E
     json::array ids;
     for (const Row& row : execution.rows)
       if (row.collection == &collection) ids.emplace_back(row.document.document_id);
-    parts.push_back(one_of("document_id", std::move(ids)));
+    QUARRY_ASSIGN_OR_RETURN(Filter left, one_of("document_id", ids));
+    parts.push_back(std::move(left));
   }
   return for_collection(all_of(std::move(parts)), collection);
 }
@@ -176,8 +207,9 @@ Result<std::vector<std::vector<Row>>> gather_random(const FeatureSearchSpec& spe
     const SearchSpec& search = spec.searches[index];
     const std::vector<const Collection*>& targets = plan.targets[index];
     std::vector<std::vector<Draw>> drawn(targets.size());
-    QUARRY_RETURN_IF_ERROR(read_targets(run, targets, [&](size_t i) {
-      return draw_from(*targets[i], filter_of(search, *targets[i], run.execution), search.top_k, run, drawn[i]);
+    QUARRY_RETURN_IF_ERROR(read_targets(run, targets, [&](size_t i) -> Status {
+      QUARRY_ASSIGN_OR_RETURN(Filter filter, filter_of(search, *targets[i], run.execution));
+      return draw_from(*targets[i], filter, search.top_k, run, drawn[i]);
     }));
     std::vector<Draw> all;
     for (std::vector<Draw>& one : drawn) all.insert(all.end(), std::make_move_iterator(one.begin()), std::make_move_iterator(one.end()));

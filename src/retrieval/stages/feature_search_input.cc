@@ -1,9 +1,11 @@
 // The query of a search in its five modes.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/hash.h"
+#include "base/utf8.h"
 #include "retrieval/stages/feature_search.h"
 
 namespace quarry::retrieval {
@@ -18,17 +20,9 @@ bool is_media_reference(std::string_view text) {
   return false;
 }
 
-bool is_utf8_text(std::string_view bytes) {
-  size_t i = 0;
-  while (i < bytes.size()) {
-    auto c = static_cast<uint8_t>(bytes[i]);
-    size_t length = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-    if (length == 0 || i + length > bytes.size() || (c < 0x20 && c != '\t' && c != '\n' && c != '\r')) return false;
-    for (size_t k = 1; k < length; ++k)
-      if ((static_cast<uint8_t>(bytes[i + k]) & 0xC0) != 0x80) return false;
-    i += length;
-  }
-  return true;
+bool is_text(std::string_view bytes) {
+  auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r'; };
+  return is_valid_utf8(bytes) && std::none_of(bytes.begin(), bytes.end(), is_control);
 }
 
 // Text that stands in a query as content: literal, a data:text/ URI, or base64.
@@ -45,7 +39,7 @@ Result<std::string> content_text(std::string_view given, bool is_base64, const j
   if (!is_base64) return text;
   std::string bytes;
   if (!base64_decode(text, bytes)) return validation_error("value_error", at, "the query's content is not base64");
-  if (!is_utf8_text(bytes)) return media();
+  if (!is_text(bytes)) return media();
   return bytes;
 }
 

@@ -40,15 +40,17 @@ void parse_grouping(const json::object& bound, FeatureSearchSpec& out) {
   }
 }
 
-Status check_search(const json::object& search, const json::array& at) {
+bool may_be_template(std::string_view text, Form form) { return form == Form::kStored && has_template(text); }
+
+Status check_search(const json::object& search, const json::array& at, Form form) {
   if (bool_of(search, "lexical", false))
     return not_built("lexical search is not available yet; leave out 'lexical'", extended(at, "lexical"));
   if (search.contains("query_preprocessing"))
     return not_built("query preprocessing is not available yet; leave out 'query_preprocessing'", extended(at, "query_preprocessing"));
   if (const json::value* filters = search.if_contains("filters"))
-    QUARRY_RETURN_IF_ERROR(parse_filter_at(*filters, extended(at, "filters")));
+    QUARRY_RETURN_IF_ERROR(check_filter_at(*filters, extended(at, "filters"), form));
   std::string uri = text_of(search, "feature_uri");
-  if (!has_template(uri) && !parse_feature_uri(uri).ok())
+  if (!may_be_template(uri, form) && !parse_feature_uri(uri).ok())
     return validation_error("value_error", extended(at, "feature_uri"),
                             fmt::format("'{}' is no feature URI; write mixpeek://extractor@version/output", uri.substr(0, 255)));
   return Ok{};
@@ -56,11 +58,11 @@ Status check_search(const json::object& search, const json::array& at) {
 
 }  // namespace
 
-Status check_feature_search(const json::object& parameters, const json::array& at) {
+Status check_feature_search(const json::object& parameters, const json::array& at, Form form) {
   if (parameters.contains("query_preprocessing"))
     return not_built("query preprocessing is not available yet; leave out 'query_preprocessing'", extended(at, "query_preprocessing"));
   std::string fusion = text_of(parameters, "fusion", "rrf");
-  if (!has_template(fusion)) QUARRY_RETURN_IF_ERROR(parse_fusion(fusion));
+  if (!may_be_template(fusion, form)) QUARRY_RETURN_IF_ERROR(parse_fusion(fusion));
   const json::value* searches = parameters.if_contains("searches");
   if (searches == nullptr || !searches->is_array()) return Ok{};  // a template
   double weights = 0;
@@ -68,7 +70,7 @@ Status check_feature_search(const json::object& parameters, const json::array& a
     const json::object* search = searches->get_array()[i].if_object();
     if (search == nullptr) continue;
     json::array here = extended(extended(at, "searches"), i);
-    QUARRY_RETURN_IF_ERROR(check_search(*search, here));
+    QUARRY_RETURN_IF_ERROR(check_search(*search, here, form));
     weights += search->contains("weight") && search->at("weight").is_number() ? number_of(*search, "weight", 1) : 1;
   }
   if (searches->get_array().size() > 1 && weights == 0)

@@ -290,6 +290,32 @@ TEST_F(FeatureSearchTest, GroupsWithinAndAcrossCollections) {
   EXPECT_EQ(result.results[1].at("lang"), "de");
 }
 
+TEST_F(FeatureSearchTest, GroupsByAPathThroughObjectsAcrossCollections) {
+  add_collection("col_b");
+  add("col_b", "doc_b1", {9, 1, 0}, R"({"parts":[{"name":"p"},{"name":"q"}]})");
+  add("col_a", "doc_p", {9, 2, 0}, R"({"parts":[{"name":"p"}]})");
+  add("col_a", "doc_pq", {1, 3, 0}, R"({"parts":[{"name":"p"},{"name":"q"}]})");
+  ExecutionResult result = run(retriever(
+      "[" + search("", R"(,"group_by":{"field":"parts.name","max_per_group":2,"limit":1})", R"([9,1,0])") + "]", {"col_a", "col_b"}));
+  EXPECT_EQ(ids(result), (Ids{"doc_b1", "doc_pq"}));
+}
+
+TEST_F(FeatureSearchTest, GroupsByValuesNestedDeepOrMany) {
+  json::value deep = 1;
+  for (int i = 0; i < 100; ++i) deep = json::array{deep};
+  std::vector<std::string> collections;
+  for (int c = 0; c < 22; ++c) {
+    collections.push_back(fmt::format("col_{:02}", c));
+    add_collection(collections.back());
+    for (int i = 0; i < 500; ++i)
+      add(collections.back(), fmt::format("doc_{}_{}", c, i), {1, 0, 0}, fmt::format(R"({{"one":"{}_{}"}})", c, i));
+    store_.tables[collections.back()].back().payload["one"] = json::array{deep, c};
+  }
+  ExecutionResult result =
+      run(retriever("[" + search("", R"(,"group_by":{"field":"one","limit":500},"final_top_k":500)") + "]", collections));
+  EXPECT_EQ(result.results.size(), 500u);
+}
+
 TEST_F(FeatureSearchTest, GroupsFusedResults) {
   ExecutionResult result = run(retriever(
       two_searches(R"("query":"x","top_k":2)", R"("query":"y","top_k":2)", R"(,"group_by":{"field":"video","max_per_group":1})")));

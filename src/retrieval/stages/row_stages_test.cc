@@ -60,6 +60,33 @@ TEST_F(RowStagesTest, AttributeFilterTable) {
   EXPECT_EQ(filtered(R"({"field":"score","operator":"gte","value":0.8})", search() + ","), (Ids{"doc_1", "doc_2"}));
 }
 
+TEST_F(RowStagesTest, AnInputIsAValueAndNeverATemplate) {
+  const std::string by_stage = R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"{{INPUT.kind}}"}}])";
+  const std::string skipping =
+      R"([{"stage_id":"attribute_filter","on_error":"skip","parameters":{"field":"kind","value":"{{INPUT.kind}}"}}])";
+  const std::string in_tree =
+      R"([{"stage_id":"attribute_filter","parameters":{"conditions":{"kind":{"type":"dynamic","field":"INPUT.kind"}}}}])";
+  const std::string in_search = "[" + search(R"(,"filters":{"kind":"{{INPUT.kind}}"})") + "]";
+  ExecuteOptions beside;
+  beside.filters = json::object{{"kind", "{{INPUT.kind}}"}};
+  const std::pair<std::string, ExecuteOptions> cases[] = {
+      {by_stage, {}}, {skipping, {}}, {in_tree, {}}, {in_search, {}}, {R"([{"stage_id":"limit","parameters":{"limit":10}}])", beside}};
+  for (auto [stages, options] : cases) {
+    SCOPED_TRACE(stages);
+    ParsedRetriever parsed = retriever(stages);
+    options.inputs = {{"kind", "b"}};
+    EXPECT_EQ(ids(run(parsed, options)), (Ids{"doc_2"}));
+    for (const char* nobody : {"nobody", "{{", "{{INPUT.kind}}"}) {
+      options.inputs = {{"kind", nobody}};
+      EXPECT_EQ(ids(run(parsed, options)), (Ids{})) << nobody;
+    }
+    options.inputs = {{"kind", {{"type", "dynamic"}, {"field", "x"}}}};
+    Result<ExecutionResult> refused = try_run(parsed, options);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().kind, ErrorKind::kValidation) << refused.error().message;
+  }
+}
+
 TEST_F(RowStagesTest, AFilterInFrontOfASearchBecomesItsFilter) {
   ExecutionResult result = run(retriever(
       R"([{"stage_id":"attribute_filter","parameters":{"field":"kind","value":"a"}},{"stage_id":"attribute_filter","parameters":{"field":"price","operator":"exists"}},)" +
@@ -122,6 +149,12 @@ TEST_F(RowStagesTest, SortAttribute) {
   EXPECT_EQ(ids(run(retriever(
                 R"([{"stage_id":"sort_attribute","parameters":{"field":"price"}},{"stage_id":"limit","parameters":{"limit":1}}])"))),
             (Ids{"doc_3"}));
+}
+
+TEST_F(RowStagesTest, TextsThatAreTimesSortByTimeBeforeOtherTexts) {
+  add("col_a", "doc_6", {0, 0, 1}, R"({"when":"1 o'clock"})");
+  EXPECT_EQ(after_search("sort_attribute", R"({"field":"when","direction":"asc"})"),
+            (Ids{"doc_3", "doc_2", "doc_1", "doc_6", "doc_4", "doc_5"}));
 }
 
 TEST_F(RowStagesTest, SortRelevance) {

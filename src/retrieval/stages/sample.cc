@@ -111,7 +111,7 @@ class SampleStage final : public Stage {
     return Ok{};
   }
 
-  Status check(const json::object& parameters, const json::array& at) const override {
+  Status check(const json::object& parameters, const json::array& at, Form) const override {
     if (text_of(parameters, "strategy") != "stratified" || parameters.contains("stratify_by")) return Ok{};
     return validation_error("missing", extended(at, "stratify_by"),
                             "strategy 'stratified' needs 'stratify_by', the field whose values are the strata");
