@@ -156,6 +156,20 @@ def test_ingest_takes_text_of_any_encoding(server: Server, tmp_path) -> None:
     assert "süße Brötchen" in texts and "train leaves at noon" in texts and "honey" in texts
 
 
+def test_ingest_tells_each_failure_once(server: Server, tmp_path) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "good.txt").write_text("Bees make honey from nectar.")
+    (folder / "torn.pdf").write_bytes(b"%PDF-1.4\n1 0 obj\n<</Type /Catalog")
+    (folder / "empty.txt").touch()
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text(json.dumps({"url": server.url, "api_key": server.key, "namespace": unique("mixed")}))
+    done = subprocess.run([BIN / "quarry", "ingest", folder, "--credentials", credentials], capture_output=True, timeout=120)
+    assert b"2 files added" in done.stdout and b"1 skipped" in done.stdout, done
+    assert done.stderr.count(b"torn.pdf") == 1 and b"the PDF is truncated" in done.stderr, done.stderr
+    assert done.stderr.count(b"skipped empty.txt: empty") == 1, done.stderr
+
+
 def test_private_urls_are_refused(server: Server) -> None:
     client = new_namespace(server.client())
     bucket = new_bucket(client)

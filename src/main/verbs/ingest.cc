@@ -161,9 +161,8 @@ bool is_terminal_name(const std::string& status) {
 void print_failures(Client& client, const std::string& bucket, const std::string& batch_id) {
   auto failed = client.call("GET", fmt::format("/v1/buckets/{}/batches/{}/failed-documents", bucket, batch_id));
   if (!failed.ok()) return;
-  for (const char* list : {"results", "failed_documents", "failed_objects"})
-    for (const auto& f : array_of(*failed, list))
-      std::fprintf(stderr, "  failed %s: %s\n", text_of(f, "object_id").c_str(), text_of(f, "error").c_str());
+  for (const auto& f : array_of(*failed, "results"))
+    std::fprintf(stderr, "  failed %s: %s\n", text_of(f, "object_id").c_str(), text_of(f, "error").c_str());
 }
 
 // Polls until the batch ends; the server works on when this client goes away.
