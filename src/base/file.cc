@@ -97,8 +97,9 @@ Status sync_directory(const fs::path& dir) {
 Status make_directories(const fs::path& dir) {
   if (dir.empty() || ::mkdir(dir.c_str(), 0755) == 0) return dir.empty() ? Status(Ok{}) : sync_directory(dir.parent_path());
   if (errno == EEXIST) {
-    std::error_code ignored;
-    if (fs::is_directory(dir, ignored)) return Ok{};
+    struct stat info {};
+    if (::stat(dir.c_str(), &info) != 0) return errno_error("create folder", dir, errno);  // it was removed meanwhile
+    if (S_ISDIR(info.st_mode)) return Ok{};
     return bad_request(fmt::format("{} exists and is not a folder", dir.string()));
   }
   if (errno != ENOENT) return errno_error("create folder", dir, errno);

@@ -192,9 +192,9 @@ TEST_F(RealStoreTest, ReadersSeeWritesWhileTheySearch) {
   fill(11);
   ParsedRetriever parsed = retriever(
       fmt::format(
-          R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":[1,1,1]}}],"final_top_k":200}}}}])",
+          R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"{}","query":[1,1,1],"top_k":200}}],"final_top_k":200}}}}])",
           kLetters),
-      {"col_a", "col_b"});
+      {"col_a", "col_b"});  // room for all: a page that is cut may be refilled after rows in it went
   std::atomic<bool> done = false;
   std::thread writer([&] {
     for (int i = 0; i < 60; ++i) {
