@@ -26,11 +26,24 @@ struct DenseVector {
   std::vector<float> values;
 };
 
+struct SparseVector {
+  std::string name;
+  std::vector<uint32_t> indices;  // ascending, distinct
+  std::vector<float> values;      // as many
+};
+
+struct MultiVector {
+  std::string name;
+  std::vector<float> values;  // token after token, each of the column's dimension
+};
+
 struct Document {
   std::string document_id;
   Lineage lineage;
   json::object payload;              // the user's and the extractor's fields
-  std::vector<DenseVector> vectors;  // at most one per name
+  std::vector<DenseVector> vectors;  // at most one per name, over all three lists
+  std::vector<SparseVector> sparse_vectors;
+  std::vector<MultiVector> multi_vectors;
   TimestampUs created_at = 0;
   TimestampUs updated_at = 0;
 };

@@ -263,7 +263,8 @@ class ModelRun {
     SearchRequest r;
     r.table_id = kTable;
     r.vector_name = name;
-    r.vector = source_.vector(image ? 3 : 4);
+    const std::vector<float> query = source_.vector(image ? 3 : 4);
+    r.query = DenseQuery{query};
     r.filter = draw_filter();
     r.k = source_.below(25);
     if (source_.one_in(3)) r.min_score = 0.4f;
@@ -271,7 +272,7 @@ class ModelRun {
     for (const auto& [id, d] : model_)
       for (const auto& v : d.vectors) {
         if (v.name != name || !matches(r.filter, filter_view(d))) continue;
-        const float score = oracle_score(image ? Metric::kEuclidean : Metric::kCosine, r.vector, v.values);
+        const float score = oracle_score(image ? Metric::kEuclidean : Metric::kCosine, query, v.values);
         if (!r.min_score || score >= *r.min_score) expected.emplace_back(score, id);
       }
     std::sort(expected.begin(), expected.end(),

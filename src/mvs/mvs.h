@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/executor.h"
@@ -25,11 +26,19 @@ enum class Metric { kCosine, kDot, kEuclidean };
 std::string_view to_string(Metric metric);
 Result<Metric> parse_metric(std::string_view name);  // "cosine", "dot", "euclidean", also "l2", "dotproduct"
 
+enum class VectorKind {
+  kDense,   // one list of `dimension` floats
+  kSparse,  // index -> weight; scored by dot product
+  kMulti,   // any number of lists of `dimension` floats, one per token or patch; scored by MaxSim (ColBERT, Khattab & Zaharia 2020)
+};
+std::string_view to_string(VectorKind kind);  // "dense", "sparse", "multi_dense"
+
 struct VectorSpec {
   std::string name;  // column name after "vector_" is taken care of by the store; unique in the table
   std::string feature_uri;
-  uint32_t dimension = 0;  // 1..65,536
+  uint32_t dimension = 0;  // 1..65,536; of sparse vectors 0: any index below 2^32
   Metric metric = Metric::kCosine;
+  VectorKind kind = VectorKind::kDense;
 };
 
 struct FieldSpec {
@@ -90,10 +99,33 @@ struct GroupSpec {
   size_t limit = 25;  // groups
 };
 
+struct DenseQuery {
+  std::vector<float> values;  // the table's dimension, finite; else kBadRequest
+};
+
+struct SparseQuery {
+  std::vector<uint32_t> indices;  // distinct
+  std::vector<float> values;      // as many, finite
+};
+
+struct MultiVectorQuery {
+  std::vector<float> values;  // token after token, each of the table's dimension
+};
+
+// BM25 over text fields (Robertson & Zaragoza 2009; k1 1.2, b 0.75).
+struct TextQuery {
+  std::string text;
+  std::vector<std::string> fields;                    // payload fields; empty: every text field that the table indexes
+  enum class Match { kAny, kAll, kPhrase } match = Match::kAny;
+  bool prefix = false;  // the last word stands for every word that begins with it
+};
+
+using Query = std::variant<DenseQuery, SparseQuery, MultiVectorQuery, TextQuery>;
+
 struct SearchRequest {
   std::string table_id;
-  std::string vector_name;
-  std::vector<float> vector;  // the table's dimension, finite; else kBadRequest
+  std::string vector_name;  // of the three vector queries
+  Query query;
   Filter filter;
   size_t k = 10;
   std::optional<float> min_score;
@@ -108,9 +140,13 @@ struct Hit {
   Document document;
 };
 
+// Where a table's searches are served from. Every tier gives the same scores.
+enum class Tier { kActive, kCold };
+std::string_view to_string(Tier tier);  // "active", "cold"
+
 struct SearchResult {
   std::vector<Hit> hits;
-  std::string tier = "active";
+  Tier tier = Tier::kActive;
   int64_t version = 0;
   uint64_t rows_scored = 0;
 };

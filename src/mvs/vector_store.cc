@@ -62,8 +62,11 @@ class VectorStoreImpl : public VectorStore {
 
   Result<SearchResult> search(const SearchRequest& request) override {
     QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(request.table_id));
-    QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request));
-    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, exact_search(*snapshot, request, shared_->options.executor, *shared_->options.clock));
+    const auto* dense = std::get_if<DenseQuery>(&request.query);
+    if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "only dense vectors can be searched yet", {{"retryable", false}});
+    QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request.vector_name, *dense));
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found,
+                            exact_search(*snapshot, request, *dense, shared_->options.executor, *shared_->options.clock));
     SearchResult out;
     out.version = snapshot->version;
     out.rows_scored = found.rows_scored;
@@ -124,14 +127,13 @@ class VectorStoreImpl : public VectorStore {
     return objects::validate_key(spec.prefix + "/_delta_log/00000000000000000000.json");
   }
 
-  static Status check_query(const Snapshot& snapshot, const SearchRequest& request) {
-    const int column = snapshot.schema->find_vector(request.vector_name);
-    if (column < 0) return bad_request(fmt::format("the collection has no vector '{}'", request.vector_name));
+  static Status check_query(const Snapshot& snapshot, const std::string& vector_name, const DenseQuery& query) {
+    const int column = snapshot.schema->find_vector(vector_name);
+    if (column < 0) return bad_request(fmt::format("the collection has no vector '{}'", vector_name));
     const uint32_t dimension = snapshot.schema->columns()[size_t(column)].vector.dimension;
-    if (request.vector.size() != dimension)
-      return bad_request(
-          fmt::format("the query has {} values; vector '{}' has dimension {}", request.vector.size(), request.vector_name, dimension));
-    for (const float v : request.vector)
+    if (query.values.size() != dimension)
+      return bad_request(fmt::format("the query has {} values; vector '{}' has dimension {}", query.values.size(), vector_name, dimension));
+    for (const float v : query.values)
       if (!std::isfinite(v)) return bad_request("the query vector holds a value that is not finite");
     return Ok{};
   }
@@ -163,6 +165,17 @@ std::string_view to_string(Metric metric) {
   }
   return "cosine";
 }
+
+std::string_view to_string(VectorKind kind) {
+  switch (kind) {
+    case VectorKind::kDense: return "dense";
+    case VectorKind::kSparse: return "sparse";
+    case VectorKind::kMulti: return "multi_dense";
+  }
+  return "dense";
+}
+
+std::string_view to_string(Tier tier) { return tier == Tier::kCold ? "cold" : "active"; }
 
 Result<Metric> parse_metric(std::string_view name) {
   static constexpr std::array<std::pair<std::string_view, Metric>, 5> kNames{{{"cosine", Metric::kCosine},

@@ -48,7 +48,7 @@ class VectorStoreTest : public ::testing::Test {
     SearchRequest r;
     r.table_id = "col_a";
     r.vector_name = "text";
-    r.vector = std::move(q);
+    r.query = DenseQuery{std::move(q)};
     r.k = k;
     auto result = store_->search(r);
     EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
@@ -105,13 +105,13 @@ TEST_F(VectorStoreTest, SaysWhatIsWrongWithARequest) {
   EXPECT_EQ(*store_->count("col_a", {}), 0u);  // nothing half-written
   EXPECT_EQ(store_->stats("col_a")->version, 0);
 
-  SearchRequest r{.table_id = "col_a", .vector_name = "text", .vector = {1, 2, 3}};
+  SearchRequest r{.table_id = "col_a", .vector_name = "text", .query = DenseQuery{{1, 2, 3}}};
   EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kBadRequest);
-  r.vector = {1, 2, 3, std::nanf("")};
+  r.query = DenseQuery{{1, 2, 3, std::nanf("")}};
   EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kBadRequest);
   r.vector_name = "nope";
   EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kBadRequest);
-  r = {.table_id = "col_a", .vector_name = "text", .vector = {1, 2, 3, 4}, .deadline_us = 1};
+  r = {.table_id = "col_a", .vector_name = "text", .query = DenseQuery{{1, 2, 3, 4}}, .deadline_us = 1};
   ASSERT_TRUE(store_->write("col_a", {.upserts = {doc("a", {1, 2, 3, 4})}}).ok());
   EXPECT_EQ(store_->search(r).error().kind, ErrorKind::kTimeout);
 
@@ -169,7 +169,7 @@ TEST_F(VectorStoreTest, GrowsByColumns) {
   write({.upserts = {d}});
   write({.patches = {{.document_id = "old", .set = {{"author", "cat"}}, .vectors = {{"image", {2, 2}}}}}});
   for (int round = 0; round < 2; ++round) {
-    SearchRequest r{.table_id = "col_a", .vector_name = "image", .vector = {1, 1}};
+    SearchRequest r{.table_id = "col_a", .vector_name = "image", .query = DenseQuery{{1, 1}}};
     const auto hits = store_->search(r)->hits;
     ASSERT_EQ(hits.size(), 2u);
     EXPECT_EQ(hits[0].document.document_id, "old");

@@ -31,13 +31,14 @@ class FakeStore final : public mvs::VectorStore {
     ++searches;
     QUARRY_RETURN_IF_ERROR(touch(request.table_id, request.deadline_us));
     mvs::SearchResult out;
-    out.tier = cold.contains(request.table_id) ? "cold" : "active";
+    out.tier = cold.contains(request.table_id) ? mvs::Tier::kCold : mvs::Tier::kActive;
+    const std::vector<float>& query = std::get<mvs::DenseQuery>(request.query).values;
     for (const Document& document : tables.at(request.table_id)) {
       const DenseVector* vector = find_vector(document, request.vector_name);
       if (vector == nullptr || !matches(request.filter, whole(document))) continue;
-      if (vector->values.size() != request.vector.size()) return bad_request("dimension");
+      if (vector->values.size() != query.size()) return bad_request("dimension");
       ++out.rows_scored;
-      float score = score_of(request, vector->values);
+      float score = score_of(request, query, vector->values);
       if (!request.min_score || score >= *request.min_score) out.hits.push_back({score, document});
     }
     std::sort(out.hits.begin(), out.hits.end(), [](const mvs::Hit& a, const mvs::Hit& b) {
@@ -175,13 +176,13 @@ class FakeStore final : public mvs::VectorStore {
       });
   }
 
-  float score_of(const mvs::SearchRequest& request, const std::vector<float>& x) const {
+  float score_of(const mvs::SearchRequest& request, const std::vector<float>& query, const std::vector<float>& x) const {
     double dot = 0, q2 = 0, x2 = 0, d2 = 0;
     for (size_t i = 0; i < x.size(); ++i) {
-      dot += request.vector[i] * x[i];
-      q2 += request.vector[i] * request.vector[i];
+      dot += query[i] * x[i];
+      q2 += query[i] * query[i];
       x2 += x[i] * x[i];
-      d2 += (request.vector[i] - x[i]) * (request.vector[i] - x[i]);
+      d2 += (query[i] - x[i]) * (query[i] - x[i]);
     }
     auto metric = metrics.find(request.table_id);
     if (metric != metrics.end() && metric->second == mvs::Metric::kDot) return static_cast<float>(dot);

@@ -4,24 +4,10 @@
 #include <array>
 
 #include "base/clock.h"
+#include "model/lineage_texts.h"
 
 namespace quarry::retrieval {
 namespace {
-
-struct TextMember {
-  std::string_view name;
-  std::string Lineage::*member;
-};
-
-constexpr std::array<TextMember, 7> kLineage{{
-    {"root_object_id", &Lineage::root_object_id},
-    {"root_bucket_id", &Lineage::root_bucket_id},
-    {"source_type", &Lineage::source_type},
-    {"source_object_id", &Lineage::source_object_id},
-    {"source_collection_id", &Lineage::source_collection_id},
-    {"source_document_id", &Lineage::source_document_id},
-    {"lineage_path", &Lineage::lineage_path},
-}};
 
 constexpr std::array<std::string_view, 7> kOthers{"document_id", "collection_id", "score",          "_source_tier",
                                                   "created_at",  "updated_at",    "processing_tier"};
@@ -33,7 +19,7 @@ const json::value* text_field(const std::string& text, json::value& scratch) {
 }
 
 const json::value* own_member(const Row& row, std::string_view name, json::value& scratch) {
-  for (const TextMember& m : kLineage)
+  for (const LineageText& m : kLineageTexts)
     if (name == m.name) return text_field(row.document.lineage.*m.member, scratch);
   if (name == "document_id") return text_field(row.document.document_id, scratch);
   if (name == "collection_id") return row.collection == nullptr ? nullptr : text_field(row.collection->collection_id, scratch);
@@ -60,7 +46,7 @@ bool any_matches(const std::vector<Filter>& filters, const Row& row) {
 
 bool is_result_member(std::string_view name) {
   return std::find(kOthers.begin(), kOthers.end(), name) != kOthers.end() ||
-         std::any_of(kLineage.begin(), kLineage.end(), [&](const TextMember& m) { return m.name == name; });
+         std::any_of(kLineageTexts.begin(), kLineageTexts.end(), [&](const LineageText& m) { return m.name == name; });
 }
 
 const json::value* row_field(const Row& row, std::string_view path, json::value& scratch) {
@@ -98,7 +84,7 @@ void keep_rows(std::vector<Row>& rows, const std::vector<char>& keep) {
 
 void write_document_members(const Document& document, json::object& out) {
   out["document_id"] = document.document_id;
-  for (const TextMember& m : kLineage)
+  for (const LineageText& m : kLineageTexts)
     if (!(document.lineage.*m.member).empty()) out[m.name] = document.lineage.*m.member;
   out["processing_tier"] = document.lineage.processing_tier;
   out["created_at"] = format_timestamp(document.created_at);

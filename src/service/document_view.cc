@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "model/lineage_texts.h"
 #include "service/documents.h"
 #include "service/json_access.h"
 #include "service/resources.h"
@@ -11,18 +12,6 @@
 
 namespace quarry::service {
 namespace {
-
-struct LineageMember {
-  std::string_view name;
-  std::string Lineage::*member;
-};
-constexpr std::array<LineageMember, 7> kLineage{{{"root_object_id", &Lineage::root_object_id},
-                                                 {"root_bucket_id", &Lineage::root_bucket_id},
-                                                 {"source_type", &Lineage::source_type},
-                                                 {"source_object_id", &Lineage::source_object_id},
-                                                 {"source_collection_id", &Lineage::source_collection_id},
-                                                 {"source_document_id", &Lineage::source_document_id},
-                                                 {"lineage_path", &Lineage::lineage_path}}};
 
 constexpr std::array<std::string_view, 10> kOwnMembers{"document_id", "collection_id", "internal_id",  "processing_tier", "created_at",
                                                        "updated_at",  "_internal",     "_source_tier", "document_blobs",  "source_blobs"};
@@ -46,7 +35,7 @@ void add_vectors(const Document& document, bool names_only, json::object& shown)
 
 json::object lineage_json(const Document& document) {
   json::object out;
-  for (const auto& m : kLineage)
+  for (const auto& m : kLineageTexts)
     if (!(document.lineage.*m.member).empty()) out[m.name == "lineage_path" ? "path" : m.name] = document.lineage.*m.member;
   return out;
 }
@@ -134,7 +123,7 @@ json::object show_document(const RequestContext& context, const Dependencies& de
   shown["collection_id"] = collection.collection_id;
   for (const auto& member : document.payload)
     if (!is_reserved_member(member.key())) shown[member.key()] = member.value();
-  for (const auto& m : kLineage)
+  for (const auto& m : kLineageTexts)
     if (!(document.lineage.*m.member).empty()) shown[m.name] = document.lineage.*m.member;
   shown["processing_tier"] = document.lineage.processing_tier;
   shown["created_at"] = format_timestamp(document.created_at);
@@ -152,7 +141,7 @@ json::object show_document(const RequestContext& context, const Dependencies& de
 
 bool is_reserved_member(std::string_view name) {
   return std::find(kOwnMembers.begin(), kOwnMembers.end(), name) != kOwnMembers.end() ||
-         std::any_of(kLineage.begin(), kLineage.end(), [&](const auto& m) { return m.name == name; });
+         std::any_of(kLineageTexts.begin(), kLineageTexts.end(), [&](const auto& m) { return m.name == name; });
 }
 
 Status check_reserved(const json::object& changes, const json::object* current) {

@@ -75,9 +75,10 @@ size_t score_task(const Task& task, const Scorer& scorer, float min_score, Offer
 
 class ExactSearch {
  public:
-  ExactSearch(const Snapshot& snapshot, const SearchRequest& request, Executor* executor, const Clock& clock)
+  ExactSearch(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor, const Clock& clock)
       : snapshot_(snapshot),
         request_(request),
+        query_(query.values),
         executor_(executor),
         clock_(clock),
         min_score_(request.min_score.value_or(-std::numeric_limits<float>::infinity())) {}
@@ -150,7 +151,7 @@ class ExactSearch {
   }
 
   Result<ExactResult> run_top_k() {
-    const Scorer scorer(metric_of_column(), request_.vector.data(), request_.vector.size());
+    const Scorer scorer(metric_of_column(), query_.data(), query_.size());
     std::mutex mutex;
     TopK best(request_.k);
     ExactResult out;
@@ -170,7 +171,7 @@ class ExactSearch {
 
   // Takes rows in order until the groups are full. Rows without the field belong to no group.
   Result<ExactResult> run_grouped() {
-    const Scorer scorer(metric_of_column(), request_.vector.data(), request_.vector.size());
+    const Scorer scorer(metric_of_column(), query_.data(), query_.size());
     std::mutex mutex;
     std::vector<ScoredRow> heap;
     ExactResult out;
@@ -211,6 +212,7 @@ class ExactSearch {
 
   const Snapshot& snapshot_;
   const SearchRequest& request_;
+  const std::vector<float>& query_;
   Executor* const executor_;
   const Clock& clock_;
   const float min_score_;
@@ -225,8 +227,9 @@ bool better(const ScoredRow& a, const ScoredRow& b) {
   return a.view->segment->block().document_id(a.row) < b.view->segment->block().document_id(b.row);
 }
 
-Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, Executor* executor, const Clock& clock) {
-  return ExactSearch(snapshot, request, executor, clock).run();
+Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor,
+                                 const Clock& clock) {
+  return ExactSearch(snapshot, request, query, executor, clock).run();
 }
 
 }  // namespace quarry::mvs

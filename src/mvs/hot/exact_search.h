@@ -22,7 +22,8 @@ struct ExactResult {
   uint64_t rows_scored = 0;
 };
 
-// `request.vector` is valid for the vector column. kTimeout past request.deadline_us on `clock`.
-Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, Executor* executor, const Clock& clock);
+// `query` is valid for the vector column. kTimeout past request.deadline_us on `clock`.
+Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor,
+                                 const Clock& clock);
 
 }  // namespace quarry::mvs

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "model/lineage_texts.h"
 #include "mvs/warm/json_text.h"
 
 namespace quarry::mvs {
@@ -180,14 +181,7 @@ Result<Document> RowBlock::document(size_t row, const Projection& projection) co
   Document out;
   out.document_id = document_id(row);
   Lineage& l = out.lineage;
-  const std::pair<std::string_view, std::string*> lineage[] = {{"root_object_id", &l.root_object_id},
-                                                               {"root_bucket_id", &l.root_bucket_id},
-                                                               {"source_type", &l.source_type},
-                                                               {"source_object_id", &l.source_object_id},
-                                                               {"source_collection_id", &l.source_collection_id},
-                                                               {"source_document_id", &l.source_document_id},
-                                                               {"lineage_path", &l.lineage_path}};
-  for (const auto& [column, target] : lineage) *target = text(schema_->find(column), row);
+  for (const auto& [column, member] : kLineageTexts) l.*member = text(schema_->find(column), row);
   if (const auto* tier = array(schema_->find(kProcessingTier)); tier != nullptr && tier->IsValid(int64_t(row)))
     l.processing_tier = as<arrow::Int32Array>(*tier).Value(int64_t(row));
   out.created_at = created_at(row);

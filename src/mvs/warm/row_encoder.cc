@@ -5,6 +5,7 @@
 
 #include <bit>
 
+#include "model/lineage_texts.h"
 #include "mvs/warm/json_text.h"
 
 namespace quarry::mvs {
@@ -143,9 +144,8 @@ Status check_document(const TableSchema& schema, const Document& document) {
   const auto name = [&] { return fmt::format("document '{}'", document.document_id); };
   if (!is_utf8(document.document_id)) return bad_request("a document_id is not valid UTF-8");
   const Lineage& l = document.lineage;
-  for (const auto* text : {&l.root_object_id, &l.root_bucket_id, &l.source_type, &l.source_object_id, &l.source_collection_id,
-                           &l.source_document_id, &l.lineage_path})
-    if (!is_utf8(*text)) return bad_request(name() + ": a lineage field is not valid UTF-8");
+  for (const auto& [column, member] : kLineageTexts)
+    if (!is_utf8(l.*member)) return bad_request(name() + ": a lineage field is not valid UTF-8");
   for (const auto& member : document.payload) {
     if (!is_utf8(member.key())) return bad_request(name() + ": a field name is not valid UTF-8");
     if (auto checked = check_payload(member.value(), member.key()); !checked.ok()) return std::move(checked).error().with_context(name());
@@ -181,14 +181,7 @@ void RowEncoder::append_system(const Document& document) {
   const Lineage& l = document.lineage;
   Builders& b = *builders_;
   b.put_text(size_t(schema_->find(kDocumentId)), document.document_id);
-  const std::pair<std::string_view, const std::string*> lineage[] = {{"root_object_id", &l.root_object_id},
-                                                                     {"root_bucket_id", &l.root_bucket_id},
-                                                                     {"source_type", &l.source_type},
-                                                                     {"source_object_id", &l.source_object_id},
-                                                                     {"source_collection_id", &l.source_collection_id},
-                                                                     {"source_document_id", &l.source_document_id},
-                                                                     {"lineage_path", &l.lineage_path}};
-  for (const auto& [column, text] : lineage) b.put_text(size_t(schema_->find(column)), *text);
+  for (const auto& [column, member] : kLineageTexts) b.put_text(size_t(schema_->find(column)), l.*member);
   check(b.at<arrow::Int32Builder>(size_t(schema_->find(kProcessingTier))).Append(l.processing_tier));
   check(b.at<arrow::TimestampBuilder>(size_t(schema_->find(kCreatedAt))).Append(document.created_at));
   check(b.at<arrow::TimestampBuilder>(size_t(schema_->find(kUpdatedAt))).Append(document.updated_at));
