@@ -129,7 +129,8 @@ struct SearchRequest {
   Filter filter;
   size_t k = 10;
   std::optional<float> min_score;
-  bool exact = false;
+  bool exact = false;  // every row is scored; else an index may choose the candidates, and a few of the best may be missing
+  size_t effort = 0;   // of an index, about how many candidates it keeps in view: more finds better ones; 0: the store chooses
   std::optional<GroupSpec> group;  // then `k` is ignored: the best groups by their best member, members in order
   Projection projection;
   int64_t deadline_us = INT64_MAX;  // on the steady clock; kTimeout when passed
@@ -202,6 +203,8 @@ struct StoreOptions {
   uint64_t target_file_bytes = 64ull << 20;       // of a data file; one of half the size is never merged again
   int64_t file_retention_us = 600ll * 1'000'000;  // how long files stay that newer versions do not need
   int64_t log_retention_us = 600ll * 1'000'000;   // how long log entries stay that a checkpoint covers
+  Executor* background = nullptr;                 // builds indexes; null: the upkeep's own thread does
+  uint64_t index_min_rows = 4096;                 // rows with a vector from which a dense column gets an index
 };
 
 // All methods are thread-safe. Readers work on the snapshot that was current when they began and take no lock that a writer holds.

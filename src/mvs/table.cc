@@ -38,13 +38,37 @@ std::shared_ptr<const Snapshot> Table::current() const {
   return snapshot_;
 }
 
-void Table::publish(std::shared_ptr<const Snapshot> next) {
-  const auto bytes = next != nullptr ? int64_t(next->memory_bytes()) : 0;
-  std::shared_ptr<const Snapshot> old;  // freed outside the lock
+TableView Table::current_view() const {
   std::lock_guard lock(snapshot_mutex_);
+  return {snapshot_, indexes_};
+}
+
+void Table::publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes) {
+  TableView old;  // freed outside the lock
+  std::lock_guard lock(snapshot_mutex_);
+  old.snapshot = std::exchange(snapshot_, std::move(next));
+  if (indexes != nullptr) old.indexes = std::exchange(indexes_, std::move(indexes));
+  count_memory();
+}
+
+void Table::publish_index(const std::string& vector_name, std::shared_ptr<const ColumnIndex> index) {
+  std::shared_ptr<const IndexSet> old;
+  std::lock_guard lock(snapshot_mutex_);
+  auto next = std::make_shared<IndexSet>(*indexes_);
+  if (index == nullptr)
+    next->erase(vector_name);
+  else
+    (*next)[vector_name] = std::move(index);
+  old = std::exchange(indexes_, std::move(next));
+  count_memory();
+}
+
+// Under snapshot_mutex_.
+void Table::count_memory() {
+  int64_t bytes = snapshot_ != nullptr ? int64_t(snapshot_->memory_bytes()) : 0;
+  for (const auto& [name, index] : *indexes_) bytes += int64_t(index->memory_bytes());
   shared_->memory_bytes += bytes - published_bytes_;
   published_bytes_ = bytes;
-  old = std::exchange(snapshot_, std::move(next));
 }
 
 Status Table::create() {
@@ -100,6 +124,13 @@ Result<std::shared_ptr<const Snapshot>> Table::snapshot() {
   if (!loaded_) QUARRY_RETURN_IF_ERROR(load());
   auto out = current();
   if (out == nullptr) return gone();
+  return out;
+}
+
+Result<TableView> Table::read_view() {
+  QUARRY_RETURN_IF_ERROR(snapshot());
+  TableView out = current_view();
+  if (out.snapshot == nullptr) return gone();
   return out;
 }
 
@@ -160,7 +191,7 @@ Status Table::drop() {
   close();
   dropped_ = true;
   CommitQueue::Turn turn(queue_);
-  publish(nullptr);
+  publish(nullptr, std::make_shared<const IndexSet>());
   // The log first: without it the rest is not a table.
   QUARRY_RETURN_IF_ERROR(objects::remove_prefix(*shared_->options.store, spec_.prefix + "/_delta_log/"));
   return objects::remove_prefix(*shared_->options.store, spec_.prefix + "/");

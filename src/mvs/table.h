@@ -12,6 +12,7 @@
 
 #include "mvs/commit_queue.h"
 #include "mvs/hot/snapshot.h"
+#include "mvs/index/column_index.h"
 #include "mvs/mvs.h"
 #include "mvs/snapshot_builder.h"
 #include "mvs/warm/delta_log.h"
@@ -23,6 +24,12 @@ namespace quarry::mvs {
 struct StoreShared {
   StoreOptions options;
   std::atomic<int64_t> memory_bytes{0};  // of all published snapshots
+};
+
+// What a reader works on: taken together, so that the indexes know the snapshot's rows.
+struct TableView {
+  std::shared_ptr<const Snapshot> snapshot;
+  std::shared_ptr<const IndexSet> indexes;
 };
 
 class Table : public std::enable_shared_from_this<Table> {
@@ -40,6 +47,7 @@ class Table : public std::enable_shared_from_this<Table> {
   Result<uint64_t> delete_where(const Filter& filter);
   // The newest; the first call reads the log and the files.
   Result<std::shared_ptr<const Snapshot>> snapshot();
+  Result<TableView> read_view();
   Result<TableStats> stats();
 
   Status maintain();
@@ -53,8 +61,12 @@ class Table : public std::enable_shared_from_this<Table> {
   // table.cc
   Status load();
   Result<LogState> load_log() const;
-  void publish(std::shared_ptr<const Snapshot> next);
+  // `indexes`: null leaves them as they are.
+  void publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes = nullptr);
+  void publish_index(const std::string& vector_name, std::shared_ptr<const ColumnIndex> index);
+  void count_memory();
   std::shared_ptr<const Snapshot> current() const;
+  TableView current_view() const;
   Status follow();
   Status catch_up();
   Error gone() const;
@@ -82,9 +94,20 @@ class Table : public std::enable_shared_from_this<Table> {
   Status compact();
   Result<bool> compact_views(const TableSchema& schema, const std::vector<SegmentView>& inputs);
   Result<std::optional<bool>> commit_compaction(const std::vector<SegmentView>& inputs, const std::vector<std::vector<uint32_t>>& taken,
-                                                const SegmentView& output);
+                                                const SegmentView& output, const std::shared_ptr<const IndexSet>& indexes);
   Status checkpoint();
   Status clean_up();
+
+  // table_index.cc
+  bool index_is_due(const TableView& view) const;
+  Status index();
+  // Brings the indexes nearer to the snapshot by a bounded amount of work. False: nothing is due.
+  Result<bool> index_step();
+  Result<bool> index_column(const TableView& view, const VectorSpec& spec);
+  Status rebuild_index(const TableView& view, const VectorSpec& spec);
+  Result<std::shared_ptr<const IndexSet>> moved_indexes(const std::vector<SegmentView>& inputs,
+                                                        const std::vector<std::vector<uint32_t>>& taken, const Segment& output) const;
+  Executor* background() const;
   std::set<std::string> referenced_paths() const;
   Status remove_orphans(TimestampUs before_us);
 
@@ -108,6 +131,7 @@ class Table : public std::enable_shared_from_this<Table> {
 
   mutable std::mutex snapshot_mutex_;  // held for a pointer copy only
   std::shared_ptr<const Snapshot> snapshot_;
+  std::shared_ptr<const IndexSet> indexes_ = std::make_shared<const IndexSet>();  // changed by the one upkeep that runs
   int64_t published_bytes_ = 0;
 
   std::mutex upkeep_mutex_;

@@ -308,7 +308,7 @@ Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
   next.settle();
   for (const auto& view : plan.added)
     next.ids.add(view.segment->uid(), view.segment->id_hashes(), [&](RowRef ref) { return next.is_live(ref); });
-  publish(std::move(plan.next));
+  publish(std::move(plan.next), std::move(plan.indexes));
   return true;
 }
 

@@ -26,6 +26,7 @@ struct Table::PreparedGroup {
 struct Table::CommitPlan {
   std::vector<Action> actions;
   std::shared_ptr<Snapshot> next;
+  std::shared_ptr<const IndexSet> indexes;  // that go with `next`; null: as they are
   std::vector<SegmentView> added;
 };
 

@@ -64,7 +64,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> gather_live(const TableSchema& schem
 }  // namespace
 
 bool Table::upkeep_is_due(const Snapshot& snapshot) const {
-  return snapshot.version - std::max<int64_t>(checkpointed_, 0) >= shared_->options.checkpoint_interval ||
+  return index_is_due(current_view()) ||
+         snapshot.version - std::max<int64_t>(checkpointed_, 0) >= shared_->options.checkpoint_interval ||
          !pick_compaction(compaction_files(snapshot), {.target_bytes = shared_->options.target_file_bytes}).empty();
 }
 
@@ -112,7 +113,8 @@ Status Table::maintain() {
     const Status compacted = compact();  // should it fail, the log must not grow for that
     QUARRY_RETURN_IF_ERROR(checkpoint());
     QUARRY_RETURN_IF_ERROR(clean_up());
-    return compacted;
+    QUARRY_RETURN_IF_ERROR(compacted);
+    return index();
   };
   Status status = run();
   std::lock_guard lock(upkeep_mutex_);
@@ -151,11 +153,12 @@ Result<bool> Table::compact_views(const TableSchema& schema, const std::vector<S
   QUARRY_ASSIGN_OR_RETURN(auto batch, gather_live(schema, inputs, taken));
   QUARRY_ASSIGN_OR_RETURN(auto block, RowBlock::make(std::make_shared<const TableSchema>(schema), std::move(batch)));
   QUARRY_ASSIGN_OR_RETURN(const SegmentView output, write_rows(std::move(block)));
+  QUARRY_ASSIGN_OR_RETURN(const auto indexes, moved_indexes(inputs, taken, *output.segment));
   CommitQueue::Turn turn(queue_);
   if (dropped_) return false;
   QUARRY_RETURN_IF_ERROR(follow());
   for (int attempt = 0; attempt < 8; ++attempt) {
-    QUARRY_ASSIGN_OR_RETURN(const auto outcome, commit_compaction(inputs, taken, output));
+    QUARRY_ASSIGN_OR_RETURN(const auto outcome, commit_compaction(inputs, taken, output, indexes));
     if (outcome) return *outcome;
   }
   return false;
@@ -163,9 +166,11 @@ Result<bool> Table::compact_views(const TableSchema& schema, const std::vector<S
 
 // nullopt: another writer was first, try again. False: an input is gone.
 Result<std::optional<bool>> Table::commit_compaction(const std::vector<SegmentView>& inputs,
-                                                     const std::vector<std::vector<uint32_t>>& taken, const SegmentView& output) {
+                                                     const std::vector<std::vector<uint32_t>>& taken, const SegmentView& output,
+                                                     const std::shared_ptr<const IndexSet>& indexes) {
   const auto base = current();
   CommitPlan plan;
+  plan.indexes = indexes;
   plan.next = std::make_shared<Snapshot>(*base);
   Bitmap dead(output.segment->rows());
   size_t at = 0;

@@ -7,6 +7,7 @@
 
 #include "mvs/hot/exact_search.h"
 #include "mvs/hot/scan.h"
+#include "mvs/index/dense_search.h"
 #include "mvs/table.h"
 
 namespace quarry::mvs {
@@ -61,12 +62,13 @@ class VectorStoreImpl : public VectorStore {
   }
 
   Result<SearchResult> search(const SearchRequest& request) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(request.table_id));
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(request.table_id));
+    QUARRY_ASSIGN_OR_RETURN(const TableView view, table->read_view());
+    const auto& snapshot = view.snapshot;
     const auto* dense = std::get_if<DenseQuery>(&request.query);
     if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "only dense vectors can be searched yet", {{"retryable", false}});
     QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request.vector_name, *dense));
-    QUARRY_ASSIGN_OR_RETURN(const ExactResult found,
-                            exact_search(*snapshot, request, *dense, shared_->options.executor, *shared_->options.clock));
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, dense_search(view, request, *dense));
     SearchResult out;
     out.version = snapshot->version;
     out.rows_scored = found.rows_scored;
@@ -136,6 +138,14 @@ class VectorStoreImpl : public VectorStore {
     for (const float v : query.values)
       if (!std::isfinite(v)) return bad_request("the query vector holds a value that is not finite");
     return Ok{};
+  }
+
+  Result<ExactResult> dense_search(const TableView& view, const SearchRequest& request, const DenseQuery& query) const {
+    const StoreOptions& options = shared_->options;
+    const auto index = view.indexes->find(request.vector_name);
+    if (request.exact || request.group || index == view.indexes->end())
+      return exact_search(*view.snapshot, request, query, options.executor, *options.clock);
+    return indexed_search(*view.snapshot, *index->second, request, query, options.executor, *options.clock);
   }
 
   Result<std::shared_ptr<Table>> find(std::string_view table_id) const {

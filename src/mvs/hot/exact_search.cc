@@ -75,8 +75,10 @@ size_t score_task(const Task& task, const Scorer& scorer, float min_score, Offer
 
 class ExactSearch {
  public:
-  ExactSearch(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor, const Clock& clock)
-      : snapshot_(snapshot),
+  ExactSearch(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor, const Clock& clock,
+              const std::function<bool(const SegmentView&)>& wanted)
+      : wanted_(wanted),
+        snapshot_(snapshot),
         request_(request),
         query_(query.values),
         executor_(executor),
@@ -105,6 +107,7 @@ class ExactSearch {
     Status status = Ok{};
     parallel_for(executor_, n, [&](size_t i) {
       const SegmentView& view = snapshot_.views[i];
+      if (wanted_ && !wanted_(view)) return;
       if (request_.filter.matches_all() && view.deleted == nullptr) return;
       Result<Bitmap> rows = expired() ? Result<Bitmap>(timeout().error()) : filter_rows(request_.filter, *view.segment, view.live_rows());
       if (rows.ok()) {
@@ -120,6 +123,7 @@ class ExactSearch {
   void plan_tasks() {
     for (size_t i = 0; i < snapshot_.views.size(); ++i) {
       const SegmentView& view = snapshot_.views[i];
+      if (wanted_ && !wanted_(view)) continue;
       const int column = view.segment->block().schema().find_vector(request_.vector_name);
       const VectorColumn* vectors = view.segment->block().vector(column);
       if (vectors == nullptr || (rows_[i] != nullptr && rows_[i]->none())) continue;
@@ -210,6 +214,7 @@ class ExactSearch {
     return out;
   }
 
+  const std::function<bool(const SegmentView&)>& wanted_;
   const Snapshot& snapshot_;
   const SearchRequest& request_;
   const std::vector<float>& query_;
@@ -228,8 +233,8 @@ bool better(const ScoredRow& a, const ScoredRow& b) {
 }
 
 Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor,
-                                 const Clock& clock) {
-  return ExactSearch(snapshot, request, query, executor, clock).run();
+                                 const Clock& clock, const std::function<bool(const SegmentView&)>& wanted) {
+  return ExactSearch(snapshot, request, query, executor, clock, wanted).run();
 }
 
 }  // namespace quarry::mvs

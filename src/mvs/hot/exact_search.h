@@ -22,8 +22,8 @@ struct ExactResult {
   uint64_t rows_scored = 0;
 };
 
-// `query` is valid for the vector column. kTimeout past request.deadline_us on `clock`.
+// `query` is valid for the vector column. kTimeout past request.deadline_us on `clock`. `wanted`, if given, chooses the views to look at.
 Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor,
-                                 const Clock& clock);
+                                 const Clock& clock, const std::function<bool(const SegmentView&)>& wanted = {});
 
 }  // namespace quarry::mvs

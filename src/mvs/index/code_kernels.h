@@ -1,0 +1,53 @@
+// The arithmetic of the index's codes. Sums of integers: every instruction set gives the same answers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace quarry::mvs {
+
+inline constexpr size_t kQueryPlanes = 4;  // bits per coordinate of a query that meets one-bit codes
+
+// What a sketch record holds behind its bits, at 8 * words bytes.
+struct SketchTail {
+  float scale = 0;
+  float bias = 0;   // the part of the key that does not depend on the query
+  float error = 0;  // standard deviation of the estimated dot product with a query of length 1
+  float ones = 0;   // bits set
+};
+static_assert(sizeof(SketchTail) == 16);
+
+// A query against sketches: the key of a record is bias - scale * (ones * ones_factor + sum * sum_factor - offset), sum as sketch_sums
+// gives it; it is uncertain by error * slack.
+struct SketchQuery {
+  const uint64_t* planes = nullptr;
+  size_t words = 0, record_bytes = 0;
+  float ones_factor = 0, sum_factor = 0, offset = 0, slack = 0;
+};
+
+struct CodeKernels {
+  // out[i] = sum over j of 2^j * popcount(records[i] & plane j): each record begins with `words` 64-bit words, as does each of the
+  // kQueryPlanes planes, which lie one after another. Records are 8-byte aligned.
+  void (*sketch_sums)(const uint64_t* planes, size_t words, const uint8_t* const* records, size_t count, uint32_t* out);
+  // Moves those of ids[0, count) to the front whose record at base + id * record_bytes may have a key below `bound`; their order stays.
+  // Returns how many.
+  size_t (*sketch_filter)(const SketchQuery& query, const uint8_t* base, float bound, uint32_t* ids, size_t count);
+  // out[i] = dot product of `query` and codes[i], `width` bytes each, a multiple of 64, at most 65,536.
+  void (*byte_dots)(const int8_t* query, size_t width, const uint8_t* const* codes, size_t count, int32_t* out);
+  // A stored code as a query: out[i] = code[i] - 128. Returns their sum.
+  int32_t (*to_query)(const uint8_t* code, size_t width, int8_t* out);
+};
+
+// The best set for this machine; chosen once.
+const CodeKernels& code_kernels();
+
+struct NamedCodeKernels {
+  std::string target;  // "avx512", "avx2", "portable"
+  CodeKernels kernels;
+};
+// Every set this machine can run. For tests.
+std::vector<NamedCodeKernels> all_code_kernels();
+
+}  // namespace quarry::mvs

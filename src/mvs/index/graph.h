@@ -1,0 +1,115 @@
+// A proximity graph over codes: finds the nodes whose keys are smallest for a query.
+//
+// One flat graph of bounded degree in the manner of Vamana (Subramanya et al., NeurIPS 2019), built in batches of which each meets the graph
+// as it was before the batch (ParlayANN, Manohar et al., PPoPP 2024): the same nodes in the same order give the same graph on any number of
+// threads. A walk looks at the sketches of a node's neighbours together and reads the bytes of those that may enter the beam.
+#pragma once
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/executor.h"
+#include "mvs/index/node_array.h"
+#include "mvs/index/quantizer.h"
+
+namespace quarry::mvs {
+
+struct GraphOptions {
+  uint32_t degree = 32;       // links a node is cut to
+  uint32_t capacity = 48;     // links it may gather before it is cut
+  uint32_t build_effort = 96;
+  uint32_t max_nodes = 1 << 24;  // address space is set aside for as many
+  float spread = 1.2f;        // a link is left out if a kept one is this much nearer to its end (squared distances)
+};
+
+struct Candidate {
+  float key = 0;
+  uint32_t node = 0;
+};
+
+// Which nodes may be results. Navigation passes through the others.
+class NodeFilter {
+ public:
+  virtual ~NodeFilter() = default;
+  virtual bool accepts(uint32_t node) const = 0;
+};
+
+// Memory of one walk, used again by the next. Not thread-safe.
+class WalkScratch;
+class VisitedSet;
+
+// One writer appends and links; any number of readers search meanwhile. Nodes are never removed: who owns the graph says which are live.
+class Graph {
+ public:
+  explicit Graph(std::shared_ptr<const Quantizer> quantizer, GraphOptions options = {});
+  ~Graph();
+
+  const Quantizer& quantizer() const { return *quantizer_; }
+  uint32_t size() const { return size_.load(std::memory_order_acquire); }      // nodes with codes
+  uint32_t linked() const { return linked_.load(std::memory_order_acquire); }  // of them, in the graph
+
+  // ---- the writer ----
+  // Encodes vectors as the next nodes. False: no memory.
+  bool append(std::span<const float* const> vectors, Executor* executor);
+  // Links nodes up to `until` into the graph.
+  void link(uint32_t until, Executor* executor);
+  // Links all nodes anew, each with the whole graph to choose from: a better graph for the price of building it again.
+  void refine(Executor* executor);
+
+  // ---- readers ----
+  // The candidates with the smallest keys among linked nodes, ascending; about `effort` of them, more effort finds better ones.
+  void search(const QueryCodes& query, size_t effort, const NodeFilter* filter, std::vector<Candidate>& out) const;
+  // The `count` smallest keys among nodes [first, last) by looking at each, ascending.
+  void scan(const QueryCodes& query, uint32_t first, uint32_t last, size_t count, const NodeFilter* filter,
+            std::vector<Candidate>& out) const;
+  // The same among `nodes`.
+  void scan(const QueryCodes& query, std::span<const uint32_t> nodes, size_t count, std::vector<Candidate>& out) const;
+
+  uint64_t memory_bytes() const;
+  const GraphOptions& options() const { return options_; }
+
+ private:
+  static constexpr uint32_t kNone = UINT32_MAX;
+  using Link = std::atomic<uint32_t>;
+  struct Pivots;
+  struct Edge {
+    uint32_t target, source;
+  };
+
+  Link* links(uint32_t node) const { return reinterpret_cast<Link*>(links_.at(node)); }
+  Quantizer::Norms& norms(uint32_t node) const { return *reinterpret_cast<Quantizer::Norms*>(norms_.at(node)); }
+  void walk(const QueryCodes& query, size_t effort, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
+  void seed(const QueryCodes& query, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
+  size_t gather(uint32_t node, WalkScratch& scratch) const;
+  void prefetch_links(const WalkScratch& scratch) const;
+  void visit(size_t n, const QueryCodes& query, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
+  float key_by_bytes(uint32_t node, const QueryCodes& query, int32_t sum, const Quantizer::Norms* stored) const;
+  template <class NodeAt>
+  void scan_nodes(const QueryCodes& query, size_t total, size_t count, NodeAt&& node_at, std::vector<Candidate>& out) const;
+  void read_bytes(const QueryCodes& query, size_t count, const Quantizer::Norms* stored, WalkScratch& scratch) const;
+
+  void query_of(uint32_t node, QueryCodes& out) const;
+  // Distances from `node` to each of `others`.
+  void distances(uint32_t node, std::span<const uint32_t> others, WalkScratch& scratch, float* out) const;
+  // Chooses at most `degree` of the candidates, which are ascending by distance to the node.
+  void prune(std::vector<Candidate>& candidates, WalkScratch& scratch) const;
+  void link_batch(std::span<const uint32_t> nodes, Executor* executor);
+  void find_links(uint32_t node, WalkScratch& scratch) const;
+  void write_links(uint32_t node, std::span<const Candidate> chosen);
+  void add_back_links(std::span<const Edge> edges, WalkScratch& scratch);
+  void choose_pivots();
+  // Gives every node that no walk can reach a link from a neighbour that can be.
+  void connect();
+  void offer_way_to(uint32_t node, const VisitedSet& reached);
+
+  const std::shared_ptr<const Quantizer> quantizer_;
+  const GraphOptions options_;
+  NodeArray records_, bytes_, links_, norms_;
+  std::atomic<uint32_t> size_{0}, linked_{0};
+  std::shared_ptr<const Pivots> pivots_;  // read and replaced atomically
+};
+
+}  // namespace quarry::mvs

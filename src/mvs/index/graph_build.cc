@@ -1,0 +1,273 @@
+#include <algorithm>
+#include <cmath>
+
+#include "mvs/index/code_kernels.h"
+#include "mvs/index/graph.h"
+#include "mvs/index/walk_scratch.h"
+
+namespace quarry::mvs {
+namespace {
+
+constexpr float kByteStep = 4.0f / 127;  // of a byte code, in scales of its sketch
+constexpr size_t kMaxBatch = 8192;
+constexpr size_t kNodesPerTask = 16;
+constexpr uint32_t kFirstPivots = 512;  // nodes before pivots pay
+constexpr uint32_t kConnectFraction = 8;  // additions of a smaller part are not worth a look at the whole graph
+
+bool by_distance(const Candidate& a, const Candidate& b) { return a.key != b.key ? a.key < b.key : a.node < b.node; }
+
+}  // namespace
+
+// A stored vector as a query, from its bytes.
+void Graph::query_of(uint32_t node, QueryCodes& out) const {
+  const size_t width = quantizer_->width(), words = quantizer_->words();
+  const SketchTail& tail = quantizer_->tail(records_.at(node));
+  out.bytes.resize(width);
+  const int32_t sum = code_kernels().to_query(bytes_.at(node), width, out.bytes.data());
+  const float step = tail.scale * kByteStep;
+  out.byte_factor = kByteStep * step;
+  out.byte_offset = 128 * sum;
+  int low = 127, high = -128;
+  for (size_t i = 0; i < width; ++i) {
+    low = std::min<int>(low, out.bytes[i]);
+    high = std::max<int>(high, out.bytes[i]);
+  }
+  const float level_step = float(high - low) / float((1 << kQueryPlanes) - 1);
+  const float inverse = level_step > 0 ? 1 / level_step : 0;
+  out.planes.assign(kQueryPlanes * words, 0);
+  int64_t total = 0, squared = 0;
+  for (size_t w = 0; w < words; ++w)
+    for (size_t i = 0; i < 64; ++i) {
+      const int v = out.bytes[w * 64 + i];
+      const auto level = uint32_t(float(v - low) * inverse + 0.5f);
+      total += level;
+      squared += v * v;
+      for (size_t p = 0; p < kQueryPlanes; ++p) out.planes[p * words + w] |= uint64_t((level >> p) & 1) << i;
+    }
+  out.ones_factor = 2 * float(low) * step;
+  out.sum_factor = 2 * level_step * step;
+  out.offset = (float(low) * float(width) + level_step * float(total)) * step;
+  out.length = std::sqrt(float(squared)) * step;
+}
+
+void Graph::distances(uint32_t node, std::span<const uint32_t> others, WalkScratch& scratch, float* out) const {
+  const size_t width = quantizer_->width();
+  QueryCodes& query = scratch.other;
+  query.bytes.resize(width);
+  const int32_t offset = 128 * code_kernels().to_query(bytes_.at(node), width, query.bytes.data());
+  const float factor = kByteStep * kByteStep * quantizer_->tail(records_.at(node)).scale;
+  const Quantizer::Norms& own = norms(node);
+  scratch.pointers.resize(others.size());
+  scratch.dots.resize(others.size());
+  for (size_t i = 0; i < others.size(); ++i) scratch.pointers[i] = bytes_.at(others[i]);
+  code_kernels().byte_dots(query.bytes.data(), width, scratch.pointers.data(), others.size(), scratch.dots.data());
+  for (size_t i = 0; i < others.size(); ++i) {
+    const Quantizer::Norms& n = norms(others[i]);
+    const float dot = factor * quantizer_->tail(records_.at(others[i])).scale * float(scratch.dots[i] - offset);
+    out[i] = std::max(0.0f, own.squared + n.squared - 2 * (dot + own.lift * n.lift));
+  }
+}
+
+// RobustPrune of Vamana: the nearest is kept and hides every candidate that is much nearer to it than to the node; and so on.
+void Graph::prune(std::vector<Candidate>& candidates, WalkScratch& scratch) const {
+  auto& chosen = scratch.chosen;
+  chosen.clear();
+  auto& nodes = scratch.nodes;
+  while (!candidates.empty() && chosen.size() < options_.degree) {
+    const Candidate kept = candidates.front();
+    chosen.push_back(kept);
+    nodes.clear();
+    for (size_t i = 1; i < candidates.size(); ++i) nodes.push_back(candidates[i].node);
+    scratch.distances.resize(nodes.size());
+    distances(kept.node, nodes, scratch, scratch.distances.data());
+    size_t left = 0;
+    for (size_t i = 1; i < candidates.size(); ++i)
+      if (options_.spread * scratch.distances[i - 1] > candidates[i].key) candidates[left++] = candidates[i];
+    candidates.resize(left);
+  }
+  candidates.assign(chosen.begin(), chosen.end());
+}
+
+void Graph::write_links(uint32_t node, std::span<const Candidate> chosen) {
+  Link* row = links(node);
+  for (size_t i = 0; i < chosen.size(); ++i) row[i].store(chosen[i].node, std::memory_order_release);
+  for (size_t i = chosen.size(); i < options_.capacity; ++i) row[i].store(kNone, std::memory_order_release);
+}
+
+// Leaves the links for `node` in scratch.seen.
+void Graph::find_links(uint32_t node, WalkScratch& scratch) const {
+  query_of(node, scratch.query);
+  scratch.keep_seen = true;
+  walk(scratch.query, options_.build_effort, nullptr, &norms(node), scratch);
+  auto& seen = scratch.seen;
+  std::erase_if(seen, [&](const Candidate& c) { return c.node == node; });
+  const float own = norms(node).squared;
+  for (auto& c : seen) c.key = std::max(0.0f, 2 * c.key + own);  // keys to squared distances
+  const Link* row = links(node);
+  scratch.nodes.clear();
+  for (uint32_t l = 0; l < options_.capacity; ++l) {
+    const uint32_t id = row[l].load(std::memory_order_relaxed);
+    if (id == kNone) break;
+    if (std::none_of(seen.begin(), seen.end(), [&](const Candidate& c) { return c.node == id; })) scratch.nodes.push_back(id);
+  }
+  if (!scratch.nodes.empty()) {
+    std::vector<float> d(scratch.nodes.size());
+    distances(node, scratch.nodes, scratch, d.data());
+    for (size_t i = 0; i < d.size(); ++i) seen.push_back({d[i], scratch.nodes[i]});
+  }
+  std::sort(seen.begin(), seen.end(), by_distance);
+  if (seen.size() > 4 * options_.degree) seen.resize(4 * options_.degree);
+  prune(seen, scratch);
+}
+
+void Graph::link_batch(std::span<const uint32_t> nodes, Executor* executor) {
+  const uint32_t capacity = options_.degree;
+  std::vector<Candidate> found(nodes.size() * capacity);
+  std::vector<uint32_t> counts(nodes.size());
+  parallel_for(executor, (nodes.size() + kNodesPerTask - 1) / kNodesPerTask, [&](size_t task) {
+    WalkScratch& scratch = WalkScratch::of_thread();
+    for (size_t i = task * kNodesPerTask; i < std::min(nodes.size(), (task + 1) * kNodesPerTask); ++i) {
+      find_links(nodes[i], scratch);
+      counts[i] = uint32_t(scratch.seen.size());
+      std::copy(scratch.seen.begin(), scratch.seen.end(), found.begin() + std::ptrdiff_t(i * capacity));
+    }
+  });
+  std::vector<Edge> edges;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    const std::span<const Candidate> chosen(found.data() + i * capacity, counts[i]);
+    write_links(nodes[i], chosen);
+    for (const auto& c : chosen) edges.push_back({c.node, nodes[i]});
+  }
+  std::sort(edges.begin(), edges.end(),
+            [](const Edge& a, const Edge& b) { return a.target != b.target ? a.target < b.target : a.source < b.source; });
+  std::vector<size_t> starts;
+  for (size_t i = 0; i < edges.size(); ++i)
+    if (i == 0 || edges[i].target != edges[i - 1].target) starts.push_back(i);
+  starts.push_back(edges.size());
+  const size_t groups = starts.size() - 1;
+  parallel_for(executor, (groups + kNodesPerTask - 1) / kNodesPerTask, [&](size_t task) {
+    for (size_t g = task * kNodesPerTask; g < std::min(groups, (task + 1) * kNodesPerTask); ++g)
+      add_back_links(std::span(edges).subspan(starts[g], starts[g + 1] - starts[g]), WalkScratch::of_thread());
+  });
+}
+
+// Edges of one target.
+void Graph::add_back_links(std::span<const Edge> edges, WalkScratch& scratch) {
+  const uint32_t target = edges.front().target;
+  Link* row = links(target);
+  std::vector<uint32_t> nodes;
+  for (uint32_t l = 0; l < options_.capacity; ++l) {
+    const uint32_t id = row[l].load(std::memory_order_relaxed);
+    if (id == kNone) break;
+    nodes.push_back(id);
+  }
+  const size_t before = nodes.size();
+  for (const auto& e : edges)
+    if (std::find(nodes.begin(), nodes.begin() + std::ptrdiff_t(before), e.source) == nodes.begin() + std::ptrdiff_t(before))
+      nodes.push_back(e.source);
+  if (nodes.size() <= options_.capacity) {
+    for (size_t i = before; i < nodes.size(); ++i) row[i].store(nodes[i], std::memory_order_release);
+    return;
+  }
+  std::vector<float> d(nodes.size());
+  distances(target, nodes, scratch, d.data());
+  std::vector<Candidate> candidates(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) candidates[i] = {d[i], nodes[i]};
+  std::sort(candidates.begin(), candidates.end(), by_distance);
+  prune(candidates, scratch);
+  write_links(target, candidates);
+}
+
+void Graph::link(uint32_t until, Executor* executor) {
+  std::vector<uint32_t> nodes;
+  uint32_t first = linked();
+  until = std::min(until, size());
+  const bool many = until > first + first / kConnectFraction;
+  while (first < until) {
+    const uint32_t batch = std::min<uint32_t>({until - first, std::max(first / 8, 1u), uint32_t(kMaxBatch)});
+    nodes.resize(batch);
+    for (uint32_t i = 0; i < batch; ++i) nodes[i] = first + i;
+    link_batch(nodes, executor);
+    first += batch;
+    linked_.store(first, std::memory_order_release);
+    const auto pivots = std::atomic_load(&pivots_);
+    if (first >= kFirstPivots && (pivots == nullptr || pivots->nodes.back() < first / 2)) choose_pivots();
+  }
+  if (first >= kFirstPivots) choose_pivots();
+  if (many) connect();
+}
+
+void Graph::refine(Executor* executor) {
+  const uint32_t count = linked();
+  std::vector<uint32_t> nodes;
+  for (uint32_t first = 0; first < count; first += uint32_t(nodes.size())) {
+    nodes.resize(std::min<size_t>(kMaxBatch, count - first));
+    for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = first + uint32_t(i);
+    link_batch(nodes, executor);
+  }
+  connect();
+}
+
+void Graph::connect() {
+  const uint32_t count = linked();
+  VisitedSet reached;
+  reached.reset(count);
+  std::vector<uint32_t> stack;
+  const auto reach = [&](uint32_t start) {
+    if (!reached.insert(start)) return;
+    stack.push_back(start);
+    while (!stack.empty()) {
+      const Link* row = links(stack.back());
+      stack.pop_back();
+      for (uint32_t l = 0; l < options_.capacity; ++l) {
+        const uint32_t id = row[l].load(std::memory_order_relaxed);
+        if (id == kNone) break;
+        if (reached.insert(id)) stack.push_back(id);
+      }
+    }
+  };
+  const auto pivots = std::atomic_load(&pivots_);
+  if (pivots == nullptr && count > 0) reach(0);
+  if (pivots != nullptr)
+    for (const uint32_t node : pivots->nodes) reach(node);
+  for (uint32_t node = 0; node < count; ++node) {
+    if (reached.contains(node)) continue;
+    offer_way_to(node, reached);
+    reach(node);
+  }
+}
+
+// Adds a link to `node` to the nearest of its neighbours that is reached and has room; with none that has, the nearest one's last link is
+// replaced.
+void Graph::offer_way_to(uint32_t node, const VisitedSet& reached) {
+  const Link* row = links(node);
+  Link* last = nullptr;
+  for (uint32_t l = 0; l < options_.capacity; ++l) {
+    const uint32_t id = row[l].load(std::memory_order_relaxed);
+    if (id == kNone) break;
+    if (!reached.contains(id)) continue;
+    Link* way = links(id);
+    uint32_t used = 0;
+    while (used < options_.capacity && way[used].load(std::memory_order_relaxed) != kNone) ++used;
+    if (used < options_.capacity) return way[used].store(node, std::memory_order_release);
+    if (last == nullptr) last = &way[options_.capacity - 1];
+  }
+  if (last != nullptr) last->store(node, std::memory_order_release);
+}
+
+// About the square root of the number of nodes, evenly spread over the order in which they came.
+void Graph::choose_pivots() {
+  const uint32_t count = linked();
+  const auto wanted = uint32_t(std::clamp(std::sqrt(double(count)), 16.0, 1024.0));
+  auto out = std::make_shared<Pivots>();
+  const size_t record = quantizer_->record_bytes();
+  out->records.resize(wanted * record / 8);
+  for (uint32_t i = 0; i < wanted; ++i) {
+    const auto node = uint32_t((uint64_t(i) + 1) * count / wanted - 1);
+    out->nodes.push_back(node);
+    std::memcpy(reinterpret_cast<uint8_t*>(out->records.data()) + i * record, records_.at(node), record);
+  }
+  std::atomic_store(&pivots_, std::shared_ptr<const Pivots>(std::move(out)));
+}
+
+}  // namespace quarry::mvs

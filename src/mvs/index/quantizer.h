@@ -1,0 +1,84 @@
+// Vectors as codes: a one-bit sketch that costs a cache line, and a byte per coordinate for what passes the sketch.
+//
+// A vector x is taken relative to a centre c (cosine: after scaling to length 1) and rotated: r = R(x - c). The sketch is sign(r) with the
+// scale |r|^2 / sum|r_i|, which makes the estimated dot product unbiased over rotations (RaBitQ, Gao & Long, SIGMOD 2024); bytes are r cut to
+// 255 steps of that scale. Search minimises a key:
+//   cosine, euclidean  |r|^2 / 2 - <r, R(q - c)>     (half the squared distance, less a term of the query)
+//   dot                M^2 / 2 + |c|^2 / 2 - <x, c> - <r, R(q - c)>       (minus the dot product, less a term of the query)
+// Codes choose candidates; they never score.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mvs/index/code_kernels.h"
+#include "mvs/index/rotation.h"
+#include "mvs/mvs.h"
+
+namespace quarry::mvs {
+
+// A query, or a stored vector in the role of one.
+struct QueryCodes {
+  std::vector<uint64_t> planes;  // kQueryPlanes rows of words
+  float ones_factor = 0, sum_factor = 0, offset = 0;  // sketch: dot = scale * (ones * ones_factor + sum * sum_factor - offset)
+  std::vector<int8_t> bytes;
+  float byte_factor = 0;      // bytes: dot = scale * byte_factor * (sum - byte_offset)
+  int32_t byte_offset = 0;
+  float length = 0;           // |R(q - c)|
+};
+
+// Immutable; thread-safe.
+class Quantizer {
+ public:
+  // `sample` points to rows of `dimension` finite floats; at least one.
+  Quantizer(Metric metric, size_t dimension, std::span<const float* const> sample);
+  // One that was saved: `centre` has `dimension` values.
+  Quantizer(Metric metric, std::vector<float> centre, float largest_norm);
+
+  Metric metric() const { return metric_; }
+  size_t dimension() const { return centre_.size(); }
+  size_t width() const { return width_; }  // the dimension rounded up to 64: bytes of a byte code
+  size_t words() const { return width_ / 64; }
+  size_t record_bytes() const { return record_bytes_; }
+  const std::vector<float>& centre() const { return centre_; }
+  float largest_norm() const { return largest_norm_; }
+
+  // What graph building needs to know of a vector besides its codes. Distances between stored vectors are
+  // |a|^2 + |b|^2 - 2 (<r_a, r_b> + lift_a lift_b); for dot the lift brings all vectors to the length M of the largest (Bachrach et al. 2014).
+  struct Norms {
+    float squared = 0;
+    float lift = 0;
+  };
+
+  // Writes record_bytes() and width() bytes. Thread-safe.
+  Norms encode(const float* vector, uint8_t* record, uint8_t* bytes) const;
+  // `out` may be used again: it keeps its memory.
+  void prepare(const float* query, QueryCodes& out) const;
+
+  SketchQuery sketch_query(const QueryCodes& query, float slack) const {
+    return {query.planes.data(), words(), record_bytes_, query.ones_factor, query.sum_factor, query.offset, slack * query.length};
+  }
+  const SketchTail& tail(const uint8_t* record) const { return *reinterpret_cast<const SketchTail*>(record + words() * 8); }
+
+ private:
+  struct Scratch;
+  float* rotated(const float* vector, Scratch& scratch) const;
+
+  Metric metric_;
+  std::vector<float> centre_;
+  float largest_norm_ = 0;   // M
+  double centre_bias_ = 0;   // of dot
+  size_t width_, record_bytes_;
+  Rotation rotation_;
+};
+
+inline float sketch_dot(const QueryCodes& q, const SketchTail& tail, uint32_t sum) {
+  return tail.scale * (tail.ones * q.ones_factor + float(sum) * q.sum_factor - q.offset);
+}
+inline float byte_dot(const QueryCodes& q, const SketchTail& tail, int32_t sum) {
+  return tail.scale * q.byte_factor * float(sum - q.byte_offset);
+}
+
+}  // namespace quarry::mvs

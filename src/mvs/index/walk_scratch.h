@@ -1,0 +1,127 @@
+// Memory of one walk over a graph. Private to the index.
+#pragma once
+
+#include <algorithm>
+#include <cfloat>
+#include <cstring>
+#include <vector>
+
+#include "mvs/index/graph.h"
+
+namespace quarry::mvs {
+
+// The best nodes so far, ascending by key, and how far they have been expanded. Holds `effort` nodes that may be results and, among them,
+// those that may not.
+class Beam {
+ public:
+  struct Entry {
+    float key;
+    uint32_t node;
+    bool accepted, expanded;
+  };
+
+  void reset(size_t effort) {
+    effort_ = effort;
+    limit_ = std::max<size_t>(effort * kMaxDilution, 1024);
+    entries_.clear();
+    accepted_ = cursor_ = 0;
+  }
+  // Keys from here on change nothing.
+  float bound() const { return accepted_ >= effort_ || entries_.size() >= limit_ ? entries_.back().key : FLT_MAX; }
+
+  void insert(float key, uint32_t node, bool accepted) {
+    if (key >= bound()) return;
+    const auto at = std::upper_bound(entries_.begin(), entries_.end(), key, [](float k, const Entry& e) { return k < e.key; });
+    const auto position = size_t(at - entries_.begin());
+    entries_.insert(at, {key, node, accepted, false});
+    cursor_ = std::min(cursor_, position);
+    accepted_ += accepted;
+    if (accepted_ > effort_) trim();
+    if (entries_.size() > limit_) pop();
+  }
+  // The nearest entry that has not been expanded, marked as expanded; nullptr: none.
+  Entry* next() {
+    while (cursor_ < entries_.size() && entries_[cursor_].expanded) ++cursor_;
+    if (cursor_ == entries_.size()) return nullptr;
+    entries_[cursor_].expanded = true;
+    return &entries_[cursor_];
+  }
+  // The one that next() would give now.
+  const Entry* peek() const {
+    size_t i = cursor_;
+    while (i < entries_.size() && entries_[i].expanded) ++i;
+    return i == entries_.size() ? nullptr : &entries_[i];
+  }
+  const std::vector<Entry>& entries() const { return entries_; }
+
+ private:
+  static constexpr size_t kMaxDilution = 32;
+
+  void pop() {
+    accepted_ -= entries_.back().accepted;
+    entries_.pop_back();
+  }
+  void trim() {
+    while (accepted_ > effort_) pop();
+    while (!entries_.empty() && !entries_.back().accepted) pop();
+  }
+
+  std::vector<Entry> entries_;
+  size_t effort_ = 0, limit_ = 0, accepted_ = 0, cursor_ = 0;
+};
+
+// A set of nodes that is cheap to empty.
+class VisitedSet {
+ public:
+  void reset(size_t nodes) { words_.assign(nodes / 64 + 1, 0); }
+  // False if it was in.
+  bool insert(uint32_t node) {
+    uint64_t& word = words_[node / 64];
+    const uint64_t bit = uint64_t{1} << (node % 64), before = word;
+    word = before | bit;
+    return (before & bit) == 0;
+  }
+  bool contains(uint32_t node) const { return (words_[node / 64] >> (node % 64)) & 1; }
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
+// Nodes from which walks begin, with their sketches side by side.
+struct Graph::Pivots {
+  std::vector<uint32_t> nodes;
+  std::vector<uint64_t> records;
+
+  static constexpr size_t kNearest = 4;
+  // Writes the nodes of the kNearest smallest keys by sketch. Returns how many.
+  size_t nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const;
+};
+
+class WalkScratch {
+ public:
+  static constexpr size_t kBlock = 64;
+
+  Beam beam;
+  VisitedSet visited;
+  std::vector<Candidate> seen;  // every node whose bytes were read, where the walk is asked to keep them
+  bool keep_seen = false;
+  QueryCodes query, other;
+  std::vector<float> distances;
+  std::vector<uint32_t> nodes;
+  std::vector<const uint8_t*> pointers;
+  std::vector<int32_t> dots;
+  std::vector<Candidate> chosen;
+
+  uint32_t ids[kBlock];
+  const uint8_t* codes[kBlock];
+  int32_t block_dots[kBlock];
+  float keys[kBlock];
+
+  // One a thread.
+  static WalkScratch& of_thread() {
+    static thread_local WalkScratch scratch;
+    return scratch;
+  }
+};
+
+}  // namespace quarry::mvs
