@@ -14,10 +14,11 @@ namespace {
 
 class VectorStoreImpl : public VectorStore {
  public:
-  explicit VectorStoreImpl(StoreOptions options) { shared_->options = options; }
+  explicit VectorStoreImpl(const StoreOptions& options) : shared_(std::make_shared<StoreShared>(options)) {}
 
   ~VectorStoreImpl() override {
     for (const auto& [id, table] : tables_) table->close();
+    shared_->cold.stop();
   }
 
   Status create_table(const TableSpec& spec) override {
@@ -61,13 +62,15 @@ class VectorStoreImpl : public VectorStore {
   }
 
   Result<SearchResult> search(const SearchRequest& request) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(request.table_id));
+    QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, serve(request.table_id, request.deadline_us));
+    const auto& snapshot = served.snapshot;
     const auto* dense = std::get_if<DenseQuery>(&request.query);
     if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "only dense vectors can be searched yet", {{"retryable", false}});
     QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request.vector_name, *dense));
     QUARRY_ASSIGN_OR_RETURN(const ExactResult found,
                             exact_search(*snapshot, request, *dense, shared_->options.executor, *shared_->options.clock));
     SearchResult out;
+    out.tier = served.tier;
     out.version = snapshot->version;
     out.rows_scored = found.rows_scored;
     for (const ScoredRow& row : found.rows) {
@@ -116,6 +119,18 @@ class VectorStoreImpl : public VectorStore {
     return table->stats();
   }
 
+  Status set_tier(std::string_view table_id, Tier tier) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    return table->set_tier(tier);
+  }
+
+  std::vector<TableUsage> usage() override {
+    std::vector<TableUsage> out;
+    std::shared_lock lock(mutex_);
+    for (const auto& [id, table] : tables_) out.push_back(table->usage());
+    return out;
+  }
+
   Status maintain(std::string_view table_id) override {
     QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
     return table->maintain();
@@ -145,12 +160,17 @@ class VectorStoreImpl : public VectorStore {
     return it->second;
   }
 
-  Result<std::shared_ptr<const Snapshot>> snapshot_of(std::string_view table_id) const {
+  Result<ServedSnapshot> serve(std::string_view table_id, int64_t deadline_us) const {
     QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
-    return table->snapshot();
+    return table->serve(deadline_us);
   }
 
-  const std::shared_ptr<StoreShared> shared_ = std::make_shared<StoreShared>();
+  Result<std::shared_ptr<const Snapshot>> snapshot_of(std::string_view table_id) const {
+    QUARRY_ASSIGN_OR_RETURN(ServedSnapshot served, serve(table_id, INT64_MAX));
+    return std::move(served.snapshot);
+  }
+
+  const std::shared_ptr<StoreShared> shared_;
   mutable std::shared_mutex mutex_;  // of the map; held for a look-up, never during input or output
   std::map<std::string, std::shared_ptr<Table>, std::less<>> tables_;
 };
