@@ -60,7 +60,10 @@ float oracle_score(Metric metric, const std::vector<float>& q, const std::vector
 
 class ModelRun {
  public:
-  ModelRun(uint64_t seed, objects::ObjectStore& store, Executor* executor) : source_(seed), objects_(store), executor_(executor) { open(); }
+  ModelRun(uint64_t seed, objects::ObjectStore& store, Executor* executor)
+      : source_(seed), objects_(store), executor_(executor), cold_cache_bytes_(seed % 3 == 0 ? 1 << 20 : 0) {
+    open();
+  }
 
   void run(int steps) {
     ASSERT_QUARRY_OK(store_->create_table(test::full_spec()));
@@ -73,6 +76,7 @@ class ModelRun {
     store_.reset();
     store_ = *VectorStore::open({.store = &objects_,
                                  .executor = executor_,
+                                 .cold_cache_bytes = cold_cache_bytes_,
                                  .commit_window_us = 0,
                                  .checkpoint_interval = 4,
                                  .target_file_bytes = 40'000,
@@ -80,8 +84,21 @@ class ModelRun {
                                  .log_retention_us = 0});
   }
 
+  void attach() {
+    TableSpec spec = test::full_spec();
+    spec.tier = tier_;
+    ASSERT_QUARRY_OK(store_->attach_table(spec));
+  }
+
+  void move() {
+    tier_ = tier_ == Tier::kActive ? Tier::kCold : Tier::kActive;
+    ASSERT_QUARRY_OK(store_->set_tier(kTable, tier_));
+    if (tier_ == Tier::kActive || executor_ != nullptr) return;  // there upkeep may be running, and holds the rows until it is done
+    EXPECT_EQ(store_->usage().front().memory_bytes, 0u);
+  }
+
   void step() {
-    switch (source_.below(14)) {
+    switch (source_.below(16)) {
       case 0:
       case 1:
       case 2:
@@ -98,10 +115,10 @@ class ModelRun {
       }
       case 11: {
         open();
-        ASSERT_QUARRY_OK(store_->attach_table(test::full_spec()));
-        return;
+        return attach();
       }
-      case 12: return compare_search();
+      case 12: return move();
+      case 13: return compare_search();
       default: return compare_scan();
     }
   }
@@ -237,7 +254,7 @@ class ModelRun {
     EXPECT_FALSE(first->repeated);
     if (source_.one_in(2)) {
       open();
-      ASSERT_QUARRY_OK(store_->attach_table(test::full_spec()));
+      attach();
     }
     const auto second = store_->write(kTable, batch);
     ASSERT_QUARRY_OK(second);
@@ -281,6 +298,7 @@ class ModelRun {
     if (expected.size() > r.k) expected.resize(r.k);
     const auto got = store_->search(r);
     ASSERT_QUARRY_OK(got);
+    ASSERT_EQ(got->tier, tier_);
     ASSERT_EQ(got->hits.size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i) {
       ASSERT_EQ(got->hits[i].document.document_id, expected[i].second) << i;
@@ -397,7 +415,9 @@ class ModelRun {
   DocumentSource source_;
   objects::ObjectStore& objects_;
   Executor* const executor_;
+  const uint64_t cold_cache_bytes_;
   std::unique_ptr<VectorStore> store_;
+  Tier tier_ = Tier::kActive;
   Model model_;
   std::set<std::string> patched_;
   int64_t txn_version_ = 0;

@@ -46,11 +46,19 @@ struct FieldSpec {
   FieldType type = FieldType::kString;
 };
 
+// Where a table's searches are served from. Every tier gives the same scores and answers the same calls.
+//   active  the newest snapshot is held in memory
+//   cold    nothing of the rows is held: a call reads what it needs from the object store and lets go of it (StoreOptions.cold_cache_bytes
+//           bounds what stays for the next one). Writes commit to the warm tier as always; they need the ids, so they read the table too.
+enum class Tier { kActive, kCold };
+std::string_view to_string(Tier tier);  // "active", "cold"
+
 struct TableSpec {
   std::string table_id;  // the collection's id
   std::string prefix;    // key prefix on the object store: "{internal_id}/{namespace_id}/{collection_id}"
   std::vector<VectorSpec> vectors;
   std::vector<FieldSpec> fields;  // payload fields that get a typed column; everything else lands in the JSON column
+  Tier tier = Tier::kActive;      // that the table begins in when it is made or attached; set_tier() changes it
 };
 
 // Removes every row of these sources that the same batch does not write: re-processing replaces a source in one commit.
@@ -141,10 +149,6 @@ struct Hit {
   Document document;
 };
 
-// Where a table's searches are served from. Every tier gives the same scores.
-enum class Tier { kActive, kCold };
-std::string_view to_string(Tier tier);  // "active", "cold"
-
 struct SearchResult {
   std::vector<Hit> hits;
   Tier tier = Tier::kActive;
@@ -184,13 +188,23 @@ struct FacetValue {
 };
 
 struct TableStats {
+  Tier tier = Tier::kActive;
+  TimestampUs last_read_us = 0;  // when this process last answered a search, scan, get, count or facet; 0: not yet
   int64_t version = 0;
   int64_t data_version = 0;  // the newest version that changed documents; upkeep does not move it
   uint64_t documents = 0;
   uint64_t files = 0, bytes = 0;            // live data files of the warm tier
   uint64_t deleted_rows = 0;                // held by deletion vectors
-  uint64_t memory_bytes = 0;                // anonymous memory of the hot tier
+  uint64_t memory_bytes = 0;                // anonymous memory; of a cold table what the cold cache holds
   std::map<std::string, uint64_t> vectors;  // rows that have each vector
+};
+
+// What costs nothing to know of a table.
+struct TableUsage {
+  std::string table_id;
+  Tier tier = Tier::kActive;
+  TimestampUs last_read_us = 0;
+  uint64_t memory_bytes = 0;
 };
 
 struct StoreOptions {
@@ -198,6 +212,8 @@ struct StoreOptions {
   Executor* executor = nullptr;           // scans and encodes in parallel; outlives the VectorStore
   const Clock* clock = &system_clock();
   uint64_t memory_budget_bytes = 0;               // 0: no limit. Past it writes answer kTooManyRequests
+  uint64_t cold_cache_bytes = 64ull << 20;        // of the tables read last from the cold tier; 0: each is read again for each call
+  int64_t cold_timeout_us = 60'000'000;           // a call that reads waits so long for a cold table (kTimeout), a write until it is there
   int64_t commit_window_us = 5'000;               // how long the committer waits for company
   int64_t checkpoint_interval = 50;               // commits between checkpoints of a table's log
   uint64_t target_file_bytes = 64ull << 20;       // of a data file; one of half the size is never merged again
@@ -237,7 +253,13 @@ class VectorStore {
   virtual Result<uint64_t> count(std::string_view table_id, const Filter& filter) = 0;
   virtual Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field,
                                                 size_t limit) = 0;  // by count of documents descending, then value
+  // Of a cold table that this process has not read yet: reads it, for the counts of vectors.
   virtual Result<TableStats> stats(std::string_view table_id) = 0;
+
+  // Blocks until the table is served from `tier`: in memory, or let go of. On error it is served as before. Reads and writes go on meanwhile.
+  virtual Status set_tier(std::string_view table_id, Tier tier) = 0;
+  // Of all tables that are known, by table_id. Never blocks on storage.
+  virtual std::vector<TableUsage> usage() = 0;
 
   // Background upkeep, also run by the store itself after writes: follows commits of other writers, compacts small files, writes
   // checkpoints, removes what nothing refers to.

@@ -27,7 +27,8 @@ Table::Table(std::shared_ptr<StoreShared> shared, TableSpec spec)
               .commit = [this](const WriteGroup& group,
                                std::shared_ptr<void> prepared) { commit(group, static_cast<PreparedGroup*>(prepared.get())); },
               .compatible = [](const PendingWrite& a,
-                               const PendingWrite& b) { return !a.delete_filter && !b.delete_filter && a.schema == b.schema; }}) {}
+                               const PendingWrite& b) { return !a.delete_filter && !b.delete_filter && a.schema == b.schema; }}),
+      tier_(spec_.tier) {}
 
 Table::~Table() { shared_->memory_bytes -= published_bytes_; }
 
@@ -38,13 +39,13 @@ std::shared_ptr<const Snapshot> Table::current() const {
   return snapshot_;
 }
 
-TableView Table::current_view() const {
+ServedSnapshot Table::current_view() const {
   std::lock_guard lock(snapshot_mutex_);
   return {snapshot_, indexes_};
 }
 
 void Table::publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes) {
-  TableView old;  // freed outside the lock
+  ServedSnapshot old;  // freed outside the lock
   std::lock_guard lock(snapshot_mutex_);
   old.snapshot = std::exchange(snapshot_, std::move(next));
   if (indexes != nullptr) old.indexes = std::exchange(indexes_, std::move(indexes));
@@ -80,33 +81,31 @@ Status Table::create() {
   plan.actions = {Protocol{}, Metadata{to_string(random_uuid()), schema.delta_schema(), {}, table_properties(spec_), now_ms()}};
   plan.next = std::make_shared<Snapshot>();
   plan.next->schema = std::make_shared<const TableSchema>(schema);
+  const Pin pin(*this);
   CommitQueue::Turn turn(queue_);
   QUARRY_ASSIGN_OR_RETURN(const bool committed, put_commit(plan, "CREATE TABLE"));
   if (!committed) return already_exists(fmt::format("table '{}' exists", spec_.table_id));
-  loaded_ = true;
   return Ok{};
 }
 
-Status Table::load() {
-  std::lock_guard lock(load_mutex_);
-  if (loaded_) return Ok{};
+// Publishes the newest version's snapshot, unless another caller has just done so.
+Result<std::shared_ptr<const Snapshot>> Table::load() {
+  CommitQueue::Turn turn(queue_);
+  if (dropped_) return gone();
+  if (auto resident = current()) return resident;
   int64_t failed_version = -1;
   for (;;) {
     const TimestampUs started = shared_->options.clock->now_us();
-    QUARRY_ASSIGN_OR_RETURN(LogState log, load_log());
+    QUARRY_ASSIGN_OR_RETURN(LogState log, newest_log());
     auto snapshot = build_snapshot(files_, log, nullptr, next_uid_, shared_->options.executor);
     if (!snapshot.ok()) {
       // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
       if (log.version != std::exchange(failed_version, log.version)) continue;
       return std::move(snapshot).error().with_context(fmt::format("opening table '{}'", spec_.table_id));
     }
-    const auto checkpoint = delta_log_.last_checkpoint();
-    checkpointed_ = checkpoint.ok() ? *checkpoint : -1;
-    log_ = std::move(log);
-    followed_us_ = started;
-    publish(std::move(snapshot).value());
-    loaded_ = true;
-    return Ok{};
+    note_log(std::move(log), started);
+    publish(*snapshot);
+    return snapshot;
   }
 }
 
@@ -119,19 +118,29 @@ Result<LogState> Table::load_log() const {
   return log;
 }
 
-Result<std::shared_ptr<const Snapshot>> Table::snapshot() {
-  if (dropped_) return gone();
-  if (!loaded_) QUARRY_RETURN_IF_ERROR(load());
-  auto out = current();
-  if (out == nullptr) return gone();
-  return out;
+// In a turn: the state that the log leads to now.
+Result<LogState> Table::newest_log() const {
+  if (log_.version < 0) return load_log();
+  QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
+  LogState next = log_;
+  for (const auto& commit : commits) next.apply(commit.actions, commit.version);
+  if (!commits.empty()) {
+    QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
+    return next;
+  }
+  QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
+  if (checkpoint <= log_.version) return next;
+  return load_log();
 }
 
-Result<TableView> Table::read_view() {
-  QUARRY_RETURN_IF_ERROR(snapshot());
-  TableView out = current_view();
-  if (out.snapshot == nullptr) return gone();
-  return out;
+// In a turn.
+void Table::note_log(LogState log, TimestampUs read_us) {
+  if (log_.version < 0) {
+    const auto checkpoint = delta_log_.last_checkpoint();
+    checkpointed_ = checkpoint.ok() ? *checkpoint : -1;
+  }
+  log_ = std::move(log);
+  followed_us_ = read_us;
 }
 
 // In a turn, before a commit: log_ is the newest version, or was so recently that no later entry can have been cleaned away meanwhile.
@@ -147,17 +156,8 @@ Status Table::follow() {
 // In a turn: what others have committed since.
 Status Table::catch_up() {
   const TimestampUs now = shared_->options.clock->now_us();
-  QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
-  LogState next = log_;
-  for (const auto& commit : commits) next.apply(commit.actions, commit.version);
-  if (commits.empty()) {
-    QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
-    if (checkpoint > log_.version) {
-      QUARRY_ASSIGN_OR_RETURN(next, delta_log_.load());
-    }
-  }
+  QUARRY_ASSIGN_OR_RETURN(LogState next, newest_log());
   if (next.version > log_.version) {
-    QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
     QUARRY_ASSIGN_OR_RETURN(auto snapshot, build_snapshot(files_, next, current().get(), next_uid_, shared_->options.executor));
     log_ = std::move(next);
     publish(std::move(snapshot));
@@ -167,6 +167,7 @@ Status Table::catch_up() {
 }
 
 Status Table::extend(const TableSpec& spec) {
+  const Pin pin(*this);
   QUARRY_RETURN_IF_ERROR(snapshot());
   CommitQueue::Turn turn(queue_);
   if (dropped_) return gone();
@@ -192,33 +193,10 @@ Status Table::drop() {
   dropped_ = true;
   CommitQueue::Turn turn(queue_);
   publish(nullptr, std::make_shared<const IndexSet>());
+  shared_->cold.forget(*this);
   // The log first: without it the rest is not a table.
   QUARRY_RETURN_IF_ERROR(objects::remove_prefix(*shared_->options.store, spec_.prefix + "/_delta_log/"));
   return objects::remove_prefix(*shared_->options.store, spec_.prefix + "/");
-}
-
-Result<TableStats> Table::stats() {
-  QUARRY_ASSIGN_OR_RETURN(const auto snapshot, this->snapshot());
-  TableStats out;
-  out.version = snapshot->version;
-  out.data_version = snapshot->data_version;
-  out.documents = snapshot->live_rows;
-  out.files = snapshot->views.size();
-  out.memory_bytes = snapshot->memory_bytes();
-  for (const Column& column : snapshot->schema->columns())
-    if (column.kind == ColumnKind::kVector) out.vectors[column.vector.name] = 0;
-  for (const auto& view : snapshot->views) {
-    out.bytes += uint64_t(view.file->size);
-    out.deleted_rows += view.segment->rows() - view.live;
-    for (auto& [name, count] : out.vectors) {
-      const RowBlock& block = view.segment->block();
-      const VectorColumn* vectors = block.vector(block.schema().find_vector(name));
-      if (vectors == nullptr) continue;
-      count += vectors->count;
-      if (view.deleted != nullptr) view.deleted->for_each([&](size_t row) { count -= vectors->at_row(row) != nullptr; });
-    }
-  }
-  return out;
 }
 
 }  // namespace quarry::mvs

@@ -3,6 +3,8 @@
 // Invariants. The log is ahead of memory or equal to it, never behind: a snapshot is published after its commit is durable. `log_` and what
 // commits are touched only in a turn of the commit queue. A commit whose outcome is unknown sets `unsure_`: the log is read again before
 // the next one.
+//
+// A cold table has a snapshot only while something commits (Pin), and for as long as the cold tier's cache keeps it.
 #pragma once
 
 #include <atomic>
@@ -15,6 +17,7 @@
 #include "mvs/index/column_index.h"
 #include "mvs/mvs.h"
 #include "mvs/snapshot_builder.h"
+#include "mvs/tiering/cold_tier.h"
 #include "mvs/warm/delta_log.h"
 #include "mvs/write_group.h"
 
@@ -22,20 +25,24 @@ namespace quarry::mvs {
 
 // What all tables of a store share.
 struct StoreShared {
-  StoreOptions options;
+  explicit StoreShared(const StoreOptions& given) : options(given), cold(given.cold_cache_bytes, *given.clock) {}
+
+  const StoreOptions options;
   std::atomic<int64_t> memory_bytes{0};  // of all published snapshots
+  ColdTier cold;
 };
 
-// What a reader works on: taken together, so that the indexes know the snapshot's rows.
-struct TableView {
+// What a read is answered from. Taken together, so that the indexes know the snapshot's rows.
+struct ServedSnapshot {
   std::shared_ptr<const Snapshot> snapshot;
   std::shared_ptr<const IndexSet> indexes;
+  Tier tier = Tier::kActive;
 };
 
-class Table : public std::enable_shared_from_this<Table> {
+class Table final : public ColdSource, public std::enable_shared_from_this<Table> {
  public:
   Table(std::shared_ptr<StoreShared> shared, TableSpec spec);
-  ~Table();
+  ~Table() override;
 
   // Commits version 0. kAlreadyExists if the log has one.
   Status create();
@@ -45,10 +52,15 @@ class Table : public std::enable_shared_from_this<Table> {
 
   Result<WriteResult> write(WriteBatch batch);
   Result<uint64_t> delete_where(const Filter& filter);
-  // The newest; the first call reads the log and the files.
-  Result<std::shared_ptr<const Snapshot>> snapshot();
-  Result<TableView> read_view();
+  // The newest, for a caller's read; the first call, and those of a cold table, read the files. kTimeout past `deadline_us` of the steady
+  // clock, or when a cold table takes longer than the store's limit.
+  Result<ServedSnapshot> serve(int64_t deadline_us);
   Result<TableStats> stats();
+
+  Status set_tier(Tier tier);
+  TableUsage usage() const;
+  Result<std::shared_ptr<const Snapshot>> read_cold() override { return load(); }
+  bool release_cold(std::shared_ptr<const Snapshot>& freed) override;
 
   Status maintain();
   // No upkeep starts afterwards; waits for one that runs.
@@ -58,15 +70,30 @@ class Table : public std::enable_shared_from_this<Table> {
   struct PreparedGroup;
   struct CommitPlan;
 
+  // While held, the snapshot stays in memory once it is there: what commits works on it.
+  class Pin {
+   public:
+    explicit Pin(Table& table);
+    ~Pin();
+    Pin(const Pin&) = delete;
+    Pin& operator=(const Pin&) = delete;
+
+   private:
+    Table& table_;
+  };
+
   // table.cc
-  Status load();
+  Result<std::shared_ptr<const Snapshot>> snapshot(int64_t deadline_us = INT64_MAX);
+  Result<std::shared_ptr<const Snapshot>> load();
   Result<LogState> load_log() const;
+  Result<LogState> newest_log() const;
+  void note_log(LogState log, TimestampUs read_us);
   // `indexes`: null leaves them as they are.
   void publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes = nullptr);
   void publish_index(const std::string& vector_name, std::shared_ptr<const ColumnIndex> index);
   void count_memory();
   std::shared_ptr<const Snapshot> current() const;
-  TableView current_view() const;
+  ServedSnapshot current_view() const;
   Status follow();
   Status catch_up();
   Error gone() const;
@@ -99,12 +126,12 @@ class Table : public std::enable_shared_from_this<Table> {
   Status clean_up();
 
   // table_index.cc
-  bool index_is_due(const TableView& view) const;
+  bool index_is_due(const ServedSnapshot& view) const;
   Status index();
   // Brings the indexes nearer to the snapshot by a bounded amount of work. False: nothing is due.
   Result<bool> index_step();
-  Result<bool> index_column(const TableView& view, const VectorSpec& spec);
-  Status rebuild_index(const TableView& view, const VectorSpec& spec);
+  Result<bool> index_column(const ServedSnapshot& view, const VectorSpec& spec);
+  Status rebuild_index(const ServedSnapshot& view, const VectorSpec& spec);
   Result<std::shared_ptr<const IndexSet>> moved_indexes(const std::vector<SegmentView>& inputs,
                                                         const std::vector<std::vector<uint32_t>>& taken, const Segment& output) const;
   Executor* background() const;
@@ -118,8 +145,12 @@ class Table : public std::enable_shared_from_this<Table> {
   CommitQueue queue_;
   std::atomic<uint32_t> next_uid_{1};
 
-  std::mutex load_mutex_;
-  std::atomic<bool> loaded_{false};
+  std::mutex tier_change_mutex_;  // one set_tier() at a time
+  mutable std::mutex tier_mutex_;
+  std::atomic<Tier> tier_;  // changed under tier_mutex_
+  int pins_ = 0;            // under tier_mutex_
+  std::optional<TableStats> released_stats_;  // of the snapshot that was let go of; under tier_mutex_
+  std::atomic<TimestampUs> last_read_us_{0};
   std::atomic<bool> dropped_{false};
   std::atomic<int64_t> checkpointed_{-1};  // version of the newest checkpoint
 

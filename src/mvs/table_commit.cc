@@ -81,6 +81,7 @@ uint64_t estimated_bytes(const WriteBatch& batch) {
 int64_t Table::now_ms() const { return shared_->options.clock->now_us() / 1000; }
 
 Result<WriteResult> Table::write(WriteBatch batch) {
+  const Pin pin(*this);
   QUARRY_ASSIGN_OR_RETURN(const auto base, snapshot());
   QUARRY_RETURN_IF_ERROR(check_batch(*base->schema, batch));
   for (const auto& id : batch.must_be_absent)  // spares a data file; what counts is looked up again when the write commits
@@ -95,6 +96,7 @@ Result<WriteResult> Table::write(WriteBatch batch) {
 }
 
 Result<uint64_t> Table::delete_where(const Filter& filter) {
+  const Pin pin(*this);
   QUARRY_ASSIGN_OR_RETURN(const auto base, snapshot());
   PendingWrite write;
   write.schema = base->schema;

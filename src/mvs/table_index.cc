@@ -59,8 +59,8 @@ Executor* Table::background() const {
   return shared_->options.background != nullptr ? shared_->options.background : shared_->options.executor;
 }
 
-bool Table::index_is_due(const TableView& view) const {
-  if (view.snapshot == nullptr) return false;
+bool Table::index_is_due(const ServedSnapshot& view) const {
+  if (view.snapshot == nullptr || tier_ != Tier::kActive) return false;
   for (const VectorSpec& spec : dense_columns(*view.snapshot->schema)) {
     const auto it = view.indexes->find(spec.name);
     if (it == view.indexes->end() ? live_vectors(*view.snapshot, spec.name) >= shared_->options.index_min_rows
@@ -83,8 +83,8 @@ Status Table::index() {
 }
 
 Result<bool> Table::index_step() {
-  const TableView view = current_view();
-  if (view.snapshot == nullptr) return false;
+  const ServedSnapshot view = current_view();
+  if (view.snapshot == nullptr || tier_ != Tier::kActive) return false;
   for (const VectorSpec& spec : dense_columns(*view.snapshot->schema)) {
     QUARRY_ASSIGN_OR_RETURN(const bool worked, index_column(view, spec));
     if (worked) return true;
@@ -92,7 +92,7 @@ Result<bool> Table::index_step() {
   return false;
 }
 
-Result<bool> Table::index_column(const TableView& view, const VectorSpec& spec) {
+Result<bool> Table::index_column(const ServedSnapshot& view, const VectorSpec& spec) {
   const auto it = view.indexes->find(spec.name);
   auto index = it == view.indexes->end() ? nullptr : it->second;
   if (index == nullptr) {
@@ -128,7 +128,7 @@ Result<bool> Table::index_column(const TableView& view, const VectorSpec& spec) 
 }
 
 // Builds a new index beside the old one, which serves until then.
-Status Table::rebuild_index(const TableView& view, const VectorSpec& spec) {
+Status Table::rebuild_index(const ServedSnapshot& view, const VectorSpec& spec) {
   auto index = make_column_index(*view.snapshot, spec, {});
   if (index == nullptr || live_vectors(*view.snapshot, spec.name) < shared_->options.index_min_rows) {
     publish_index(spec.name, nullptr);
@@ -149,7 +149,7 @@ Status Table::rebuild_index(const TableView& view, const VectorSpec& spec) {
 // The indexes once `output` has taken the place of `inputs`.
 Result<std::shared_ptr<const IndexSet>> Table::moved_indexes(const std::vector<SegmentView>& inputs,
                                                              const std::vector<std::vector<uint32_t>>& taken, const Segment& output) const {
-  const TableView view = current_view();
+  const ServedSnapshot view = current_view();
   auto out = std::make_shared<IndexSet>();
   for (const auto& [name, index] : *view.indexes) {
     auto moved = index->moved(inputs, taken, output, background());

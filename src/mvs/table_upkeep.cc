@@ -107,6 +107,7 @@ Status Table::maintain() {
     if (closed_) return Ok{};
     upkeep_running_ = true;
   }
+  const Pin pin(*this);
   const auto run = [&]() -> Status {
     QUARRY_RETURN_IF_ERROR(snapshot());
     QUARRY_RETURN_IF_ERROR(refresh());

@@ -15,10 +15,11 @@ namespace {
 
 class VectorStoreImpl : public VectorStore {
  public:
-  explicit VectorStoreImpl(StoreOptions options) { shared_->options = options; }
+  explicit VectorStoreImpl(const StoreOptions& options) : shared_(std::make_shared<StoreShared>(options)) {}
 
   ~VectorStoreImpl() override {
     for (const auto& [id, table] : tables_) table->close();
+    shared_->cold.stop();
   }
 
   Status create_table(const TableSpec& spec) override {
@@ -62,14 +63,14 @@ class VectorStoreImpl : public VectorStore {
   }
 
   Result<SearchResult> search(const SearchRequest& request) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto table, find(request.table_id));
-    QUARRY_ASSIGN_OR_RETURN(const TableView view, table->read_view());
-    const auto& snapshot = view.snapshot;
+    QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, serve(request.table_id, request.deadline_us));
+    const auto& snapshot = served.snapshot;
     const auto* dense = std::get_if<DenseQuery>(&request.query);
     if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "only dense vectors can be searched yet", {{"retryable", false}});
     QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request.vector_name, *dense));
-    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, dense_search(view, request, *dense));
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, dense_search(served, request, *dense));
     SearchResult out;
+    out.tier = served.tier;
     out.version = snapshot->version;
     out.rows_scored = found.rows_scored;
     for (const ScoredRow& row : found.rows) {
@@ -118,6 +119,18 @@ class VectorStoreImpl : public VectorStore {
     return table->stats();
   }
 
+  Status set_tier(std::string_view table_id, Tier tier) override {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    return table->set_tier(tier);
+  }
+
+  std::vector<TableUsage> usage() override {
+    std::vector<TableUsage> out;
+    std::shared_lock lock(mutex_);
+    for (const auto& [id, table] : tables_) out.push_back(table->usage());
+    return out;
+  }
+
   Status maintain(std::string_view table_id) override {
     QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
     return table->maintain();
@@ -140,12 +153,12 @@ class VectorStoreImpl : public VectorStore {
     return Ok{};
   }
 
-  Result<ExactResult> dense_search(const TableView& view, const SearchRequest& request, const DenseQuery& query) const {
+  Result<ExactResult> dense_search(const ServedSnapshot& served, const SearchRequest& request, const DenseQuery& query) const {
     const StoreOptions& options = shared_->options;
-    const auto index = view.indexes->find(request.vector_name);
-    if (request.exact || request.group || index == view.indexes->end())
-      return exact_search(*view.snapshot, request, query, options.executor, *options.clock);
-    return indexed_search(*view.snapshot, *index->second, request, query, options.executor, *options.clock);
+    const auto index = served.indexes->find(request.vector_name);
+    if (request.exact || request.group || index == served.indexes->end())
+      return exact_search(*served.snapshot, request, query, options.executor, *options.clock);
+    return indexed_search(*served.snapshot, *index->second, request, query, options.executor, *options.clock);
   }
 
   Result<std::shared_ptr<Table>> find(std::string_view table_id) const {
@@ -155,12 +168,17 @@ class VectorStoreImpl : public VectorStore {
     return it->second;
   }
 
-  Result<std::shared_ptr<const Snapshot>> snapshot_of(std::string_view table_id) const {
+  Result<ServedSnapshot> serve(std::string_view table_id, int64_t deadline_us) const {
     QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
-    return table->snapshot();
+    return table->serve(deadline_us);
   }
 
-  const std::shared_ptr<StoreShared> shared_ = std::make_shared<StoreShared>();
+  Result<std::shared_ptr<const Snapshot>> snapshot_of(std::string_view table_id) const {
+    QUARRY_ASSIGN_OR_RETURN(ServedSnapshot served, serve(table_id, INT64_MAX));
+    return std::move(served.snapshot);
+  }
+
+  const std::shared_ptr<StoreShared> shared_;
   mutable std::shared_mutex mutex_;  // of the map; held for a look-up, never during input or output
   std::map<std::string, std::shared_ptr<Table>, std::less<>> tables_;
 };

@@ -69,6 +69,8 @@ struct FaultPlan {
   uint64_t seed = 0;
   double fail_before = 0;  // probability that a call fails and does nothing
   double fail_after = 0;   // probability that a write is done, then reported as failed
+  std::string prefix;      // of the keys that are struck; empty: all
+  int64_t read_delay_us = 0;  // that each get of such a key takes longer
 };
 std::unique_ptr<ObjectStore> make_faulty_store(ObjectStore& inner, FaultPlan plan);
 // Retries kStorage errors with exponential back-off and jitter from `first_delay_us` to 2 s, `attempts` in all; a full disk is not retried.

@@ -103,6 +103,8 @@ class MemoryVectors final : public mvs::VectorStore {
   }
   Result<std::vector<mvs::FacetValue>> facet(std::string_view, const Filter&, const std::string&, size_t) override { return unsupported(); }
   Result<mvs::TableStats> stats(std::string_view) override { return unsupported(); }
+  Status set_tier(std::string_view, mvs::Tier) override { return Ok{}; }
+  std::vector<mvs::TableUsage> usage() override { return {}; }
   Status maintain(std::string_view) override { return Ok{}; }
 
  private:

@@ -133,6 +133,8 @@ class FakeStore final : public mvs::VectorStore {
   Status drop_table(std::string_view) override { return unused(); }
   Result<mvs::WriteResult> write(std::string_view, mvs::WriteBatch) override { return unused(); }
   Result<uint64_t> delete_where(std::string_view, const Filter&) override { return unused(); }
+  Status set_tier(std::string_view, mvs::Tier) override { return unused(); }
+  std::vector<mvs::TableUsage> usage() override { return {}; }
   Status maintain(std::string_view) override { return unused(); }
 
  private:

@@ -1,0 +1,103 @@
+#include "mvs/tiering/cold_tier.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace quarry::mvs {
+namespace {
+
+// They wait for the object store more than they compute: a few stalled reads must leave threads for other tables.
+constexpr size_t kReaders = 8, kMaxWaitingReads = 1024;
+constexpr int64_t kMaxWaitUs = 3600ll * 1'000'000;
+
+}  // namespace
+
+struct ColdTier::Read {
+  bool done = false;
+  Result<std::shared_ptr<const Snapshot>> result = std::shared_ptr<const Snapshot>();
+};
+
+bool ColdTier::submit(std::function<void()> task) {
+  if (stopped_) return false;
+  if (readers_ == nullptr) readers_ = std::make_unique<Executor>("cold", kReaders, kMaxWaitingReads);
+  return readers_->try_submit(std::move(task));
+}
+
+Result<std::shared_ptr<const Snapshot>> ColdTier::read(const std::shared_ptr<ColdSource>& source, int64_t deadline_us) {
+  std::unique_lock lock(mutex_);
+  std::shared_ptr<Read>& entry = reads_[source.get()];
+  const bool is_first = entry == nullptr;
+  if (is_first) entry = std::make_shared<Read>();
+  const std::shared_ptr<Read> mine = entry;
+  if (is_first && !submit([this, source, mine] { run(source, mine); })) {
+    lock.unlock();
+    run(source, mine);
+    lock.lock();
+  }
+  while (!mine->done) {
+    const int64_t left_us = deadline_us == INT64_MAX ? kMaxWaitUs : deadline_us - clock_.steady_us();
+    if (left_us <= 0) return Error(ErrorKind::kTimeout, "the collection was not read from the cold tier in time");
+    finished_.wait_for(lock, std::chrono::microseconds(std::min(left_us, kMaxWaitUs)));
+  }
+  return mine->result;
+}
+
+void ColdTier::run(const std::shared_ptr<ColdSource>& source, const std::shared_ptr<Read>& read) {
+  auto result = source->read_cold();
+  if (result.ok()) keep(source, (*result)->memory_bytes());
+  std::lock_guard lock(mutex_);
+  read->result = std::move(result);
+  read->done = true;
+  reads_.erase(source.get());
+  finished_.notify_all();
+}
+
+void ColdTier::keep(const std::shared_ptr<ColdSource>& source, uint64_t bytes) {
+  std::vector<std::shared_ptr<const Snapshot>> freed;  // outside the lock
+  std::vector<std::shared_ptr<ColdSource>> held;
+  std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  const auto it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.key == source.get(); });
+  if (it != kept_.end()) {
+    kept_bytes_ -= it->bytes;
+    kept_.erase(it);
+  }
+  kept_.push_back({source, source.get(), bytes});
+  kept_bytes_ += bytes;
+  for (auto next = kept_.begin(); next != kept_.end() && kept_bytes_ > cache_bytes_;) {
+    const auto& owner = held.emplace_back(next->source.lock());
+    if (owner != nullptr && !owner->release_cold(freed.emplace_back())) {
+      ++next;
+      continue;
+    }
+    kept_bytes_ -= next->bytes;
+    next = kept_.erase(next);
+  }
+}
+
+void ColdTier::forget(const ColdSource& source) {
+  std::lock_guard lock(mutex_);
+  const auto it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.key == &source; });
+  if (it == kept_.end()) return;
+  kept_bytes_ -= it->bytes;
+  kept_.erase(it);
+}
+
+void ColdTier::stop() {
+  std::unique_ptr<Executor> readers;
+  {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    kept_.clear();
+    kept_bytes_ = 0;
+    readers = std::move(readers_);
+  }
+  if (readers != nullptr) readers->stop();
+}
+
+uint64_t ColdTier::cached_bytes() const {
+  std::lock_guard lock(mutex_);
+  return kept_bytes_;
+}
+
+}  // namespace quarry::mvs

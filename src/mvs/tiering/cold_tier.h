@@ -1,0 +1,66 @@
+// The cold tier: tables that hold no rows in memory. A call that needs rows asks here; the table is read on a thread of the tier's own, once
+// for all that wait, so that a slow object store costs a caller no more than its deadline and the other tables nothing. What was read stays,
+// least recently used first to go, within a limit of bytes.
+#pragma once
+
+#include <condition_variable>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "mvs/hot/snapshot.h"
+
+namespace quarry::mvs {
+
+// A table as the cold tier sees it.
+class ColdSource {
+ public:
+  virtual ~ColdSource() = default;
+  // The newest version, from the object store; blocks. What it returns, the source holds too until it is released.
+  virtual Result<std::shared_ptr<const Snapshot>> read_cold() = 0;
+  // Moves what read_cold() left in memory to `freed`; nothing if the table is cold no longer. False: a writer needs it.
+  virtual bool release_cold(std::shared_ptr<const Snapshot>& freed) = 0;
+};
+
+// Thread-safe.
+class ColdTier {
+ public:
+  ColdTier(uint64_t cache_bytes, const Clock& clock) : cache_bytes_(cache_bytes), clock_(clock) {}
+  ~ColdTier() { stop(); }
+
+  // kTimeout when `deadline_us` of the steady clock passes first; the read goes on and is kept for the next caller.
+  Result<std::shared_ptr<const Snapshot>> read(const std::shared_ptr<ColdSource>& source, int64_t deadline_us);
+  // The source holds `bytes` and was used now. Releases others, or this one, past the limit.
+  void keep(const std::shared_ptr<ColdSource>& source, uint64_t bytes);
+  void forget(const ColdSource& source);
+  // Waits for reads that run. Later ones run on the caller's thread.
+  void stop();
+
+  uint64_t cached_bytes() const;
+
+ private:
+  struct Read;
+  struct Kept {
+    std::weak_ptr<ColdSource> source;
+    const ColdSource* key = nullptr;
+    uint64_t bytes = 0;
+  };
+
+  bool submit(std::function<void()> task);
+  void run(const std::shared_ptr<ColdSource>& source, const std::shared_ptr<Read>& read);
+
+  const uint64_t cache_bytes_;
+  const Clock& clock_;
+  mutable std::mutex mutex_;  // never held while something is read
+  std::condition_variable finished_;
+  std::unique_ptr<Executor> readers_;  // made at the first read
+  std::map<const ColdSource*, std::shared_ptr<Read>> reads_;
+  std::list<Kept> kept_;  // least recently used first
+  uint64_t kept_bytes_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace quarry::mvs
