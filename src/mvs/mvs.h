@@ -5,6 +5,11 @@
 // operations (mvs/hot/kernels.h), so it has the same bits on every machine and tier. cosine: dot(q,x) / (|q| |x|), 0 if either is the zero
 // vector; dot: dot(q,x); euclidean: 1 / (1 + |q-x|). min_score compares with that score. Order: score descending, then document_id
 // ascending by bytes.
+//
+// Sparse: the float32 sum, from +0 and in ascending order of the index, of the products over the indices that query and document share;
+// each product and each addition is rounded, nothing is fused. A document that shares no index is no hit. Multi-vector (MaxSim): the
+// float32 sum, from +0 and in the order of the query's tokens, of each token's best score among the document's tokens, scored as above by
+// the column's metric. A sum that leaves float32's range is taken again in float64 and cut to it.
 #pragma once
 
 #include <functional>
@@ -46,6 +51,12 @@ struct FieldSpec {
   FieldType type = FieldType::kString;
 };
 
+// What one value of a column may hold at most, and a query at most.
+inline constexpr size_t kMaxSparseEntries = 65'536;
+inline constexpr size_t kMaxTokens = 8'192;
+inline constexpr size_t kMaxTokenValues = 1 << 20;  // tokens times dimension
+inline constexpr size_t kMaxQueryTokens = 2'048;
+
 struct TableSpec {
   std::string table_id;  // the collection's id
   std::string prefix;    // key prefix on the object store: "{internal_id}/{namespace_id}/{collection_id}"
@@ -64,7 +75,9 @@ struct DocumentPatch {
   json::object set;  // dotted paths reach into objects
   std::vector<std::string> unset;
   bool replace_payload = false;      // `set` becomes the whole payload; vectors stay
-  std::vector<DenseVector> vectors;  // replaces those named
+  std::vector<DenseVector> vectors;  // of all three: replaces those named
+  std::vector<SparseVector> sparse_vectors;
+  std::vector<MultiVector> multi_vectors;
 };
 
 struct WriteBatch {
@@ -104,18 +117,18 @@ struct DenseQuery {
 };
 
 struct SparseQuery {
-  std::vector<uint32_t> indices;  // distinct
+  std::vector<uint32_t> indices;  // ascending, distinct; at least one
   std::vector<float> values;      // as many, finite
 };
 
 struct MultiVectorQuery {
-  std::vector<float> values;  // token after token, each of the table's dimension
+  std::vector<float> values;  // token after token, each of the table's dimension, finite; at least one token
 };
 
 // BM25 over text fields (Robertson & Zaragoza 2009; k1 1.2, b 0.75).
 struct TextQuery {
   std::string text;
-  std::vector<std::string> fields;                    // payload fields; empty: every text field that the table indexes
+  std::vector<std::string> fields;  // payload fields; empty: every text field that the table indexes
   enum class Match { kAny, kAll, kPhrase } match = Match::kAny;
   bool prefix = false;  // the last word stands for every word that begins with it
 };

@@ -175,16 +175,16 @@ Result<TableStats> Table::stats() {
   out.files = snapshot->views.size();
   out.memory_bytes = snapshot->memory_bytes();
   for (const Column& column : snapshot->schema->columns())
-    if (column.kind == ColumnKind::kVector) out.vectors[column.vector.name] = 0;
+    if (is_vector(column.kind)) out.vectors[column.vector.name] = 0;
   for (const auto& view : snapshot->views) {
     out.bytes += uint64_t(view.file->size);
     out.deleted_rows += view.segment->rows() - view.live;
     for (auto& [name, count] : out.vectors) {
       const RowBlock& block = view.segment->block();
-      const VectorColumn* vectors = block.vector(block.schema().find_vector(name));
+      const RowOrdinals* vectors = block.ordinals(block.schema().find_vector(name));
       if (vectors == nullptr) continue;
       count += vectors->count;
-      if (view.deleted != nullptr) view.deleted->for_each([&](size_t row) { count -= vectors->at_row(row) != nullptr; });
+      if (view.deleted != nullptr) view.deleted->for_each([&](size_t row) { count -= vectors->ordinal(row) >= 0; });
     }
   }
   return out;

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cmath>
 #include <shared_mutex>
 
 #include "mvs/hot/exact_search.h"
@@ -62,11 +61,11 @@ class VectorStoreImpl : public VectorStore {
 
   Result<SearchResult> search(const SearchRequest& request) override {
     QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(request.table_id));
-    const auto* dense = std::get_if<DenseQuery>(&request.query);
-    if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "only dense vectors can be searched yet", {{"retryable", false}});
-    QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request.vector_name, *dense));
+    if (std::holds_alternative<TextQuery>(request.query))
+      return Error(ErrorKind::kNotImplemented, "texts can't be searched by their words yet", {{"retryable", false}});
+    QUARRY_ASSIGN_OR_RETURN(const auto scorer, make_row_scorer(*snapshot->schema, request));
     QUARRY_ASSIGN_OR_RETURN(const ExactResult found,
-                            exact_search(*snapshot, request, *dense, shared_->options.executor, *shared_->options.clock));
+                            exact_search(*snapshot, request, *scorer, shared_->options.executor, *shared_->options.clock));
     SearchResult out;
     out.version = snapshot->version;
     out.rows_scored = found.rows_scored;
@@ -125,17 +124,6 @@ class VectorStoreImpl : public VectorStore {
   static Status check_spec(const TableSpec& spec) {
     if (spec.table_id.empty()) return bad_request("a table needs an id");
     return objects::validate_key(spec.prefix + "/_delta_log/00000000000000000000.json");
-  }
-
-  static Status check_query(const Snapshot& snapshot, const std::string& vector_name, const DenseQuery& query) {
-    const int column = snapshot.schema->find_vector(vector_name);
-    if (column < 0) return bad_request(fmt::format("the collection has no vector '{}'", vector_name));
-    const uint32_t dimension = snapshot.schema->columns()[size_t(column)].vector.dimension;
-    if (query.values.size() != dimension)
-      return bad_request(fmt::format("the query has {} values; vector '{}' has dimension {}", query.values.size(), vector_name, dimension));
-    for (const float v : query.values)
-      if (!std::isfinite(v)) return bad_request("the query vector holds a value that is not finite");
-    return Ok{};
   }
 
   Result<std::shared_ptr<Table>> find(std::string_view table_id) const {

@@ -24,6 +24,15 @@ constexpr int64_t kPageBytes = 256 << 10;
 // Files of a few rows are merged soon: setting up compression and dictionaries would cost them more than writing does.
 constexpr int64_t kSmallFileRows = 256;
 
+// Where the floats of a vector column lie below it.
+std::string_view float_leaf(ColumnKind kind) {
+  switch (kind) {
+    case ColumnKind::kSparse: return ".values.list.element";
+    case ColumnKind::kMulti: return ".list.element.list.element";
+    default: return ".list.element";
+  }
+}
+
 std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& schema, int64_t rows) {
   parquet::WriterProperties::Builder builder;
   builder.created_by("Quarry")->enable_page_checksum()->set_size_statistics_level(parquet::SizeStatisticsLevel::None);
@@ -35,17 +44,18 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& 
     builder.disable_dictionary(std::string(kPayloadJson))->disable_dictionary(std::string(kDocumentId));
   }
   for (const auto& column : schema.columns()) {
-    if (column.kind != ColumnKind::kVector) continue;
-    const std::string leaf = column.name + ".list.element";
+    if (!is_vector(column.kind)) continue;
+    const std::string leaf = column.name + std::string(float_leaf(column.kind));
     builder.disable_dictionary(leaf)
         ->encoding(leaf, parquet::Encoding::PLAIN)
         ->compression(leaf, arrow::Compression::UNCOMPRESSED)
         ->disable_statistics(leaf);
+    if (column.kind == ColumnKind::kSparse) builder.disable_statistics(column.name + ".indices.list.element");
   }
   return builder.build();
 }
 
-// Columns are looked up by the leaf path "name" or "name.list.element": the first step names the column.
+// The first step of a leaf's path ("name", "name.list.element", ...) names the column.
 std::vector<int> wanted_leaves(const parquet::SchemaDescriptor& descriptor, const TableSchema& schema) {
   std::vector<int> out;
   for (int i = 0; i < descriptor.num_columns(); ++i)

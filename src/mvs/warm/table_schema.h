@@ -23,7 +23,11 @@ enum class ColumnKind {
   kTimestamp,  // microseconds, UTC
   kDate,       // days since 1970-01-01
   kVector,     // list<float32>
+  kSparse,     // struct<indices: list<int64>, values: list<float32>>
+  kMulti,      // list<list<float32>>
 };
+
+inline bool is_vector(ColumnKind kind) { return kind == ColumnKind::kVector || kind == ColumnKind::kSparse || kind == ColumnKind::kMulti; }
 
 // Columns every table has.
 inline constexpr std::string_view kDocumentId = "document_id";
