@@ -37,6 +37,7 @@ enum class VectorKind {
   kMulti,   // any number of lists of `dimension` floats, one per token or patch; scored by MaxSim (ColBERT, Khattab & Zaharia 2020)
 };
 std::string_view to_string(VectorKind kind);  // "dense", "sparse", "multi_dense"
+Result<VectorKind> parse_vector_kind(std::string_view name);
 
 struct VectorSpec {
   std::string name;  // column name after "vector_" is taken care of by the store; unique in the table
@@ -215,6 +216,9 @@ struct StoreOptions {
   uint64_t target_file_bytes = 64ull << 20;       // of a data file; one of half the size is never merged again
   int64_t file_retention_us = 600ll * 1'000'000;  // how long files stay that newer versions do not need
   int64_t log_retention_us = 600ll * 1'000'000;   // how long log entries stay that a checkpoint covers
+  // How often the log of a table in use is looked at for other writers' commits; of one that nobody has read or written for ten minutes
+  // sixty times as seldom. 0: only maintain() and writes look.
+  int64_t follow_interval_us = 0;
 };
 
 // All methods are thread-safe. Readers work on the snapshot that was current when they began and take no lock that a writer holds.

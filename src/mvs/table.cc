@@ -97,6 +97,7 @@ Result<LogState> Table::load_log() const {
 
 Result<std::shared_ptr<const Snapshot>> Table::snapshot() {
   if (dropped_) return gone();
+  used_us_.store(shared_->options.clock->steady_us(), std::memory_order_relaxed);
   if (!loaded_) QUARRY_RETURN_IF_ERROR(load());
   auto out = current();
   if (out == nullptr) return gone();
@@ -117,6 +118,13 @@ Status Table::follow() {
 Status Table::catch_up() {
   const TimestampUs now = shared_->options.clock->now_us();
   QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
+  if (!commits.empty() && !own_commits_.empty()) {
+    QUARRY_ASSIGN_OR_RETURN(const bool repaired, repair_if_replaced());
+    if (repaired) {
+      followed_us_ = now;
+      return Ok{};
+    }
+  }
   LogState next = log_;
   for (const auto& commit : commits) next.apply(commit.actions, commit.version);
   if (commits.empty()) {

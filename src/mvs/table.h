@@ -6,9 +6,11 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 
 #include "mvs/commit_queue.h"
 #include "mvs/hot/snapshot.h"
@@ -43,6 +45,9 @@ class Table : public std::enable_shared_from_this<Table> {
   Result<TableStats> stats();
 
   Status maintain();
+  // If it is time to: follows what other writers committed, and reads back what this one did. Called by one thread.
+  Status look(int64_t interval_us);
+  const std::string& id() const { return spec_.table_id; }
   // No upkeep starts afterwards; waits for one that runs.
   void close();
 
@@ -75,6 +80,21 @@ class Table : public std::enable_shared_from_this<Table> {
   Result<bool> put_commit(CommitPlan& plan, std::string_view operation);
   int64_t now_ms() const;
 
+  // table_repair.cc
+  struct OwnCommit {
+    int64_t version = 0;
+    uint64_t digest = 0;       // of the entry's text
+    int64_t committed_us = 0;  // on the steady clock
+    bool read_back = false;
+  };
+  static constexpr size_t kMaxOwnCommits = 4096;
+  void note_own_commit(int64_t version, std::string_view text);
+  Status verify_own_commits(int64_t min_age_us);
+  Result<std::vector<int64_t>> replaced_of(std::span<const OwnCommit> commits) const;
+  Result<bool> repair_if_replaced();
+  Status repair_all(const std::vector<int64_t>& replaced);
+  Result<bool> repair(const std::vector<int64_t>& replaced);
+
   // table_upkeep.cc
   void schedule_upkeep();
   bool upkeep_is_due(const Snapshot& snapshot) const;
@@ -99,11 +119,15 @@ class Table : public std::enable_shared_from_this<Table> {
   std::atomic<bool> loaded_{false};
   std::atomic<bool> dropped_{false};
   std::atomic<int64_t> checkpointed_{-1};  // version of the newest checkpoint
+  std::atomic<int64_t> used_us_{0};        // when a read or write came last, on the steady clock
+  int64_t looked_us_ = 0;                  // touched by the follower's thread only
 
   // Owned by the turn.
   LogState log_;
   bool unsure_ = false;
+  bool repairing_ = false;
   TimestampUs followed_us_ = 0;                          // when log_ was last known to be the newest
+  std::deque<OwnCommit> own_commits_;                    // of the last seconds, oldest first
   std::map<std::string, int64_t> transaction_versions_;  // Delta version that holds each app's newest transaction, where known
 
   mutable std::mutex snapshot_mutex_;  // held for a pointer copy only

@@ -295,15 +295,17 @@ Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
                                                         {"operationParameters", json::object{}},
                                                         {"engineInfo", "Quarry"},
                                                         {"txnId", to_string(random_uuid())}}});
-  auto outcome = delta_log_.put(version, encode_commit(plan.actions));
+  const std::string text = encode_commit(plan.actions);
+  auto outcome = delta_log_.put(version, text);
   if (!outcome.ok()) {
     unsure_ = true;
     return std::move(outcome).error();
   }
   if (*outcome == PutOutcome::kLost) {
-    if (log_.version >= 0) QUARRY_RETURN_IF_ERROR(catch_up());
+    if (log_.version >= 0 && !repairing_) QUARRY_RETURN_IF_ERROR(catch_up());
     return false;
   }
+  note_own_commit(version, text);
   log_.apply(plan.actions, version);
   followed_us_ = shared_->options.clock->now_us();
   Snapshot& next = *plan.next;

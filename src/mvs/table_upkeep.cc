@@ -109,7 +109,8 @@ Status Table::maintain() {
   const auto run = [&]() -> Status {
     QUARRY_RETURN_IF_ERROR(snapshot());
     QUARRY_RETURN_IF_ERROR(refresh());
-    const Status compacted = compact();  // should it fail, the log must not grow for that
+    QUARRY_RETURN_IF_ERROR(verify_own_commits(0));  // before a checkpoint makes our state everybody's
+    const Status compacted = compact();             // should it fail, the log must not grow for that
     QUARRY_RETURN_IF_ERROR(checkpoint());
     QUARRY_RETURN_IF_ERROR(clean_up());
     return compacted;

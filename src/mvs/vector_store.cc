@@ -6,6 +6,7 @@
 
 #include "mvs/hot/exact_search.h"
 #include "mvs/hot/scan.h"
+#include "mvs/log_follower.h"
 #include "mvs/table.h"
 
 namespace quarry::mvs {
@@ -13,9 +14,13 @@ namespace {
 
 class VectorStoreImpl : public VectorStore {
  public:
-  explicit VectorStoreImpl(StoreOptions options) { shared_->options = options; }
+  explicit VectorStoreImpl(StoreOptions options) {
+    shared_->options = options;
+    if (options.follow_interval_us > 0) follower_ = std::make_unique<LogFollower>(options.follow_interval_us, [this] { return all(); });
+  }
 
   ~VectorStoreImpl() override {
+    follower_.reset();
     for (const auto& [id, table] : tables_) table->close();
   }
 
@@ -133,6 +138,13 @@ class VectorStoreImpl : public VectorStore {
     return it->second;
   }
 
+  std::vector<std::shared_ptr<Table>> all() const {
+    std::shared_lock lock(mutex_);
+    std::vector<std::shared_ptr<Table>> out;
+    for (const auto& [id, table] : tables_) out.push_back(table);
+    return out;
+  }
+
   Result<std::shared_ptr<const Snapshot>> snapshot_of(std::string_view table_id) const {
     QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
     return table->snapshot();
@@ -141,6 +153,7 @@ class VectorStoreImpl : public VectorStore {
   const std::shared_ptr<StoreShared> shared_ = std::make_shared<StoreShared>();
   mutable std::shared_mutex mutex_;  // of the map; held for a look-up, never during input or output
   std::map<std::string, std::shared_ptr<Table>, std::less<>> tables_;
+  std::unique_ptr<LogFollower> follower_;  // null: nobody follows; ends before the tables do
 };
 
 }  // namespace
@@ -161,6 +174,12 @@ std::string_view to_string(VectorKind kind) {
     case VectorKind::kMulti: return "multi_dense";
   }
   return "dense";
+}
+
+Result<VectorKind> parse_vector_kind(std::string_view name) {
+  for (const VectorKind kind : {VectorKind::kDense, VectorKind::kSparse, VectorKind::kMulti})
+    if (to_string(kind) == name) return kind;
+  return bad_request(fmt::format("unknown vector type '{}': dense, sparse or multi_dense", name.substr(0, 100)));
 }
 
 std::string_view to_string(Tier tier) { return tier == Tier::kCold ? "cold" : "active"; }

@@ -92,7 +92,36 @@ std::shared_ptr<arrow::ArrayData> retyped(const arrow::ArrayData& data, const st
   return out;
 }
 
+template <class Builder, class From>
+arrow::Result<std::shared_ptr<arrow::Array>> narrowed(const arrow::Array& array, std::string_view narrow) {
+  Builder out;
+  ARROW_RETURN_NOT_OK(out.Reserve(array.length()));
+  for (int64_t i = 0; i < array.length(); ++i) {
+    bool fits = !array.IsNull(i);
+    if constexpr (std::is_same_v<From, arrow::Int64Array>) fits = fits && fits_narrow(narrow, as<From>(array).Value(i));
+    if (fits)
+      out.UnsafeAppend(static_cast<typename Builder::value_type>(as<From>(array).Value(i)));
+    else
+      out.UnsafeAppendNull();
+  }
+  return out.Finish();
+}
+
+arrow::Result<std::shared_ptr<arrow::Array>> narrowed(const arrow::Array& array, const Column& column) {
+  if (column.narrow == "byte") return narrowed<arrow::Int8Builder, arrow::Int64Array>(array, column.narrow);
+  if (column.narrow == "short") return narrowed<arrow::Int16Builder, arrow::Int64Array>(array, column.narrow);
+  if (column.narrow == "integer") return narrowed<arrow::Int32Builder, arrow::Int64Array>(array, column.narrow);
+  return narrowed<arrow::FloatBuilder, arrow::DoubleArray>(array, column.narrow);
+}
+
 }  // namespace
+
+Result<std::shared_ptr<arrow::Array>> to_file_type(const std::shared_ptr<arrow::Array>& array, const Column& column) {
+  if (column.narrow.empty()) return array;
+  auto out = narrowed(*array, column);
+  if (!out.ok()) return storage_error(fmt::format("column '{}': {}", column.name, out.status().ToString()));
+  return *out;
+}
 
 Result<std::shared_ptr<arrow::Array>> cast_column(const arrow::ChunkedArray& chunks, const Column& column, const std::string& key) {
   const auto fail = [&](std::string_view why) {

@@ -94,11 +94,26 @@ Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::Ra
   }
 }
 
+// The batch with the types of its file.
+Result<std::shared_ptr<arrow::RecordBatch>> as_file_types(const TableSchema& schema, const arrow::RecordBatch& batch) {
+  arrow::FieldVector fields = batch.schema()->fields();
+  arrow::ArrayVector arrays = batch.columns();
+  for (const auto& column : schema.columns()) {
+    const int at = column.narrow.empty() ? -1 : batch.schema()->GetFieldIndex(column.name);
+    if (at < 0) continue;
+    QUARRY_ASSIGN_OR_RETURN(arrays[size_t(at)], to_file_type(arrays[size_t(at)], column));
+    fields[size_t(at)] = fields[size_t(at)]->WithType(file_type(column));
+  }
+  return arrow::RecordBatch::Make(arrow::schema(std::move(fields)), batch.num_rows(), std::move(arrays));
+}
+
 }  // namespace
 
 std::string_view view(const arrow::Buffer& buffer) { return {reinterpret_cast<const char*>(buffer.data()), size_t(buffer.size())}; }
 
-Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& batch) {
+Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& in_memory) {
+  QUARRY_ASSIGN_OR_RETURN(const auto as_file, as_file_types(schema, in_memory));
+  const arrow::RecordBatch& batch = *as_file;
   const auto write = [&]() -> arrow::Result<std::shared_ptr<arrow::Buffer>> {
     // Room for everything at once: growing by doubling would copy and touch the memory twice.
     ARROW_ASSIGN_OR_RAISE(auto out, arrow::io::BufferOutputStream::Create(int64_t(batch_memory_bytes(batch)) + (1 << 16)));

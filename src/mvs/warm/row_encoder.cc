@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cmath>
 
 #include "model/lineage_texts.h"
 #include "mvs/warm/json_text.h"
@@ -47,16 +48,21 @@ bool put_string(arrow::StringBuilder& out, const json::value& value) {
   return false;
 }
 
-bool put_int64(arrow::Int64Builder& out, const json::value& value) {
+bool put_int64(arrow::Int64Builder& out, const json::value& value, std::string_view narrow) {
+  if (value.is_int64() && !fits_narrow(narrow, value.get_int64())) return check(out.AppendNull()), true;
   if (value.is_int64()) return check(out.Append(value.get_int64())), false;
-  if (value.is_uint64() && value.get_uint64() <= uint64_t(INT64_MAX)) return check(out.Append(int64_t(value.get_uint64()))), false;
+  if (narrow.empty() && value.is_uint64() && value.get_uint64() <= uint64_t(INT64_MAX))
+    return check(out.Append(int64_t(value.get_uint64()))), false;
   return check(out.AppendNull()), true;
 }
 
-bool put_double(arrow::DoubleBuilder& out, const json::value& value, bool integral_means_integer) {
+// A float column holds the nearest float32, and the JSON column the number where that is another.
+bool put_double(arrow::DoubleBuilder& out, const json::value& value, bool integral_means_integer, std::string_view narrow) {
   const auto d = exact_double(value);
-  if (!d) return check(out.AppendNull()), true;
-  check(out.Append(*d));
+  const double held = d && !narrow.empty() ? double(float(*d)) : d.value_or(0);
+  if (!d || !std::isfinite(held)) return check(out.AppendNull()), true;
+  check(out.Append(held));
+  if (held != *d) return true;
   return value.is_double() == (integral_means_integer && is_json_integer(*d));
 }
 
@@ -98,9 +104,9 @@ struct RowEncoder::Builders {
   bool put(const Column& column, size_t at_column, const json::value& value) {
     switch (column.kind) {
       case ColumnKind::kString: return put_string(at<arrow::StringBuilder>(at_column), value);
-      case ColumnKind::kInt64: return put_int64(at<arrow::Int64Builder>(at_column), value);
-      case ColumnKind::kNumber: return put_double(at<arrow::DoubleBuilder>(at_column), value, true);
-      case ColumnKind::kFloat: return put_double(at<arrow::DoubleBuilder>(at_column), value, false);
+      case ColumnKind::kInt64: return put_int64(at<arrow::Int64Builder>(at_column), value, column.narrow);
+      case ColumnKind::kNumber: return put_double(at<arrow::DoubleBuilder>(at_column), value, true, column.narrow);
+      case ColumnKind::kFloat: return put_double(at<arrow::DoubleBuilder>(at_column), value, false, column.narrow);
       case ColumnKind::kBoolean: return put_boolean(at<arrow::BooleanBuilder>(at_column), value);
       case ColumnKind::kTimestamp: return put_timestamp(at<arrow::TimestampBuilder>(at_column), value);
       case ColumnKind::kDate: return put_date(at<arrow::Date32Builder>(at_column), value);

@@ -95,9 +95,14 @@ std::optional<FieldType> field_of_delta_type(std::string_view type) {
   return std::nullopt;
 }
 
+bool is_narrow(ColumnKind kind, std::string_view type) {
+  if (kind == ColumnKind::kInt64) return type == "byte" || type == "short" || type == "integer";
+  return (kind == ColumnKind::kNumber || kind == ColumnKind::kFloat) && type == "float";
+}
+
 json::object delta_field(const Column& column) {
   json::object metadata;
-  json::value type = json::string(delta_type(column.kind));
+  json::value type = json::string(column.narrow.empty() ? delta_type(column.kind) : std::string_view(column.narrow));
   if (is_vector(column.kind)) {
     type = nested_type(column.kind);
     metadata = {{"quarry.vector", column.vector.name},
@@ -132,8 +137,7 @@ std::optional<uint32_t> read_dimension(const json::object& metadata) {
 Result<VectorKind> read_kind(const json::object& metadata, std::string_view column) {
   const std::string_view text = text_member(metadata, "quarry.kind");
   if (text.empty()) return VectorKind::kDense;
-  for (const VectorKind kind : {VectorKind::kDense, VectorKind::kSparse, VectorKind::kMulti})
-    if (to_string(kind) == text) return kind;
+  if (auto kind = parse_vector_kind(text); kind.ok()) return kind;
   return storage_error(fmt::format("column '{}' has a quarry.kind that this program does not know: {}", column, text));
 }
 
@@ -186,7 +190,12 @@ Result<Column> column_of(const json::object& field) {
   if (auto declared = parse_field_type(text_member(metadata, "quarry.type")); declared.ok()) field_type = *declared;
   const auto kind = column_kind(*field_type);
   if (!kind) return corruption(fmt::format("column '{}' has an impossible quarry.type", name));
-  return Column{std::move(name), *kind, false, *field_type, {}};
+  Column out{std::move(name), *kind, false, *field_type, {}};
+  if (type->as_string() != delta_type(*kind)) out.narrow = type->as_string();
+  if (!out.narrow.empty() && !is_narrow(*kind, out.narrow))
+    return storage_error(
+        fmt::format("column '{}' of Delta type {} can't have the quarry.type {}", out.name, out.narrow, to_string(*field_type)));
+  return out;
 }
 
 }  // namespace
@@ -220,6 +229,19 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind) {
       return arrow::struct_({arrow::field("indices", list_of(arrow::int64())), arrow::field("values", list_of(arrow::float32()))});
   }
   return arrow::null();
+}
+
+bool fits_narrow(std::string_view narrow, int64_t value) {
+  const int64_t bits = narrow == "byte" ? 8 : narrow == "short" ? 16 : narrow == "integer" ? 32 : 64;
+  return bits == 64 || (value >= -(1ll << (bits - 1)) && value < 1ll << (bits - 1));
+}
+
+std::shared_ptr<arrow::DataType> file_type(const Column& column) {
+  if (column.narrow == "byte") return arrow::int8();
+  if (column.narrow == "short") return arrow::int16();
+  if (column.narrow == "integer") return arrow::int32();
+  if (column.narrow == "float") return arrow::float32();
+  return arrow_type(column.kind);
 }
 
 bool is_json_integer(double value) {
