@@ -85,6 +85,7 @@ class App final : public ServerApp {
     options.executor = &compute_;
     options.memory_budget_bytes = config_.bytes("mvs.memory_budget");
     options.commit_window_us = config_.integer("mvs.commit_window_us");
+    options.follow_interval_us = config_.integer("mvs.follow_interval_ms") * 1000;
     QUARRY_ASSIGN_OR_RETURN(vectors_, mvs::VectorStore::open(options));
     return Ok{};
   }

@@ -34,6 +34,7 @@ const std::vector<SettingInfo>& all_settings() {
       {"pipeline.commit_documents", kInteger, "512", "documents per commit while ingesting"},
       {"mvs.memory_budget", kBytes, "0", "memory of the hot tier; 0: no limit; writes past it answer 429"},
       {"mvs.commit_window_us", kInteger, "2000", "how long a commit waits for company"},
+      {"mvs.follow_interval_ms", kInteger, "1000", "how often tables are looked at for other programs' commits; 0: never"},
       {"decode.processes", kInteger, "2", "decoder processes at most"},
       {"decode.timeout_ms", kInteger, "60000", "time for one file"},
       {"decode.memory_bytes", kBytes, "1GiB", "memory of one decoder process"},

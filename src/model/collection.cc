@@ -127,11 +127,15 @@ Result<CollectionVector> parse_vector(const json::object& body, const json::valu
     boost::system::error_code failed;
     out.dimension = dimensions->to_number<uint32_t>(failed);
     if (failed) out.dimension = 0;
+  }
+  if (index != nullptr) {
     out.name = text_of(member(*object, "name"));
     out.feature_uri = text_of(member(*object, "feature_uri"));
+    if (std::string type = text_of(member(*object, "type")); !type.empty()) out.type = std::move(type);
     if (std::string metric = text_of(member_of(*index, {"distance", "metric"})); !metric.empty()) out.metric = std::move(metric);
   }
-  if (out.dimension == 0 || out.name.empty()) return not_a_collection(body, "a vector index without name or dimensions");
+  if ((out.dimension == 0) != (out.type == "sparse") || out.name.empty())
+    return not_a_collection(body, "a vector index without name or dimensions");
   return out;
 }
 
@@ -181,7 +185,9 @@ Result<LifecycleState> parse_lifecycle_state(std::string_view name) {
 }
 
 json::object CollectionVector::to_json() const {
-  return {{"name", name}, {"feature_uri", feature_uri}, {"type", "dense"}, {"index", {{"dimensions", dimension}, {"distance", metric}}}};
+  json::object index{{"distance", metric}};
+  if (type != "sparse") index["dimensions"] = dimension;
+  return {{"name", name}, {"feature_uri", feature_uri}, {"type", type}, {"index", std::move(index)}};
 }
 
 const CollectionVector* Collection::find_vector(std::string_view feature_uri) const {

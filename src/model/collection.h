@@ -38,10 +38,11 @@ inline constexpr size_t kMaxVectors = 100;  // of one collection
 struct CollectionVector {
   std::string name;         // the table's vector column
   std::string feature_uri;  // canonical
-  uint32_t dimension = 0;
+  uint32_t dimension = 0;   // 0 for sparse ones
   std::string metric = "cosine";
+  std::string type = "dense";  // "dense", "sparse", "multi_dense"
 
-  // {name, feature_uri, type: "dense", index: {dimensions, distance}}: an entry of the body's vector_indexes.
+  // {name, feature_uri, type, index: {dimensions, distance}}: an entry of the body's vector_indexes.
   json::object to_json() const;
 };
 

@@ -58,6 +58,36 @@ float oracle_score(Metric metric, const std::vector<float>& q, const std::vector
   return norms > 0 ? dot / norms : 0.0f;
 }
 
+float oracle_sparse(const SparseVector& q, const SparseVector& x, bool& shares) {
+  std::map<uint32_t, float> row;
+  for (size_t i = 0; i < x.indices.size(); ++i) row[x.indices[i]] = x.values[i];
+  float sum = 0;
+  double wide = 0;
+  for (size_t i = 0; i < q.indices.size(); ++i) {
+    const auto it = row.find(q.indices[i]);
+    if (it == row.end()) continue;
+    shares = true;
+    const float product = q.values[i] * it->second;
+    sum = sum + product;
+    wide += double(q.values[i]) * double(it->second);
+  }
+  constexpr float kMax = std::numeric_limits<float>::max();
+  return std::isfinite(sum) ? sum : float(std::clamp<double>(wide, -kMax, kMax));
+}
+
+float oracle_max_sim(Metric metric, size_t dimension, const std::vector<float>& q, const std::vector<float>& x) {
+  const auto token = [&](const std::vector<float>& v, size_t t) {
+    return std::vector<float>(v.begin() + ptrdiff_t(t * dimension), v.begin() + ptrdiff_t((t + 1) * dimension));
+  };
+  float sum = 0;
+  for (size_t i = 0; i < q.size() / dimension; ++i) {
+    float best = -std::numeric_limits<float>::infinity();
+    for (size_t j = 0; j < x.size() / dimension; ++j) best = std::max(best, oracle_score(metric, token(q, i), token(x, j)));
+    sum = sum + best;
+  }
+  return sum;
+}
+
 class ModelRun {
  public:
   ModelRun(uint64_t seed, objects::ObjectStore& store, Executor* executor)
@@ -154,6 +184,8 @@ class ModelRun {
     }
     if (source_.one_in(3)) p.unset = {source_.one_in(2) ? "title" : "meta.deep", "ratio", "no.such"};
     if (source_.one_in(4)) p.vectors = {{"text", source_.vector(4)}};
+    if (source_.one_in(4)) p.sparse_vectors = {source_.sparse()};
+    if (source_.one_in(4)) p.multi_vectors = {source_.multi()};
     return p;
   }
 
@@ -173,6 +205,8 @@ class ModelRun {
       std::erase_if(d.vectors, [&](const auto& known) { return known.name == v.name; });
       d.vectors.push_back(v);
     }
+    if (!p.sparse_vectors.empty()) d.sparse_vectors = p.sparse_vectors;  // the table has one column of each
+    if (!p.multi_vectors.empty()) d.multi_vectors = p.multi_vectors;
     patched_.insert(d.document_id);
   }
 
@@ -274,24 +308,61 @@ class ModelRun {
     }
   }
 
+  using Score = std::function<std::optional<float>(const Document&)>;
+
+  Score draw_dense(SearchRequest& r, std::string name, Metric metric, size_t dimension) {
+    r.vector_name = name;
+    r.query = DenseQuery{source_.vector(dimension)};
+    return [=, query = std::get<DenseQuery>(r.query).values](const Document& d) -> std::optional<float> {
+      for (const auto& v : d.vectors)
+        if (v.name == name) return oracle_score(metric, query, v.values);
+      return std::nullopt;
+    };
+  }
+
+  Score draw_sparse(SearchRequest& r) {
+    const SparseVector query = source_.sparse();
+    r.vector_name = "words";
+    r.query = SparseQuery{query.indices, query.values};
+    return [=](const Document& d) -> std::optional<float> {
+      if (d.sparse_vectors.empty()) return std::nullopt;
+      bool shares = false;
+      const float score = oracle_sparse(query, d.sparse_vectors[0], shares);
+      return shares ? std::optional(score) : std::nullopt;
+    };
+  }
+
+  Score draw_multi(SearchRequest& r) {
+    const MultiVector query = source_.multi();
+    r.vector_name = "tokens";
+    r.query = MultiVectorQuery{query.values};
+    return [=](const Document& d) -> std::optional<float> {
+      if (d.multi_vectors.empty()) return std::nullopt;
+      return oracle_max_sim(Metric::kCosine, 3, query.values, d.multi_vectors[0].values);
+    };
+  }
+
+  Score draw_query(SearchRequest& r) {
+    switch (source_.below(4)) {
+      case 0: return draw_dense(r, "text", Metric::kCosine, 4);
+      case 1: return draw_dense(r, "image/v2", Metric::kEuclidean, 3);
+      case 2: return draw_sparse(r);
+      default: return draw_multi(r);
+    }
+  }
+
   void compare_search() {
-    const bool image = source_.one_in(2);
-    const std::string name = image ? "image/v2" : "text";
     SearchRequest r;
     r.table_id = kTable;
-    r.vector_name = name;
-    const std::vector<float> query = source_.vector(image ? 3 : 4);
-    r.query = DenseQuery{query};
+    const Score score_of = draw_query(r);
     r.filter = draw_filter();
     r.k = source_.below(25);
     if (source_.one_in(3)) r.min_score = 0.4f;
     std::vector<std::pair<float, std::string>> expected;
-    for (const auto& [id, d] : model_)
-      for (const auto& v : d.vectors) {
-        if (v.name != name || !matches(r.filter, filter_view(d))) continue;
-        const float score = oracle_score(image ? Metric::kEuclidean : Metric::kCosine, query, v.values);
-        if (!r.min_score || score >= *r.min_score) expected.emplace_back(score, id);
-      }
+    for (const auto& [id, d] : model_) {
+      const auto score = score_of(d);
+      if (score && matches(r.filter, filter_view(d)) && (!r.min_score || *score >= *r.min_score)) expected.emplace_back(*score, id);
+    }
     std::sort(expected.begin(), expected.end(),
               [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
     if (source_.one_in(3)) return compare_groups(r, expected);

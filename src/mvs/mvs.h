@@ -5,8 +5,14 @@
 // operations (mvs/hot/kernels.h), so it has the same bits on every machine and tier. cosine: dot(q,x) / (|q| |x|), 0 if either is the zero
 // vector; dot: dot(q,x); euclidean: 1 / (1 + |q-x|). min_score compares with that score. Order: score descending, then document_id
 // ascending by bytes.
+//
+// Sparse: the float32 sum, from +0 and in ascending order of the index, of the products over the indices that query and document share;
+// each product and each addition is rounded, nothing is fused. A document that shares no index is no hit. Multi-vector (MaxSim): the
+// float32 sum, from +0 and in the order of the query's tokens, of each token's best score among the document's tokens, scored as above by
+// the column's metric. A sum that leaves float32's range is taken again in float64 and cut to it.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,6 +38,7 @@ enum class VectorKind {
   kMulti,   // any number of lists of `dimension` floats, one per token or patch; scored by MaxSim (ColBERT, Khattab & Zaharia 2020)
 };
 std::string_view to_string(VectorKind kind);  // "dense", "sparse", "multi_dense"
+Result<VectorKind> parse_vector_kind(std::string_view name);
 
 struct VectorSpec {
   std::string name;  // column name after "vector_" is taken care of by the store; unique in the table
@@ -45,6 +52,12 @@ struct FieldSpec {
   std::string name;
   FieldType type = FieldType::kString;
 };
+
+// What one value of a column may hold at most, and a query at most.
+inline constexpr size_t kMaxSparseEntries = 65'536;
+inline constexpr size_t kMaxTokens = 8'192;
+inline constexpr size_t kMaxTokenValues = 1 << 20;  // tokens times dimension
+inline constexpr size_t kMaxQueryTokens = 2'048;
 
 // Where a table's searches are served from. Every tier gives the same scores and answers the same calls.
 //   active  the newest snapshot is held in memory
@@ -72,7 +85,9 @@ struct DocumentPatch {
   json::object set;  // dotted paths reach into objects
   std::vector<std::string> unset;
   bool replace_payload = false;      // `set` becomes the whole payload; vectors stay
-  std::vector<DenseVector> vectors;  // replaces those named
+  std::vector<DenseVector> vectors;  // of all three: replaces those named
+  std::vector<SparseVector> sparse_vectors;
+  std::vector<MultiVector> multi_vectors;
 };
 
 struct WriteBatch {
@@ -112,18 +127,18 @@ struct DenseQuery {
 };
 
 struct SparseQuery {
-  std::vector<uint32_t> indices;  // distinct
+  std::vector<uint32_t> indices;  // ascending, distinct; at least one
   std::vector<float> values;      // as many, finite
 };
 
 struct MultiVectorQuery {
-  std::vector<float> values;  // token after token, each of the table's dimension
+  std::vector<float> values;  // token after token, each of the table's dimension, finite; at least one token
 };
 
 // BM25 over text fields (Robertson & Zaragoza 2009; k1 1.2, b 0.75).
 struct TextQuery {
   std::string text;
-  std::vector<std::string> fields;                    // payload fields; empty: every text field that the table indexes
+  std::vector<std::string> fields;  // payload fields; empty: every text field that the table indexes
   enum class Match { kAny, kAll, kPhrase } match = Match::kAny;
   bool prefix = false;  // the last word stands for every word that begins with it
 };
@@ -219,8 +234,14 @@ struct StoreOptions {
   uint64_t target_file_bytes = 64ull << 20;       // of a data file; one of half the size is never merged again
   int64_t file_retention_us = 600ll * 1'000'000;  // how long files stay that newer versions do not need
   int64_t log_retention_us = 600ll * 1'000'000;   // how long log entries stay that a checkpoint covers
+  // A folder of this process alone on the local disk: segments and indexes are kept there, mapped rather than held in memory, and a restart
+  // opens them. Empty: everything is held in memory. May be deleted while the store is closed.
+  std::filesystem::path local_folder = {};
   Executor* background = nullptr;                 // builds indexes; null: the upkeep's own thread does
   uint64_t index_min_rows = 4096;                 // rows with a vector from which a dense column gets an index
+  // How often the log of a table in use is looked at for other writers' commits; of one that nobody has read or written for ten minutes
+  // sixty times as seldom. 0: only maintain() and writes look.
+  int64_t follow_interval_us = 0;
 };
 
 // All methods are thread-safe. Readers work on the snapshot that was current when they began and take no lock that a writer holds.

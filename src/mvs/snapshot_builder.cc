@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "base/log.h"
 #include "mvs/warm/parquet_file.h"
 
 namespace quarry::mvs {
@@ -25,17 +26,27 @@ Result<std::shared_ptr<const Bitmap>> load_deleted(const TableFiles& files, cons
   return std::make_shared<const Bitmap>(std::move(bits).value());
 }
 
-Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const AddFile> file,
-                              const std::shared_ptr<const TableSchema>& schema, uint32_t uid) {
-  const std::string key = files.key(file->path);
-  auto batch = read_parquet(files.store, key, *schema, parse_crc_tag(file->tags));
+Result<std::shared_ptr<const RowBlock>> load_block(const TableFiles& files, const AddFile& file,
+                                                   const std::shared_ptr<const TableSchema>& schema) {
+  auto local = files.local.open(file, schema);
+  if (local.ok()) return local;
+  const std::string key = files.key(file.path);
+  if (local.error().kind != ErrorKind::kNotFound)
+    log_warn("a local segment is no use; its data file is read", {{"file", key}, {"error", local.error().message}});
+  auto batch = read_parquet(files.store, key, *schema, parse_crc_tag(file.tags));
   if (!batch.ok() && batch.error().kind == ErrorKind::kNotFound)
     return corruption(fmt::format("{}: the log names this file and it is missing", key));
   if (!batch.ok()) return std::move(batch).error();
   auto block = RowBlock::make(schema, std::move(batch).value());
   if (!block.ok()) return std::move(block).error().with_context(key);
+  return block;
+}
+
+Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const AddFile> file,
+                              const std::shared_ptr<const TableSchema>& schema, uint32_t uid) {
+  QUARRY_ASSIGN_OR_RETURN(auto block, load_block(files, *file, schema));
   SegmentView view;
-  view.segment = std::make_shared<const Segment>(uid, std::move(block).value());
+  view.segment = std::make_shared<const Segment>(uid, std::move(block));
   view.live = view.segment->rows();
   view.file = std::move(file);
   return view;

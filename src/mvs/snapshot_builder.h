@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/executor.h"
+#include "mvs/hot/local_segments.h"
 #include "mvs/hot/snapshot.h"
 #include "mvs/warm/delta_log.h"
 
@@ -12,6 +13,7 @@ namespace quarry::mvs {
 struct TableFiles {
   objects::ObjectStore& store;
   std::string prefix;  // the table's folder, without a trailing '/'
+  LocalSegments local;
 
   std::string key(std::string_view path) const { return prefix + "/" + std::string(path); }
 };

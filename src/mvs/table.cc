@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "mvs/table_internal.h"
 
@@ -15,12 +16,17 @@ std::map<std::string, std::string> table_properties(const TableSpec& spec) {
           {"quarry.format", "1"}};
 }
 
+LocalSegments local_segments(const StoreOptions& options, const TableSpec& spec) {
+  if (options.local_folder.empty()) return LocalSegments({});
+  return LocalSegments(options.local_folder / fmt::format("{:016x}", hash64(spec.prefix)));
+}
+
 }  // namespace
 
 Table::Table(std::shared_ptr<StoreShared> shared, TableSpec spec)
     : shared_(std::move(shared)),
       spec_(std::move(spec)),
-      files_{*shared_->options.store, spec_.prefix},
+      files_{*shared_->options.store, spec_.prefix, local_segments(shared_->options, spec_)},
       delta_log_(*shared_->options.store, spec_.prefix),
       queue_({.window_us = shared_->options.commit_window_us, .group_bytes = kMaxGroupBytes},
              {.prepare = [this](const WriteGroup& group) { return prepare(group); },
@@ -104,7 +110,7 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
       return std::move(snapshot).error().with_context(fmt::format("opening table '{}'", spec_.table_id));
     }
     note_log(std::move(log), started);
-    publish(*snapshot);
+    publish(*snapshot, load_indexes(**snapshot));
     return snapshot;
   }
 }
@@ -157,6 +163,13 @@ Status Table::follow() {
 Status Table::catch_up() {
   const TimestampUs now = shared_->options.clock->now_us();
   QUARRY_ASSIGN_OR_RETURN(LogState next, newest_log());
+  if (next.version > log_.version && !own_commits_.empty()) {
+    QUARRY_ASSIGN_OR_RETURN(const bool repaired, repair_if_replaced());
+    if (repaired) {
+      followed_us_ = now;
+      return Ok{};
+    }
+  }
   if (next.version > log_.version) {
     QUARRY_ASSIGN_OR_RETURN(auto snapshot, build_snapshot(files_, next, current().get(), next_uid_, shared_->options.executor));
     log_ = std::move(next);
@@ -194,6 +207,7 @@ Status Table::drop() {
   CommitQueue::Turn turn(queue_);
   publish(nullptr, std::make_shared<const IndexSet>());
   shared_->cold.forget(*this);
+  forget_local();
   // The log first: without it the rest is not a table.
   QUARRY_RETURN_IF_ERROR(objects::remove_prefix(*shared_->options.store, spec_.prefix + "/_delta_log/"));
   return objects::remove_prefix(*shared_->options.store, spec_.prefix + "/");

@@ -8,9 +8,11 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 
 #include "mvs/commit_queue.h"
 #include "mvs/hot/snapshot.h"
@@ -63,6 +65,9 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   bool release_cold(std::shared_ptr<const Snapshot>& freed) override;
 
   Status maintain();
+  // If it is time to: follows what other writers committed, and reads back what this one did. Called by one thread.
+  Status look(int64_t interval_us);
+  const std::string& id() const { return spec_.table_id; }
   // No upkeep starts afterwards; waits for one that runs.
   void close();
 
@@ -114,6 +119,21 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<bool> put_commit(CommitPlan& plan, std::string_view operation);
   int64_t now_ms() const;
 
+  // table_repair.cc
+  struct OwnCommit {
+    int64_t version = 0;
+    uint64_t digest = 0;       // of the entry's text
+    int64_t committed_us = 0;  // on the steady clock
+    bool read_back = false;
+  };
+  static constexpr size_t kMaxOwnCommits = 4096;
+  void note_own_commit(int64_t version, std::string_view text);
+  Status verify_own_commits(int64_t min_age_us);
+  Result<std::vector<int64_t>> replaced_of(std::span<const OwnCommit> commits) const;
+  Result<bool> repair_if_replaced();
+  Status repair_all(const std::vector<int64_t>& replaced);
+  Result<bool> repair(const std::vector<int64_t>& replaced);
+
   // table_upkeep.cc
   void schedule_upkeep();
   bool upkeep_is_due(const Snapshot& snapshot) const;
@@ -127,6 +147,13 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
 
   // table_index.cc
   bool index_is_due(const ServedSnapshot& view) const;
+  // table_local.cc
+  bool is_local(const Snapshot& snapshot) const;
+  Status localize();
+  Status save_indexes();
+  std::shared_ptr<const IndexSet> load_indexes(const Snapshot& snapshot);
+  void forget_local();
+
   Status index();
   // Brings the indexes nearer to the snapshot by a bounded amount of work. False: nothing is due.
   Result<bool> index_step();
@@ -153,17 +180,29 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   std::atomic<TimestampUs> last_read_us_{0};
   std::atomic<bool> dropped_{false};
   std::atomic<int64_t> checkpointed_{-1};  // version of the newest checkpoint
+  std::atomic<int64_t> used_us_{0};        // when a read or write came last, on the steady clock
+  int64_t looked_us_ = 0;                  // touched by the follower's thread only
 
   // Owned by the turn.
   LogState log_;
   bool unsure_ = false;
+  bool repairing_ = false;
   TimestampUs followed_us_ = 0;                          // when log_ was last known to be the newest
+  std::deque<OwnCommit> own_commits_;                    // of the last seconds, oldest first
   std::map<std::string, int64_t> transaction_versions_;  // Delta version that holds each app's newest transaction, where known
 
   mutable std::mutex snapshot_mutex_;  // held for a pointer copy only
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const IndexSet> indexes_ = std::make_shared<const IndexSet>();  // changed by the one upkeep that runs
   int64_t published_bytes_ = 0;
+
+  // What of an index is on the local disk. Touched by the one upkeep that runs, and while there is no snapshot.
+  struct SavedIndex {
+    uint64_t identity = 0;
+    uint32_t nodes = 0;
+    std::vector<ColumnIndex::Covered> covered;
+  };
+  std::map<std::string, SavedIndex> saved_indexes_;
 
   std::mutex upkeep_mutex_;
   std::condition_variable upkeep_changed_;

@@ -26,6 +26,8 @@ Status check_patch(const TableSchema& schema, const DocumentPatch& patch) {
   probe.document_id = patch.document_id;
   probe.payload = patch.set;
   probe.vectors = patch.vectors;
+  probe.sparse_vectors = patch.sparse_vectors;
+  probe.multi_vectors = patch.multi_vectors;
   return check_document(schema, probe);
 }
 
@@ -63,16 +65,20 @@ uint64_t json_bytes(const json::object& members) {
   return bytes;
 }
 
+// Of a Document or a DocumentPatch.
+template <class T>
+uint64_t vector_bytes(const T& of) {
+  uint64_t bytes = 0;
+  for (const auto& v : of.vectors) bytes += v.values.size() * sizeof(float);
+  for (const auto& v : of.sparse_vectors) bytes += v.values.size() * (sizeof(float) + sizeof(int64_t));
+  for (const auto& v : of.multi_vectors) bytes += v.values.size() * sizeof(float);
+  return bytes;
+}
+
 uint64_t estimated_bytes(const WriteBatch& batch) {
   uint64_t bytes = 0;
-  for (const auto& d : batch.upserts) {
-    bytes += 512 + json_bytes(d.payload);
-    for (const auto& v : d.vectors) bytes += v.values.size() * sizeof(float);
-  }
-  for (const auto& p : batch.patches) {
-    bytes += 512 + json_bytes(p.set);
-    for (const auto& v : p.vectors) bytes += v.values.size() * sizeof(float);
-  }
+  for (const auto& d : batch.upserts) bytes += 512 + json_bytes(d.payload) + vector_bytes(d);
+  for (const auto& p : batch.patches) bytes += 512 + json_bytes(p.set) + vector_bytes(p);
   return bytes;
 }
 
@@ -291,15 +297,17 @@ Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
                                                         {"operationParameters", json::object{}},
                                                         {"engineInfo", "Quarry"},
                                                         {"txnId", to_string(random_uuid())}}});
-  auto outcome = delta_log_.put(version, encode_commit(plan.actions));
+  const std::string text = encode_commit(plan.actions);
+  auto outcome = delta_log_.put(version, text);
   if (!outcome.ok()) {
     unsure_ = true;
     return std::move(outcome).error();
   }
   if (*outcome == PutOutcome::kLost) {
-    if (log_.version >= 0) QUARRY_RETURN_IF_ERROR(catch_up());
+    if (log_.version >= 0 && !repairing_) QUARRY_RETURN_IF_ERROR(catch_up());
     return false;
   }
+  note_own_commit(version, text);
   log_.apply(plan.actions, version);
   followed_us_ = shared_->options.clock->now_us();
   Snapshot& next = *plan.next;

@@ -47,7 +47,7 @@ bool is_due(const Backlog& b) { return b.uncovered > kExactTail || b.unlinked > 
 std::vector<VectorSpec> dense_columns(const TableSchema& schema) {
   std::vector<VectorSpec> out;
   for (const Column& column : schema.columns())
-    if (column.kind == ColumnKind::kVector && column.vector.kind == VectorKind::kDense) out.push_back(column.vector);
+    if (column.kind == ColumnKind::kVector) out.push_back(column.vector);
   return out;
 }
 

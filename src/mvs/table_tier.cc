@@ -15,16 +15,16 @@ TableStats stats_of(const Snapshot& snapshot) {
   out.documents = snapshot.live_rows;
   out.files = snapshot.views.size();
   for (const Column& column : snapshot.schema->columns())
-    if (column.kind == ColumnKind::kVector) out.vectors[column.vector.name] = 0;
+    if (is_vector(column.kind)) out.vectors[column.vector.name] = 0;
   for (const auto& view : snapshot.views) {
     out.bytes += uint64_t(view.file->size);
     out.deleted_rows += view.segment->rows() - view.live;
     for (auto& [name, count] : out.vectors) {
       const RowBlock& block = view.segment->block();
-      const VectorColumn* vectors = block.vector(block.schema().find_vector(name));
+      const RowOrdinals* vectors = block.ordinals(block.schema().find_vector(name));
       if (vectors == nullptr) continue;
       count += vectors->count;
-      if (view.deleted != nullptr) view.deleted->for_each([&](size_t row) { count -= vectors->at_row(row) != nullptr; });
+      if (view.deleted != nullptr) view.deleted->for_each([&](size_t row) { count -= vectors->ordinal(row) >= 0; });
     }
   }
   return out;
@@ -55,6 +55,7 @@ Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {
 Result<ServedSnapshot> Table::serve(int64_t deadline_us) {
   const Clock& clock = *shared_->options.clock;
   last_read_us_ = clock.now_us();
+  used_us_.store(clock.steady_us(), std::memory_order_relaxed);
   ServedSnapshot out;
   out.tier = tier_;
   if (out.tier == Tier::kCold) deadline_us = std::min(deadline_us, clock.steady_us() + shared_->options.cold_timeout_us);
@@ -98,6 +99,7 @@ Status Table::set_tier(Tier tier) {
   }
   std::shared_ptr<const Snapshot> freed;
   release_cold(freed);  // what a writer needs goes when it is done
+  forget_local();
   return Ok{};
 }
 

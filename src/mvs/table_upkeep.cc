@@ -64,7 +64,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> gather_live(const TableSchema& schem
 }  // namespace
 
 bool Table::upkeep_is_due(const Snapshot& snapshot) const {
-  return index_is_due(current_view()) ||
+  return index_is_due(current_view()) || !is_local(snapshot) ||
          snapshot.version - std::max<int64_t>(checkpointed_, 0) >= shared_->options.checkpoint_interval ||
          !pick_compaction(compaction_files(snapshot), {.target_bytes = shared_->options.target_file_bytes}).empty();
 }
@@ -111,11 +111,14 @@ Status Table::maintain() {
   const auto run = [&]() -> Status {
     QUARRY_RETURN_IF_ERROR(snapshot());
     QUARRY_RETURN_IF_ERROR(refresh());
-    const Status compacted = compact();  // should it fail, the log must not grow for that
+    QUARRY_RETURN_IF_ERROR(verify_own_commits(0));  // before a checkpoint makes our state everybody's
+    const Status compacted = compact();             // should it fail, the log must not grow for that
     QUARRY_RETURN_IF_ERROR(checkpoint());
     QUARRY_RETURN_IF_ERROR(clean_up());
     QUARRY_RETURN_IF_ERROR(compacted);
-    return index();
+    QUARRY_RETURN_IF_ERROR(localize());
+    QUARRY_RETURN_IF_ERROR(index());
+    return save_indexes();
   };
   Status status = run();
   std::lock_guard lock(upkeep_mutex_);

@@ -13,7 +13,10 @@ namespace quarry::mvs::test {
 inline TableSpec full_spec() {
   return {"col_a",
           "org/ns/col_a",
-          {{"text", "mixpeek://text_extractor@v1/m", 4, Metric::kCosine}, {"image/v2", "mixpeek://image@v2/m", 3, Metric::kEuclidean}},
+          {{"text", "mixpeek://text_extractor@v1/m", 4, Metric::kCosine},
+           {"image/v2", "mixpeek://image@v2/m", 3, Metric::kEuclidean},
+           {"words", "mixpeek://words@v1/m", 0, Metric::kDot, VectorKind::kSparse},
+           {"tokens", "mixpeek://tokens@v1/m", 3, Metric::kCosine, VectorKind::kMulti}},
           {{"title", FieldType::kString},
            {"pages", FieldType::kInteger},
            {"price", FieldType::kNumber},
@@ -92,6 +95,19 @@ class DocumentSource {
     return v;
   }
 
+  // Few indices, so that vectors share some, and the largest of all.
+  SparseVector sparse() {
+    SparseVector v{"words", {}, {}};
+    for (const uint32_t index : {0u, 1u, 2u, 7u, 30'000u, 4'000'000'000u, 4'294'967'295u})
+      if (one_in(2)) v.indices.push_back(index);
+    if (v.indices.empty()) v.indices.push_back(uint32_t(below(8)));
+    v.values = vector(v.indices.size());
+    if (one_in(10)) v.values[0] = 3e38f;
+    return v;
+  }
+
+  MultiVector multi() { return {"tokens", vector(3 * (1 + below(5)))}; }
+
   Document document(uint64_t id_range) {
     Document d;
     d.document_id = id(id_range);
@@ -102,6 +118,8 @@ class DocumentSource {
     d.payload = payload();
     if (!one_in(5)) d.vectors.push_back({"text", vector(4)});
     if (one_in(2)) d.vectors.push_back({"image/v2", vector(3)});
+    if (!one_in(3)) d.sparse_vectors.push_back(sparse());
+    if (!one_in(4)) d.multi_vectors.push_back(multi());
     d.created_at = 1'700'000'000'000'000 + int64_t(below(1000));
     d.updated_at = d.created_at + int64_t(below(1000));
     return d;
@@ -134,6 +152,10 @@ inline std::map<std::string, json::value> read_all(VectorStore& store, const std
 inline json::value as_json(const Document& d) {
   json::object vectors;
   for (const auto& v : d.vectors) vectors[v.name] = json::array(v.values.begin(), v.values.end());
+  for (const auto& v : d.multi_vectors) vectors[v.name] = json::array(v.values.begin(), v.values.end());
+  for (const auto& v : d.sparse_vectors)
+    vectors[v.name] = {{"indices", json::array(v.indices.begin(), v.indices.end())},
+                       {"values", json::array(v.values.begin(), v.values.end())}};
   const Lineage& l = d.lineage;
   return json::object{{"id", d.document_id},
                       {"payload", d.payload},

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cmath>
 #include <shared_mutex>
 
 #include "mvs/hot/exact_search.h"
 #include "mvs/hot/scan.h"
 #include "mvs/index/dense_search.h"
+#include "mvs/log_follower.h"
 #include "mvs/table.h"
 
 namespace quarry::mvs {
@@ -15,9 +15,12 @@ namespace {
 
 class VectorStoreImpl : public VectorStore {
  public:
-  explicit VectorStoreImpl(const StoreOptions& options) : shared_(std::make_shared<StoreShared>(options)) {}
+  explicit VectorStoreImpl(const StoreOptions& options) : shared_(std::make_shared<StoreShared>(options)) {
+    if (options.follow_interval_us > 0) follower_ = std::make_unique<LogFollower>(options.follow_interval_us, [this] { return all(); });
+  }
 
   ~VectorStoreImpl() override {
+    follower_.reset();
     for (const auto& [id, table] : tables_) table->close();
     shared_->cold.stop();
   }
@@ -65,10 +68,10 @@ class VectorStoreImpl : public VectorStore {
   Result<SearchResult> search(const SearchRequest& request) override {
     QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, serve(request.table_id, request.deadline_us));
     const auto& snapshot = served.snapshot;
-    const auto* dense = std::get_if<DenseQuery>(&request.query);
-    if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "only dense vectors can be searched yet", {{"retryable", false}});
-    QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request.vector_name, *dense));
-    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, dense_search(served, request, *dense));
+    if (std::holds_alternative<TextQuery>(request.query))
+      return Error(ErrorKind::kNotImplemented, "texts can't be searched by their words yet", {{"retryable", false}});
+    QUARRY_ASSIGN_OR_RETURN(const auto scorer, make_row_scorer(*snapshot->schema, request));
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, vector_search(served, request, *scorer));
     SearchResult out;
     out.tier = served.tier;
     out.version = snapshot->version;
@@ -142,23 +145,12 @@ class VectorStoreImpl : public VectorStore {
     return objects::validate_key(spec.prefix + "/_delta_log/00000000000000000000.json");
   }
 
-  static Status check_query(const Snapshot& snapshot, const std::string& vector_name, const DenseQuery& query) {
-    const int column = snapshot.schema->find_vector(vector_name);
-    if (column < 0) return bad_request(fmt::format("the collection has no vector '{}'", vector_name));
-    const uint32_t dimension = snapshot.schema->columns()[size_t(column)].vector.dimension;
-    if (query.values.size() != dimension)
-      return bad_request(fmt::format("the query has {} values; vector '{}' has dimension {}", query.values.size(), vector_name, dimension));
-    for (const float v : query.values)
-      if (!std::isfinite(v)) return bad_request("the query vector holds a value that is not finite");
-    return Ok{};
-  }
-
-  Result<ExactResult> dense_search(const ServedSnapshot& served, const SearchRequest& request, const DenseQuery& query) const {
+  Result<ExactResult> vector_search(const ServedSnapshot& served, const SearchRequest& request, const RowScorer& scorer) const {
     const StoreOptions& options = shared_->options;
     const auto index = served.indexes->find(request.vector_name);
     if (request.exact || request.group || index == served.indexes->end())
-      return exact_search(*served.snapshot, request, query, options.executor, *options.clock);
-    return indexed_search(*served.snapshot, *index->second, request, query, options.executor, *options.clock);
+      return exact_search(*served.snapshot, request, scorer, options.executor, *options.clock);
+    return indexed_search(*served.snapshot, *index->second, request, scorer, options.executor, *options.clock);
   }
 
   Result<std::shared_ptr<Table>> find(std::string_view table_id) const {
@@ -166,6 +158,13 @@ class VectorStoreImpl : public VectorStore {
     const auto it = tables_.find(table_id);
     if (it == tables_.end()) return not_found(fmt::format("table '{}' does not exist", table_id));
     return it->second;
+  }
+
+  std::vector<std::shared_ptr<Table>> all() const {
+    std::shared_lock lock(mutex_);
+    std::vector<std::shared_ptr<Table>> out;
+    for (const auto& [id, table] : tables_) out.push_back(table);
+    return out;
   }
 
   Result<ServedSnapshot> serve(std::string_view table_id, int64_t deadline_us) const {
@@ -181,6 +180,7 @@ class VectorStoreImpl : public VectorStore {
   const std::shared_ptr<StoreShared> shared_;
   mutable std::shared_mutex mutex_;  // of the map; held for a look-up, never during input or output
   std::map<std::string, std::shared_ptr<Table>, std::less<>> tables_;
+  std::unique_ptr<LogFollower> follower_;  // null: nobody follows; ends before the tables do
 };
 
 }  // namespace
@@ -201,6 +201,12 @@ std::string_view to_string(VectorKind kind) {
     case VectorKind::kMulti: return "multi_dense";
   }
   return "dense";
+}
+
+Result<VectorKind> parse_vector_kind(std::string_view name) {
+  for (const VectorKind kind : {VectorKind::kDense, VectorKind::kSparse, VectorKind::kMulti})
+    if (to_string(kind) == name) return kind;
+  return bad_request(fmt::format("unknown vector type '{}': dense, sparse or multi_dense", name.substr(0, 100)));
 }
 
 std::string_view to_string(Tier tier) { return tier == Tier::kCold ? "cold" : "active"; }

@@ -19,6 +19,14 @@ struct Place {
   size_t index = 0;  // kBlock: row; kPatched: position
 };
 
+template <class V>
+void replace_named(std::vector<V>& vectors, const std::vector<V>& changed) {
+  for (const V& vector : changed) {
+    std::erase_if(vectors, [&](const V& v) { return v.name == vector.name; });
+    vectors.push_back(vector);
+  }
+}
+
 class Resolver {
  public:
   Resolver(const Snapshot& snapshot, const LogState& log, const RowBlock* block, TimestampUs now)
@@ -138,10 +146,9 @@ class Resolver {
         set_path(document.payload, member.key(), member.value());
     }
     for (const auto& path : patch.unset) unset_path(document.payload, path);
-    for (const auto& vector : patch.vectors) {
-      std::erase_if(document.vectors, [&](const DenseVector& v) { return v.name == vector.name; });
-      document.vectors.push_back(vector);
-    }
+    replace_named(document.vectors, patch.vectors);
+    replace_named(document.sparse_vectors, patch.sparse_vectors);
+    replace_named(document.multi_vectors, patch.multi_vectors);
     document.updated_at = std::max(now_, document.updated_at);
     QUARRY_RETURN_IF_ERROR(check_document(*snapshot_.schema, document));
     kill(patch.document_id, place);

@@ -18,9 +18,10 @@ mvs::TableSpec table_spec(const Collection& collection, std::string_view interna
   spec.table_id = collection.collection_id;
   spec.prefix = table_prefix(internal_id, collection.namespace_id, collection.collection_id);
   for (const CollectionVector& vector : collection.vectors) {
-    // A collection's body was checked when it was stored; a metric that is not known any more falls back to the default.
+    // A collection's body was checked when it was stored; a metric or type that is not known any more falls back to the default.
     mvs::Metric metric = mvs::parse_metric(vector.metric).value_or(mvs::Metric::kCosine);
-    spec.vectors.push_back({vector.name, vector.feature_uri, vector.dimension, metric});
+    mvs::VectorKind kind = mvs::parse_vector_kind(vector.type).value_or(mvs::VectorKind::kDense);
+    spec.vectors.push_back({vector.name, vector.feature_uri, vector.dimension, metric, kind});
   }
   for (const auto& [name, field] : collection.output_schema.properties) spec.fields.push_back({name, field.type});
   return spec;

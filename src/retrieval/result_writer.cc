@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "model/vector_json.h"
+
 namespace quarry::retrieval {
 namespace {
 
@@ -88,9 +90,7 @@ void add_vectors(const std::vector<Row>& rows, const Execution& execution, std::
       continue;
     }
     for (const Document& document : *found) {
-      json::object vectors;
-      for (const DenseVector& vector : document.vectors) vectors[vector.name] = json::array(vector.values.begin(), vector.values.end());
-      out[by_id.at(document.document_id)]["vectors"] = std::move(vectors);
+      out[by_id.at(document.document_id)]["vectors"] = show_vectors(*collection, document);
     }
   }
 }

@@ -282,7 +282,7 @@ Status check_writable(const Collection& collection) {
 std::string index_signature(const OpenCollection& opened, uint64_t documents) {
   std::string state = fmt::format("documents={}\n", documents);
   for (const auto& vector : opened.collection.vectors)
-    state += fmt::format("vector={} {} {} {}\n", vector.name, vector.feature_uri, vector.dimension, vector.metric);
+    state += fmt::format("vector={} {} {} {} {}\n", vector.name, vector.feature_uri, vector.dimension, vector.metric, vector.type);
   for (const auto& [name, field] : opened.collection.output_schema.properties)
     state += fmt::format("field={} {}\n", name, to_string(field.type));
   state += fmt::format("schema={}\n", integer_member(opened.resource.body, "schema_version").value_or(1));

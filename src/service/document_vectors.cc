@@ -3,22 +3,47 @@
 
 #include <cmath>
 
+#include "model/vector_json.h"
 #include "service/documents.h"
 
 namespace quarry::service {
 namespace {
 
-// NaN for what is not a number.
-inline float as_float(const json::value& v) {
-  if (v.is_double()) return static_cast<float>(v.get_double());
-  if (v.is_int64()) return static_cast<float>(v.get_int64());
-  if (v.is_uint64()) return static_cast<float>(v.get_uint64());
-  return std::nanf("");
+Error at_vector(const CollectionVector& column, Error error) {
+  error.details["vector"] = column.name;
+  return std::move(error).with_context(fmt::format("vector '{}'", column.name));
 }
 
-Error bad_element(const CollectionVector& column, size_t at, const json::value& value) {
-  if (value.is_array()) return {ErrorKind::kNotImplemented, fmt::format("vector '{}': multi-vectors are not built yet", column.name)};
-  return bad_request(fmt::format("vector '{}': element {} is not a finite number that fits a 32-bit float", column.name, at));
+Error wrong_dimension(const CollectionVector& column, size_t given) {
+  return bad_request(fmt::format("vector '{}' has {} dimensions where the collection has {}", column.name, given, column.dimension),
+                     {{"vector", column.name}, {"expected_dimension", column.dimension}, {"actual_dimension", given}});
+}
+
+std::string_view shape_of(const json::value& value) {
+  if (value.is_object()) return "sparse";
+  return value.is_array() && !value.get_array().empty() && value.get_array().front().is_array() ? "multi_dense" : "dense";
+}
+
+Status append_dense(const CollectionVector& column, const json::value& value, OwnVectors& out) {
+  const json::array* values = value.if_array();
+  if (values != nullptr && values->size() != column.dimension) return wrong_dimension(column, values->size());
+  DenseVector& vector = out.dense.emplace_back();
+  vector.name = column.name;
+  return read_dense(value, vector);
+}
+
+Status append_multi(const CollectionVector& column, const json::value& value, OwnVectors& out) {
+  MultiVector& vector = out.multi.emplace_back();
+  vector.name = column.name;
+  size_t dimension = 0;
+  QUARRY_RETURN_IF_ERROR(read_multi(value, vector, dimension));
+  return dimension == column.dimension ? Status(Ok{}) : wrong_dimension(column, dimension);
+}
+
+Status append_sparse(const CollectionVector& column, const json::value& value, OwnVectors& out) {
+  SparseVector& vector = out.sparse.emplace_back();
+  vector.name = column.name;
+  return read_sparse(value, vector);
 }
 
 }  // namespace
@@ -35,31 +60,21 @@ Error unknown_vector(const Collection& collection, std::string_view name) {
       {{"vector", name.substr(0, 200)}, {"vectors", std::move(known)}});
 }
 
-Status append_vector(const CollectionVector& column, const json::value& value, std::vector<DenseVector>& out) {
-  if (value.is_object())
-    return Error{ErrorKind::kNotImplemented, fmt::format("vector '{}': sparse vectors are not built yet", column.name)};
-  const json::array* values = value.if_array();
-  if (!values) return bad_request(fmt::format("vector '{}' must be a list of numbers", column.name));
-  if (values->size() != column.dimension) {
-    if (!values->empty() && values->front().is_array()) return bad_element(column, 0, values->front());
-    return bad_request(
-        fmt::format("vector '{}' has {} dimensions where the collection has {}", column.name, values->size(), column.dimension),
-        {{"vector", column.name}, {"expected_dimension", column.dimension}, {"actual_dimension", values->size()}});
-  }
-  DenseVector& vector = out.emplace_back();
-  vector.name = column.name;
-  vector.values.resize(values->size());
-  float* to = vector.values.data();
-  for (size_t i = 0; i < values->size(); ++i) {
-    to[i] = as_float((*values)[i]);
-    if (!std::isfinite(to[i])) return bad_element(column, i, (*values)[i]);
-  }
-  return Ok{};
+Status append_vector(const CollectionVector& column, const json::value& value, OwnVectors& out) {
+  const bool is_list = value.is_object() || value.is_array();
+  if (is_list && shape_of(value) != column.type && !(column.type == "multi_dense" && value.is_array()))
+    return bad_request(fmt::format("vector '{}' is {}; a {} one was given", column.name, column.type, shape_of(value)),
+                       {{"vector", column.name}, {"expected_type", column.type}});
+  Status added = column.type == "sparse"        ? append_sparse(column, value, out)
+                 : column.type == "multi_dense" ? append_multi(column, value, out)
+                                                : append_dense(column, value, out);
+  if (added.ok() || added.error().details.contains("actual_dimension")) return added;
+  return at_vector(column, std::move(added).error());
 }
 
-Result<std::vector<DenseVector>> parse_vectors(const Collection& collection, const json::object& vectors) {
-  std::vector<DenseVector> out;
-  out.reserve(vectors.size());
+Result<OwnVectors> parse_vectors(const Collection& collection, const json::object& vectors) {
+  OwnVectors out;
+  out.dense.reserve(vectors.size());
   for (const auto& member : vectors) {
     const CollectionVector* column = collection.find_vector(member.key());
     if (!column) return unknown_vector(collection, member.key());

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "model/lineage_texts.h"
+#include "model/vector_json.h"
 #include "service/documents.h"
 #include "service/json_access.h"
 #include "service/resources.h"
@@ -16,21 +17,13 @@ namespace {
 constexpr std::array<std::string_view, 10> kOwnMembers{"document_id", "collection_id", "internal_id",  "processing_tier", "created_at",
                                                        "updated_at",  "_internal",     "_source_tier", "document_blobs",  "source_blobs"};
 
-void add_vectors(const Document& document, bool names_only, json::object& shown) {
-  if (names_only) {
-    json::array names;
-    for (const auto& vector : document.vectors) names.emplace_back(vector.name);
-    shown["vector_names"] = std::move(names);
+void add_vectors(const Collection& collection, const Document& document, bool names_only, json::object& shown) {
+  if (!names_only) {
+    shown["vectors"] = show_vectors(collection, document);
     return;
   }
-  json::object vectors;
-  for (const auto& vector : document.vectors) {
-    json::array values;
-    values.reserve(vector.values.size());
-    for (float v : vector.values) values.emplace_back(static_cast<double>(v));
-    vectors[vector.name] = std::move(values);
-  }
-  shown["vectors"] = std::move(vectors);
+  const auto names = vector_names(document);
+  shown["vector_names"] = json::array(names.begin(), names.end());
 }
 
 json::object lineage_json(const Document& document) {
@@ -135,7 +128,7 @@ json::object show_document(const RequestContext& context, const Dependencies& de
   shown["_internal"] = json::object{{"namespace_id", context.namespace_id},      {"document_id", document.document_id},
                                     {"collection_id", collection.collection_id}, {"created_at", shown["created_at"]},
                                     {"updated_at", shown["updated_at"]},         {"lineage", lineage_json(document)}};
-  if (view.vectors || view.vector_names_only) add_vectors(document, view.vector_names_only, shown);
+  if (view.vectors || view.vector_names_only) add_vectors(collection, document, view.vector_names_only, shown);
   return view.select.empty() ? shown : selected(shown, view.select);
 }
 

@@ -41,7 +41,7 @@ Status add_features(const json::array& features, const Collection& collection, D
     const json::object* vectors = object_member(*feature, "vectors");
     if (!vectors) continue;
     QUARRY_ASSIGN_OR_RETURN(auto parsed, parse_vectors(collection, *vectors));
-    for (auto& vector : parsed) document.vectors.push_back(std::move(vector));
+    parsed.move_into(document);
   }
   return Ok{};
 }
@@ -60,7 +60,8 @@ Result<Document> read_new_document(const RequestContext& context, const OpenColl
     if (!is_reserved_member(member.key()) && member.key() != "vectors" && member.key() != "features")
       document.payload[member.key()] = member.value();
   if (const json::object* vectors = object_member(body, "vectors")) {
-    QUARRY_ASSIGN_OR_RETURN(document.vectors, parse_vectors(opened.collection, *vectors));
+    QUARRY_ASSIGN_OR_RETURN(auto parsed, parse_vectors(opened.collection, *vectors));
+    parsed.move_into(document);
   }
   if (const json::array* features = array_member(body, "features"))
     QUARRY_RETURN_IF_ERROR(add_features(*features, opened.collection, document));
@@ -139,8 +140,9 @@ Result<mvs::DocumentPatch> make_patch(const Collection& collection, std::string 
     if (is_reserved_member(name.substr(0, name.find('.')))) continue;  // equal to what is there: checked before
     if (name == "vectors") {
       if (!member.value().is_object())
-        return validation_error("type_error", {"body", "vectors"}, "vectors is an object of lists of numbers");
-      QUARRY_ASSIGN_OR_RETURN(patch.vectors, parse_vectors(collection, member.value().get_object()));
+        return validation_error("type_error", {"body", "vectors"}, "vectors is an object of vectors by name");
+      QUARRY_ASSIGN_OR_RETURN(auto parsed, parse_vectors(collection, member.value().get_object()));
+      parsed.move_into(patch);
     } else if (member.value().is_null()) {
       patch.unset.emplace_back(name);
     } else {

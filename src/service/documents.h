@@ -28,11 +28,25 @@ bool is_reserved_member(std::string_view name);
 // 422 naming a reserved member of `changes` whose value differs from the one in `current` (which may be null: then any).
 Status check_reserved(const json::object& changes, const json::object* current);
 
-// {name or feature URI: [numbers]}. 400 naming the vector: an unknown name, a wrong dimension, a value that is not finite; 501 for sparse
-// and multi-vectors.
-Result<std::vector<DenseVector>> parse_vectors(const Collection& collection, const json::object& vectors);
+struct OwnVectors {
+  std::vector<DenseVector> dense;
+  std::vector<SparseVector> sparse;
+  std::vector<MultiVector> multi;
+
+  // `to` is a Document or a DocumentPatch; what it has stays.
+  template <class T>
+  void move_into(T& to) {
+    std::move(dense.begin(), dense.end(), std::back_inserter(to.vectors));
+    std::move(sparse.begin(), sparse.end(), std::back_inserter(to.sparse_vectors));
+    std::move(multi.begin(), multi.end(), std::back_inserter(to.multi_vectors));
+  }
+};
+
+// {name or feature URI: vector}, a vector being [numbers], {indices, values} or [[numbers], ...] by the column's type. 400 naming the
+// vector: an unknown name, another type, a wrong dimension, a value that is not finite, indices that are no distinct whole numbers.
+Result<OwnVectors> parse_vectors(const Collection& collection, const json::object& vectors);
 // The same for one: appends to `out`.
-Status append_vector(const CollectionVector& column, const json::value& value, std::vector<DenseVector>& out);
+Status append_vector(const CollectionVector& column, const json::value& value, OwnVectors& out);
 Error unknown_vector(const Collection& collection, std::string_view name);
 
 // kNotFound naming the document.

@@ -60,6 +60,19 @@ void add_outputs(const extract::Extractor& extractor, const Dependencies& deps, 
 
 }  // namespace
 
+json::object vector_index_of(const CollectionVector& vector, std::string_view made_by) {
+  if (vector.type == "dense") return vector_index_of(vector.name, vector.dimension, vector.metric, made_by);
+  json::object out{{"name", vector.name},
+                   {"description", fmt::format("{} vectors made by {}", vector.type == "sparse" ? "Sparse" : "Multi-dense", made_by)},
+                   {"type", vector.type},
+                   {"distance", vector.metric},
+                   {"datatype", "float32"},
+                   {"inference_name", vector.name}};
+  if (vector.dimension > 0) out["dimensions"] = vector.dimension;
+  if (vector.type == "sparse") out["purpose"] = "sparse";
+  return out;
+}
+
 json::object vector_index_of(const std::string& name, uint32_t dimension, std::string_view metric, std::string_view made_by) {
   return {{"name", name},
           {"description", fmt::format("Dense vectors of {} dimensions made by {}", dimension, made_by)},

@@ -73,7 +73,7 @@ Result<Reply> describe_features(const RequestContext& context, const Request& re
                                     {"feature_uri", vector.feature_uri},
                                     {"feature_extractor_name", collection.extractor.name},
                                     {"version", collection.extractor.version},
-                                    {"vector_index", vector_index_of(vector.name, vector.dimension, vector.metric, made_by)},
+                                    {"vector_index", vector_index_of(vector, made_by)},
                                     {"primary", features.empty()}});
   return Reply(json::object{{"features", std::move(features)}});
 }

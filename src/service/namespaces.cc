@@ -308,11 +308,21 @@ Result<json::array> check_vector_configs(const json::array& configs) {
     if (!parse_feature_uri("mixpeek://x@v1/" + name).ok())
       return fail("name", fmt::format("'{}' cannot name a vector: 1 to 128 of letters, digits, '_', '-', '.'", name));
     if (!seen.insert(name).second) return fail("name", fmt::format("the vector name '{}' is used twice", name));
-    auto dimension = integer_member(config, "dimension");
-    if (!dimension || *dimension < 1 || *dimension > 65'536) return fail("dimension", "a dimension is a whole number from 1 to 65,536");
-    auto metric = mvs::parse_metric(string_member(config, "metric", "cosine"));
+    auto kind = mvs::parse_vector_kind(string_member(config, "type", "dense"));
+    if (!kind.ok()) return fail("type", kind.error().message);
+    const bool sparse = *kind == mvs::VectorKind::kSparse;
+    auto metric = mvs::parse_metric(string_member(config, "metric", sparse ? "dot" : "cosine"));
     if (!metric.ok()) return fail("metric", metric.error().message);
-    out.push_back(json::object{{"name", std::move(name)}, {"dimension", *dimension}, {"metric", mvs::to_string(*metric)}});
+    if (sparse && *metric != mvs::Metric::kDot) return fail("metric", "sparse vectors are scored by dot product");
+    auto dimension = integer_member(config, "dimension");
+    if (sparse && dimension) return fail("dimension", "sparse vectors have no dimension");
+    if (!sparse && (!dimension || *dimension < 1 || *dimension > 65'536))
+      return fail("dimension", "a dimension is a whole number from 1 to 65,536");
+    json::object checked{{"name", std::move(name)}};
+    if (!sparse) checked["dimension"] = *dimension;
+    checked["metric"] = mvs::to_string(*metric);
+    if (*kind != mvs::VectorKind::kDense) checked["type"] = mvs::to_string(*kind);
+    out.push_back(std::move(checked));
   }
   return out;
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "model/feature_uri.h"
 #include "model/ids.h"
+#include "model/vector_json.h"
 #include "service/binding.h"
 #include "service/collection_definition.h"
 #include "service/documents.h"
@@ -28,8 +29,9 @@ CollectionVector column_of(const json::object& config) {
   CollectionVector column;
   column.name = string_member(config, "name");
   column.feature_uri = std::string(kOwnVectorUri) + column.name;
-  column.dimension = static_cast<uint32_t>(integer_member(config, "dimension").value_or(0));
-  column.metric = string_member(config, "metric", "cosine");
+  column.type = string_member(config, "type", "dense");
+  column.dimension = column.type == "sparse" ? 0 : static_cast<uint32_t>(integer_member(config, "dimension").value_or(0));
+  column.metric = string_member(config, "metric", column.type == "sparse" ? "dot" : "cosine");
   return column;
 }
 
@@ -81,7 +83,18 @@ Result<OpenCollection> target_collection(const OpenNamespace& ns, const Dependen
 
 // ---- vectors that were never declared ---------------------------------------------------------------------------------
 
-// Names and dimensions as the documents bring them; the first document with a name sets its dimension. kValidation past kMaxVectors.
+// The config of a vector as it comes: its shape tells its type. Nothing: its shape says nothing, or it is no vector.
+json::object config_of(std::string_view name, const json::value& value) {
+  const json::array* values = value.if_array();
+  const json::value* first = values != nullptr && !values->empty() ? &values->front() : nullptr;
+  if (value.is_object() && value.get_object().contains("indices")) return {{"name", name}, {"type", "sparse"}, {"metric", "dot"}};
+  if (first == nullptr) return {};
+  if (first->is_number()) return {{"name", name}, {"type", "dense"}, {"dimension", values->size()}, {"metric", "cosine"}};
+  if (!first->is_array() || first->get_array().empty()) return {};
+  return {{"name", name}, {"type", "multi_dense"}, {"dimension", first->get_array().size()}, {"metric", "cosine"}};
+}
+
+// Names, types and dimensions as the documents bring them; the first document with a name decides. kValidation past kMaxVectors.
 Result<std::vector<CollectionVector>> undeclared_columns(const Collection& collection, const json::array& documents) {
   std::vector<CollectionVector> out;
   std::unordered_set<std::string_view> names;  // views into `documents`
@@ -91,14 +104,13 @@ Result<std::vector<CollectionVector>> undeclared_columns(const Collection& colle
     if (!vectors) continue;
     for (const auto& member : *vectors) {
       std::string_view name = member.key();
-      const json::array* values = member.value().if_array();
-      bool flat = values && !values->empty() && values->front().is_number();
-      if (!flat || collection.find_vector(name) || !names.insert(name).second) continue;
+      json::object config = config_of(name, member.value());
+      if (config.empty() || collection.find_vector(name) || !names.insert(name).second) continue;
       if (collection.vectors.size() + names.size() > kMaxVectors)
         return validation_error(
             "too_long", {"body", "documents"},
             fmt::format("a collection has at most {} vectors; '{}' would be one more", kMaxVectors, name.substr(0, 200)));
-      out.push_back(column_of({{"name", name}, {"dimension", values->size()}, {"metric", "cosine"}}));
+      out.push_back(column_of(config));
     }
   }
   return out;
@@ -118,7 +130,11 @@ Status admit_new_columns(const OpenNamespace& ns, const Dependencies& deps, cons
   QUARRY_ASSIGN_OR_RETURN(auto columns, undeclared_columns(opened.collection, documents));
   if (columns.empty()) return Ok{};
   json::array configs;
-  for (const auto& column : columns) configs.push_back(json::object{{"name", column.name}, {"dimension", column.dimension}});
+  for (const auto& column : columns) {
+    json::object config{{"name", column.name}, {"type", column.type}, {"metric", column.metric}};
+    if (column.dimension > 0) config["dimension"] = column.dimension;
+    configs.push_back(std::move(config));
+  }
   QUARRY_RETURN_IF_ERROR(check_vector_configs(configs));
   Collection grown = opened.collection;
   grown.vectors.insert(grown.vectors.end(), columns.begin(), columns.end());
@@ -209,12 +225,8 @@ class UpsertReader {
   Status read_vectors(const json::object& source, Document& document) {
     const json::object* vectors = object_member(source, "vectors");
     if (!vectors) return Ok{};
-    document.vectors.reserve(vectors->size());
-    for (const auto& member : *vectors) {
-      const CollectionVector* column = collection_.find_vector(member.key());
-      if (!column) return unknown_vector(collection_, member.key());
-      QUARRY_RETURN_IF_ERROR(append_vector(*column, member.value(), document.vectors));
-    }
+    QUARRY_ASSIGN_OR_RETURN(OwnVectors parsed, parse_vectors(collection_, *vectors));
+    parsed.move_into(document);
     return Ok{};
   }
 
@@ -254,7 +266,7 @@ Result<Reply> upsert_documents(const RequestContext& context, const Request& req
   json::array unsearchable;
   for (const auto& document : reader.batch.upserts) {
     ids.emplace_back(document.document_id);
-    if (document.vectors.empty()) unsearchable.emplace_back(document.document_id);
+    if (vector_names(document).empty()) unsearchable.emplace_back(document.document_id);
   }
   const json::object* options = object_member(body, "options");
   if (options)

@@ -189,7 +189,7 @@ class Evaluator {
   // -1: not a column, asked of the JSON document.
   int column_of(const Filter& condition) const {
     const int at = schema_.find(condition.field);
-    if (at < 0 || schema_.columns()[size_t(at)].kind == ColumnKind::kVector || condition.field == kPayloadJson) return -1;
+    if (at < 0 || is_vector(schema_.columns()[size_t(at)].kind) || condition.field == kPayloadJson) return -1;
     // A field that got its column after this file was written is still in the JSON column.
     if (segment_.block().array(at) == nullptr && !schema_.columns()[size_t(at)].system) return -1;
     return at;

@@ -1,27 +1,18 @@
 #include "mvs/hot/exact_search.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
+#include <limits>
 #include <mutex>
 
 #include "mvs/hot/column_filter.h"
 #include "mvs/hot/field_reader.h"
-#include "mvs/hot/kernels.h"
 
 namespace quarry::mvs {
 namespace {
 
-constexpr size_t kRowsPerTask = 8192;
-constexpr size_t kRowsPerCall = 128;
-
-// A range of ordinals of one segment.
-struct Task {
-  const SegmentView* view;
-  const VectorColumn* vectors;
-  const float* norms;
-  const Bitmap* rows;  // null: every row
-  size_t begin, end;
+struct SizedTask : ScoreTask {
+  size_t full = 1;  // ordinals of a task of full size
 };
 
 // The k best so far; the worst of them on top. Not thread-safe.
@@ -46,41 +37,14 @@ class TopK {
   std::vector<ScoredRow> rows_;
 };
 
-// Calls offer(ScoredRow) for each row of the task that reaches the minimum. Returns how many rows were scored.
-template <class Offer>
-size_t score_task(const Task& task, const Scorer& scorer, float min_score, Offer&& offer) {
-  std::array<float, kRowsPerCall> scores;
-  size_t scored = 0;
-  const VectorColumn& v = *task.vectors;
-  for (size_t at = task.begin; at < task.end; at += kRowsPerCall) {
-    const size_t n = std::min(kRowsPerCall, task.end - at);
-    size_t wanted = n;
-    if (task.rows != nullptr) {
-      wanted = 0;
-      for (size_t i = 0; i < n; ++i) wanted += task.rows->test(v.row(at + i));
-      if (wanted == 0) continue;
-    }
-    scored += wanted;
-    const bool all = wanted * 2 >= n;  // a run of rows costs less than single ones
-    if (all) scorer.score_rows(v.data + at * v.dimension, task.norms + at, n, scores.data());
-    for (size_t i = 0; i < n; ++i) {
-      const size_t row = v.row(at + i);
-      if (task.rows != nullptr && !task.rows->test(row)) continue;
-      const float score = all ? scores[i] : scorer.score(v.data + (at + i) * v.dimension, task.norms[at + i]);
-      if (score >= min_score) offer(ScoredRow{score, task.view, uint32_t(row)});
-    }
-  }
-  return scored;
-}
-
 class ExactSearch {
  public:
-  ExactSearch(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor, const Clock& clock,
-              const std::function<bool(const SegmentView&)>& wanted)
+  ExactSearch(const Snapshot& snapshot, const SearchRequest& request, const RowScorer& scorer, Executor* executor, const Clock& clock,
+              const ViewFilter& wanted)
       : wanted_(wanted),
         snapshot_(snapshot),
         request_(request),
-        query_(query.values),
+        scorer_(scorer),
         executor_(executor),
         clock_(clock),
         min_score_(request.min_score.value_or(-std::numeric_limits<float>::infinity())) {}
@@ -92,10 +56,6 @@ class ExactSearch {
   }
 
  private:
-  Metric metric_of_column() const {
-    return snapshot_.schema->columns()[size_t(snapshot_.schema->find_vector(request_.vector_name))].vector.metric;
-  }
-
   Status timeout() const { return Error(ErrorKind::kTimeout, "the search ran past its deadline"); }
   bool expired() const { return request_.deadline_us != INT64_MAX && clock_.steady_us() >= request_.deadline_us; }
 
@@ -125,23 +85,24 @@ class ExactSearch {
       const SegmentView& view = snapshot_.views[i];
       if (wanted_ && !wanted_(view)) continue;
       const int column = view.segment->block().schema().find_vector(request_.vector_name);
-      const VectorColumn* vectors = view.segment->block().vector(column);
-      if (vectors == nullptr || (rows_[i] != nullptr && rows_[i]->none())) continue;
-      for (size_t at = 0; at < vectors->count; at += kRowsPerTask)
-        tasks_.push_back({&view, vectors, view.segment->norms(column), rows_[i].get(), at, std::min(at + kRowsPerTask, vectors->count)});
+      const RowOrdinals* ordinals = view.segment->block().ordinals(column);
+      if (ordinals == nullptr || (rows_[i] != nullptr && rows_[i]->none())) continue;
+      const size_t step = scorer_.ordinals_per_task(view.segment->block(), column);
+      for (size_t at = 0; at < ordinals->count; at += step)
+        tasks_.push_back({{&view, column, ordinals, rows_[i].get(), at, std::min(at + step, ordinals->count)}, step});
     }
   }
 
-  // Runs `body(first, last)` over ranges of tasks, each of about kRowsPerTask rows, in parallel.
+  // Runs `body(first, last)` over ranges of tasks, each about the work of one full task, in parallel.
   Status for_each_range(const std::function<void(size_t, size_t)>& body) {
     std::vector<size_t> starts{0};
-    size_t rows = 0;
+    double work = 0;  // in full tasks
     for (size_t t = 0; t < tasks_.size(); ++t) {
-      if (rows >= kRowsPerTask) {
+      if (work >= 1) {
         starts.push_back(t);
-        rows = 0;
+        work = 0;
       }
-      rows += tasks_[t].end - tasks_[t].begin;
+      work += double(tasks_[t].end - tasks_[t].begin) / double(tasks_[t].full);
     }
     starts.push_back(tasks_.size());
     std::atomic<bool> late{false};
@@ -155,7 +116,6 @@ class ExactSearch {
   }
 
   Result<ExactResult> run_top_k() {
-    const Scorer scorer(metric_of_column(), query_.data(), query_.size());
     std::mutex mutex;
     TopK best(request_.k);
     ExactResult out;
@@ -163,7 +123,9 @@ class ExactSearch {
       TopK local(request_.k);
       size_t scored = 0;
       for (size_t t = first; t < last; ++t)
-        scored += score_task(tasks_[t], scorer, min_score_, [&](const ScoredRow& row) { local.offer(row); });
+        scored += scorer_.score(tasks_[t], min_score_, [&](std::span<const ScoredRow> rows) {
+          for (const ScoredRow& row : rows) local.offer(row);
+        });
       std::lock_guard lock(mutex);
       for (const auto& row : local.rows()) best.offer(row);
       out.rows_scored += scored;
@@ -175,7 +137,6 @@ class ExactSearch {
 
   // Takes rows in order until the groups are full. Rows without the field belong to no group.
   Result<ExactResult> run_grouped() {
-    const Scorer scorer(metric_of_column(), query_.data(), query_.size());
     std::mutex mutex;
     std::vector<ScoredRow> heap;
     ExactResult out;
@@ -183,7 +144,8 @@ class ExactSearch {
       std::vector<ScoredRow> local;
       size_t scored = 0;
       for (size_t t = first; t < last; ++t)
-        scored += score_task(tasks_[t], scorer, min_score_, [&](const ScoredRow& row) { local.push_back(row); });
+        scored += scorer_.score(tasks_[t], min_score_,
+                                [&](std::span<const ScoredRow> rows) { local.insert(local.end(), rows.begin(), rows.end()); });
       std::lock_guard lock(mutex);
       heap.insert(heap.end(), local.begin(), local.end());
       out.rows_scored += scored;
@@ -214,15 +176,15 @@ class ExactSearch {
     return out;
   }
 
-  const std::function<bool(const SegmentView&)>& wanted_;
+  const ViewFilter& wanted_;
   const Snapshot& snapshot_;
   const SearchRequest& request_;
-  const std::vector<float>& query_;
+  const RowScorer& scorer_;
   Executor* const executor_;
   const Clock& clock_;
   const float min_score_;
   std::vector<std::unique_ptr<Bitmap>> rows_;  // by view
-  std::vector<Task> tasks_;
+  std::vector<SizedTask> tasks_;
 };
 
 }  // namespace
@@ -232,9 +194,9 @@ bool better(const ScoredRow& a, const ScoredRow& b) {
   return a.view->segment->block().document_id(a.row) < b.view->segment->block().document_id(b.row);
 }
 
-Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor,
-                                 const Clock& clock, const std::function<bool(const SegmentView&)>& wanted) {
-  return ExactSearch(snapshot, request, query, executor, clock, wanted).run();
+Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const RowScorer& scorer, Executor* executor,
+                                 const Clock& clock, const ViewFilter& wanted) {
+  return ExactSearch(snapshot, request, scorer, executor, clock, wanted).run();
 }
 
 }  // namespace quarry::mvs

@@ -1,18 +1,12 @@
-// Exhaustive search of a snapshot: every live row that matches is scored with the canonical kernel.
+// Exhaustive search of a snapshot: every live row that matches is scored.
 #pragma once
 
 #include "base/executor.h"
+#include "mvs/hot/row_scorer.h"
 #include "mvs/hot/snapshot.h"
 #include "mvs/mvs.h"
 
 namespace quarry::mvs {
-
-// One place in the order of results.
-struct ScoredRow {
-  float score = 0;
-  const SegmentView* view = nullptr;
-  uint32_t row = 0;
-};
 
 // Score descending, then document_id ascending: a total order.
 bool better(const ScoredRow& a, const ScoredRow& b);
@@ -22,8 +16,11 @@ struct ExactResult {
   uint64_t rows_scored = 0;
 };
 
-// `query` is valid for the vector column. kTimeout past request.deadline_us on `clock`. `wanted`, if given, chooses the views to look at.
-Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const DenseQuery& query, Executor* executor,
-                                 const Clock& clock, const std::function<bool(const SegmentView&)>& wanted = {});
+using ViewFilter = std::function<bool(const SegmentView&)>;
+
+// `scorer` is make_row_scorer's for the request. kTimeout past request.deadline_us on `clock`. `wanted`, if given, chooses the views to look
+// at.
+Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const RowScorer& scorer, Executor* executor,
+                                 const Clock& clock, const ViewFilter& wanted = {});
 
 }  // namespace quarry::mvs

@@ -12,7 +12,7 @@ namespace {
 
 int readable_column(const RowBlock& block, std::string_view field) {
   const int at = block.schema().find(field);
-  if (at < 0 || field == kPayloadJson || block.schema().columns()[size_t(at)].kind == ColumnKind::kVector) return -1;
+  if (at < 0 || field == kPayloadJson || is_vector(block.schema().columns()[size_t(at)].kind)) return -1;
   return block.array(at) == nullptr && !block.schema().columns()[size_t(at)].system ? -1 : at;
 }
 

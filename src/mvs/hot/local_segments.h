@@ -1,5 +1,5 @@
 // Segments kept on the local disk, so that their columns are mapped instead of held: a cache of the table's data files in the form in which
-// they are searched. Losing a file costs a read of the data file it came from. docs/formats/local_segment.md gives the layout.
+// they are searched. Losing a file costs a read of the data file it came from. docs/formats/local_files.md gives the layout.
 #pragma once
 
 #include <filesystem>
@@ -17,6 +17,7 @@ class LocalSegments {
   explicit LocalSegments(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   bool enabled() const { return !folder_.empty(); }
+  const std::filesystem::path& folder() const { return folder_; }
   // The rows of a data file, mapped. kNotFound: not kept, or not of this file and schema. kCorruption names file and offset; the file is
   // gone then.
   Result<std::shared_ptr<const RowBlock>> open(const AddFile& file, const std::shared_ptr<const TableSchema>& schema) const;

@@ -7,21 +7,29 @@
 #include "mvs/hot/kernels.h"
 
 namespace quarry::mvs {
+namespace {
+
+std::vector<float> norms_of(const float* vectors, size_t count, size_t dimension) {
+  std::vector<float> out(count);
+  for (size_t i = 0; i < count; ++i) out[i] = norm(vectors + i * dimension, dimension);
+  return out;
+}
+
+}  // namespace
 
 Segment::Segment(uint32_t uid, std::shared_ptr<const RowBlock> block) : uid_(uid), block_(std::move(block)) {
   const size_t columns = block_->schema().columns().size();
   norms_.resize(columns);
   uint64_t bytes = block_->memory_bytes();
   for (size_t c = 0; c < columns; ++c) {
-    const VectorColumn* v = block_->vector(int(c));
-    if (v == nullptr) continue;
-    norms_[c].resize(v->count);
-    for (size_t o = 0; o < v->count; ++o) norms_[c][o] = norm(v->data + o * v->dimension, v->dimension);
-    bytes += v->count * sizeof(float);
+    if (const VectorColumn* v = block_->vector(int(c))) norms_[c] = norms_of(v->data, v->count, v->dimension);
+    if (const MultiColumn* v = block_->multi(int(c))) norms_[c] = norms_of(v->data, v->tokens(), v->dimension);
+    bytes += norms_[c].size() * sizeof(float);
   }
   id_hashes_.resize(rows());
   for (size_t row = 0; row < rows(); ++row) id_hashes_[row] = hash64(block_->document_id(row));
   overridden_ = std::make_unique<LazyBitmap[]>(columns);
+  sparse_ = std::make_unique<LazySparseIndex[]>(columns);
   memory_bytes_ = bytes + rows() * sizeof(uint64_t);
 }
 
@@ -37,6 +45,15 @@ const Bitmap& Segment::overridden(int column) const {
     memory_bytes_ += lazy.bits.memory_bytes();
   });
   return lazy.bits;
+}
+
+const SparseIndex& Segment::sparse_index(int column) const {
+  LazySparseIndex& lazy = sparse_[size_t(column)];
+  std::call_once(lazy.once, [&] {
+    lazy.index = std::make_unique<const SparseIndex>(*block_->sparse(column));
+    memory_bytes_ += lazy.index->memory_bytes();
+  });
+  return *lazy.index;
 }
 
 const std::vector<uint64_t>& Segment::source_hashes() const {

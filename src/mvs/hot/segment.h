@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "mvs/hot/sparse_index.h"
 #include "mvs/warm/deletion_vector.h"
 #include "mvs/warm/row_block.h"
 
@@ -21,8 +22,10 @@ class Segment {
   const std::shared_ptr<const RowBlock>& shared_block() const { return block_; }
   size_t rows() const { return block_->rows(); }
 
-  // norm() of each ordinal of the vector column at `column`, which exists.
+  // norm() of each ordinal (of multi-vectors: each token) of the dense or multi-vector column at `column`, which exists.
   const float* norms(int column) const { return norms_[size_t(column)].data(); }
+  // Of the sparse column at `column`, which exists. Made at the first call, which takes as long as a sort of its entries.
+  const SparseIndex& sparse_index(int column) const;
   // hash64 of each row's document_id.
   const std::vector<uint64_t>& id_hashes() const { return id_hashes_; }
 
@@ -40,12 +43,17 @@ class Segment {
     std::once_flag once;
     Bitmap bits;
   };
+  struct LazySparseIndex {
+    std::once_flag once;
+    std::unique_ptr<const SparseIndex> index;
+  };
 
   const uint32_t uid_;
   const std::shared_ptr<const RowBlock> block_;
   std::vector<std::vector<float>> norms_;  // by column
   std::vector<uint64_t> id_hashes_;
   std::unique_ptr<LazyBitmap[]> overridden_;
+  std::unique_ptr<LazySparseIndex[]> sparse_;
   mutable std::once_flag source_once_, order_once_;
   mutable std::vector<uint64_t> source_hashes_;
   mutable std::vector<uint32_t> id_order_;

@@ -153,8 +153,7 @@ class IndexedSearch {
       const int own = view->segment->block().schema().find_vector(request_.vector_name);
       const VectorColumn* vectors = view->segment->block().vector(own);
       if (vectors == nullptr || vectors->at_row(ref.row) == nullptr) continue;
-      const size_t ordinal = vectors->ordinal_of_row.empty() ? ref.row : size_t(vectors->ordinal_of_row[ref.row]);
-      const float score = scorer.score(vectors->at_row(ref.row), view->segment->norms(own)[ordinal]);
+      const float score = scorer.score(vectors->at_row(ref.row), view->segment->norms(own)[size_t(vectors->ordinal(ref.row))]);
       if (!request_.min_score || score >= *request_.min_score) out.push_back({score, view, ref.row});
     }
     return out;
@@ -170,17 +169,17 @@ class IndexedSearch {
 
 }  // namespace
 
-Result<ExactResult> indexed_search(const Snapshot& snapshot, const ColumnIndex& index, const SearchRequest& request, const DenseQuery& query,
-                                   Executor* executor, const Clock& clock) {
+Result<ExactResult> indexed_search(const Snapshot& snapshot, const ColumnIndex& index, const SearchRequest& request,
+                                   const RowScorer& scorer, Executor* executor, const Clock& clock) {
   if (request.deadline_us != INT64_MAX && clock.steady_us() >= request.deadline_us)
     return Error(ErrorKind::kTimeout, "the search ran past its deadline");
-  IndexedSearch search(snapshot, index, request, query);
+  IndexedSearch search(snapshot, index, request, std::get<DenseQuery>(request.query));
   QUARRY_RETURN_IF_ERROR(search.select());
   std::vector<ScoredRow> rows = search.run();
   const auto is_uncovered = [&](const SegmentView& view) { return index.of_segment(view.segment->uid()) == nullptr; };
   ExactResult out;
   if (std::any_of(snapshot.views.begin(), snapshot.views.end(), is_uncovered)) {
-    QUARRY_ASSIGN_OR_RETURN(out, exact_search(snapshot, request, query, executor, clock, is_uncovered));
+    QUARRY_ASSIGN_OR_RETURN(out, exact_search(snapshot, request, scorer, executor, clock, is_uncovered));
   }
   out.rows_scored += search.rows_scored;
   out.rows.insert(out.rows.end(), rows.begin(), rows.end());

@@ -7,8 +7,8 @@
 namespace quarry::mvs {
 
 // As exact_search(), but rows that an index covers are found through it and a few of the best may be missing. Rows that no index covers are
-// all scored. `request.group` is not looked at.
-Result<ExactResult> indexed_search(const Snapshot& snapshot, const ColumnIndex& index, const SearchRequest& request, const DenseQuery& query,
-                                   Executor* executor, const Clock& clock);
+// all scored, by `scorer`. The request holds a DenseQuery that make_row_scorer has found valid; its `group` is not looked at.
+Result<ExactResult> indexed_search(const Snapshot& snapshot, const ColumnIndex& index, const SearchRequest& request,
+                                   const RowScorer& scorer, Executor* executor, const Clock& clock);
 
 }  // namespace quarry::mvs

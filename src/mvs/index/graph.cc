@@ -78,7 +78,8 @@ void Graph::read_bytes(const QueryCodes& query, size_t count, const Quantizer::N
 void Graph::walk(const QueryCodes& query, size_t effort, const NodeFilter* filter, const Quantizer::Norms* stored,
                  WalkScratch& scratch) const {
   scratch.beam.reset(effort);
-  scratch.visited.reset(size_.load(std::memory_order_relaxed) + 1);
+  scratch.node_limit = size();  // before anything else of the graph is read
+  scratch.visited.reset(scratch.node_limit);
   scratch.seen.clear();
   if (linked() == 0) return;
   seed(query, filter, stored, scratch);
@@ -118,6 +119,7 @@ void Graph::seed(const QueryCodes& query, const NodeFilter* filter, const Quanti
   size_t n = 1;
   scratch.ids[0] = 0;
   if (pivots != nullptr) n = pivots->nearest(*quantizer_, query, scratch.ids);
+  n = size_t(std::remove_if(scratch.ids, scratch.ids + n, [&](uint32_t id) { return id >= scratch.node_limit; }) - scratch.ids);
   for (size_t i = 0; i < n; ++i) scratch.visited.insert(scratch.ids[i]);
   read_bytes(query, n, stored, scratch);
   for (size_t i = 0; i < n; ++i) {
@@ -133,7 +135,7 @@ size_t Graph::gather(uint32_t node, WalkScratch& scratch) const {
   for (uint32_t l = 0; l < options_.capacity; ++l) {
     const uint32_t id = row[l].load(std::memory_order_acquire);
     if (id == kNone) break;
-    if (!scratch.visited.insert(id)) continue;
+    if (id >= scratch.node_limit || !scratch.visited.insert(id)) continue;
     scratch.ids[n++] = id;
     __builtin_prefetch(records_.at(id));
   }

@@ -5,10 +5,12 @@
 // threads. A walk looks at the sketches of a node's neighbours together and reads the bytes of those that may enter the beam.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/executor.h"
@@ -58,6 +60,13 @@ class Graph {
   void link(uint32_t until, Executor* executor);
   // Links all nodes anew, each with the whole graph to choose from: a better graph for the price of building it again.
   void refine(Executor* executor);
+
+  // ---- saving: the nodes' arrays as bytes, for the writer alone ----
+  using Sections = std::array<std::string_view, 4>;  // records, bytes, links, norms
+  Sections sections(uint32_t nodes) const;
+  std::array<size_t, 4> section_bytes(uint32_t nodes) const;
+  // Fills an empty graph with nodes that are all linked. False: links lead nowhere, or no memory.
+  bool restore(uint32_t nodes, const Sections& sections);
 
   // ---- readers ----
   // The candidates with the smallest keys among linked nodes, ascending; about `effort` of them, more effort finds better ones.

@@ -255,6 +255,31 @@ void Graph::offer_way_to(uint32_t node, const VisitedSet& reached) {
   if (last != nullptr) last->store(node, std::memory_order_release);
 }
 
+std::array<size_t, 4> Graph::section_bytes(uint32_t nodes) const {
+  return {nodes * records_.record_bytes(), nodes * bytes_.record_bytes(), nodes * links_.record_bytes(), nodes * norms_.record_bytes()};
+}
+
+Graph::Sections Graph::sections(uint32_t nodes) const {
+  const auto sizes = section_bytes(nodes);
+  const NodeArray* arrays[] = {&records_, &bytes_, &links_, &norms_};
+  Sections out;
+  for (size_t s = 0; s < out.size(); ++s) out[s] = {reinterpret_cast<const char*>(arrays[s]->base()), sizes[s]};
+  return out;
+}
+
+bool Graph::restore(uint32_t nodes, const Sections& sections) {
+  if (size() != 0 || !records_.grow(nodes) || !bytes_.grow(nodes) || !links_.grow(nodes) || !norms_.grow(nodes)) return false;
+  NodeArray* arrays[] = {&records_, &bytes_, &links_, &norms_};
+  for (size_t s = 0; s < sections.size(); ++s) std::memcpy(arrays[s]->base(), sections[s].data(), sections[s].size());
+  for (uint32_t node = 0; node < nodes; ++node)
+    for (uint32_t l = 0; l < options_.capacity; ++l)
+      if (const uint32_t id = links(node)[l].load(std::memory_order_relaxed); id != kNone && id >= nodes) return false;
+  size_.store(nodes, std::memory_order_release);
+  linked_.store(nodes, std::memory_order_release);
+  if (nodes >= kFirstPivots) choose_pivots();
+  return true;
+}
+
 // About the square root of the number of nodes, evenly spread over the order in which they came.
 void Graph::choose_pivots() {
   const uint32_t count = linked();

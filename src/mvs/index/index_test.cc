@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 #include <thread>
@@ -276,6 +278,7 @@ class IndexedStoreTest : public ::testing::Test {
                                           .executor = nullptr,
                                           .commit_window_us = 0,
                                           .target_file_bytes = 100'000,
+                                          .local_folder = local_,
                                           .index_min_rows = 1000}))
                  .value();
   }
@@ -324,6 +327,27 @@ class IndexedStoreTest : public ::testing::Test {
     return *parse_filter(json::object{{"field", "color"}, {"operator", "eq"}, {"value", name}});
   }
 
+  void attach() {
+    store_.reset();
+    open();
+    ASSERT_TRUE(store_->attach_table({"col_a", "org/ns/col_a", {}, {}}).ok());
+  }
+  std::vector<std::filesystem::path> local_files(const char* extension) const {
+    std::vector<std::filesystem::path> out;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(local_))
+      if (entry.path().extension() == extension) out.push_back(entry.path());
+    return out;
+  }
+  // A graph's walk scores few rows; an exact search all of them.
+  uint64_t rows_scored() {
+    SearchRequest r;
+    r.table_id = "col_a";
+    r.vector_name = "v";
+    r.query = DenseQuery{points_.draw()};
+    return store_->search(r)->rows_scored;
+  }
+
+  std::filesystem::path local_;  // empty: everything in memory
   Points points_{32, 29};
   std::unique_ptr<objects::ObjectStore> objects_ = objects::make_memory_store();
   std::unique_ptr<VectorStore> store_;
@@ -364,6 +388,68 @@ TEST_F(IndexedStoreTest, FreshChangedAndDeletedRowsCountAtOnce) {
   ASSERT_TRUE(store_->attach_table({"col_a", "org/ns/col_a", {}, {}}).ok());
   EXPECT_GT(recall(), 0.95);
   EXPECT_GT(before, 0u);
+}
+
+class LocalStoreTest : public IndexedStoreTest {
+ protected:
+  LocalStoreTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "quarry-local-XXXXXX").string();
+    local_ = ::mkdtemp(name.data());
+  }
+  ~LocalStoreTest() override {
+    store_.reset();
+    std::filesystem::remove_all(local_);
+  }
+};
+
+TEST_F(LocalStoreTest, ARestartOpensSegmentsAndIndexes) {
+  for (size_t at = 0; at < 6000; at += 1500) upsert(at, 1500);
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  EXPECT_FALSE(local_files(".segment").empty());
+  EXPECT_EQ(local_files(".graph").size(), 1u);
+  const Row query = points_.draw();
+  const auto before = search(query, false);
+  const uint64_t scored = rows_scored();
+  EXPECT_LT(scored, 2000u);
+  attach();
+  EXPECT_EQ(search(query, false), before);
+  EXPECT_LT(rows_scored(), 2000u) << "the index was not opened";
+  EXPECT_GT(recall(), 0.95);
+  EXPECT_LT(store_->stats("col_a")->memory_bytes, 6000u * 32 * 4 * 8);
+  upsert(6000, 1000);
+  ASSERT_TRUE(store_->delete_where("col_a", color("blue")).ok());
+  attach();
+  EXPECT_GT(recall(), 0.95);
+}
+
+TEST_F(LocalStoreTest, ADamagedFileIsFoundOutAndMadeAgain) {
+  for (size_t at = 0; at < 4500; at += 1500) upsert(at, 1500);
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  const Row query = points_.draw();
+  const auto truth = search(query, true);
+  std::mt19937_64 random(31);
+  for (const char* extension : {".segment", ".graph", ".rows"})
+    for (int round = 0; round < 6; ++round) {
+      store_.reset();
+      const auto files = local_files(extension);
+      ASSERT_FALSE(files.empty()) << extension;
+      const auto& path = files[random() % files.size()];
+      const auto size = std::filesystem::file_size(path);
+      if (round == 0) {
+        std::filesystem::resize_file(path, size / 2);
+      } else {
+        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+        const auto at = std::streamoff(random() % size);
+        file.seekg(at);
+        const char byte = char(file.get());
+        file.seekp(at);
+        file.put(char(byte ^ char(1 << (random() % 8))));
+      }
+      attach();
+      EXPECT_EQ(search(query, true), truth) << path << " round " << round;
+      EXPECT_GT(recall(), 0.95) << path << " round " << round;
+      ASSERT_TRUE(store_->maintain("col_a").ok());
+    }
 }
 
 }  // namespace

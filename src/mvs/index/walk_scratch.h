@@ -105,6 +105,7 @@ class WalkScratch {
   VisitedSet visited;
   std::vector<Candidate> seen;  // every node whose bytes were read, where the walk is asked to keep them
   bool keep_seen = false;
+  uint32_t node_limit = 0;  // nodes from here on came after the walk began
   QueryCodes query, other;
   std::vector<float> distances;
   std::vector<uint32_t> nodes;

@@ -6,6 +6,8 @@
 #include <limits>
 #include <optional>
 
+#include "mvs/warm/vector_cast.h"
+
 namespace quarry::mvs {
 namespace {
 
@@ -27,30 +29,6 @@ std::optional<std::string_view> text_at(const arrow::Array& a, int64_t i) {
       return d.dictionary()->IsNull(d.GetValueIndex(i)) ? std::nullopt : text_at(*d.dictionary(), d.GetValueIndex(i));
     }
     default: return std::nullopt;
-  }
-}
-
-std::optional<int64_t> integer_at(const arrow::Array& a, int64_t i) {
-  switch (a.type_id()) {
-    case arrow::Type::INT8: return as<arrow::Int8Array>(a).Value(i);
-    case arrow::Type::INT16: return as<arrow::Int16Array>(a).Value(i);
-    case arrow::Type::INT32: return as<arrow::Int32Array>(a).Value(i);
-    case arrow::Type::INT64: return as<arrow::Int64Array>(a).Value(i);
-    case arrow::Type::UINT8: return as<arrow::UInt8Array>(a).Value(i);
-    case arrow::Type::UINT16: return as<arrow::UInt16Array>(a).Value(i);
-    case arrow::Type::UINT32: return as<arrow::UInt32Array>(a).Value(i);
-    case arrow::Type::DATE32: return as<arrow::Date32Array>(a).Value(i);
-    default: return std::nullopt;
-  }
-}
-
-std::optional<double> double_at(const arrow::Array& a, int64_t i) {
-  switch (a.type_id()) {
-    case arrow::Type::FLOAT: return as<arrow::FloatArray>(a).Value(i);
-    case arrow::Type::DOUBLE: return as<arrow::DoubleArray>(a).Value(i);
-    default:
-      if (const auto v = integer_at(a, i)) return double(*v);
-      return std::nullopt;
   }
 }
 
@@ -91,78 +69,76 @@ bool append_scalar(arrow::ArrayBuilder& out, ColumnKind kind, const arrow::Array
     case ColumnKind::kTimestamp:
       if (const auto v = micros_at(a, i)) return static_cast<arrow::TimestampBuilder&>(out).Append(*v).ok();
       return false;
-    case ColumnKind::kVector: break;
+    case ColumnKind::kVector:
+    case ColumnKind::kSparse:
+    case ColumnKind::kMulti: break;
   }
   return false;
 }
 
-struct FloatRange {
-  std::shared_ptr<arrow::Array> values;
-  int64_t begin = 0, end = 0;
-};
-
-std::optional<FloatRange> list_at(const arrow::Array& a, int64_t i) {
-  switch (a.type_id()) {
-    case arrow::Type::LIST: {
-      const auto& l = as<arrow::ListArray>(a);
-      return FloatRange{l.values(), l.value_offset(i), l.value_offset(i + 1)};
-    }
-    case arrow::Type::LARGE_LIST: {
-      const auto& l = as<arrow::LargeListArray>(a);
-      return FloatRange{l.values(), l.value_offset(i), l.value_offset(i + 1)};
-    }
-    case arrow::Type::FIXED_SIZE_LIST: {
-      const auto& l = as<arrow::FixedSizeListArray>(a);
-      return FloatRange{l.values(), l.value_offset(i), l.value_offset(i + 1)};
-    }
-    default: return std::nullopt;
-  }
-}
-
-bool append_vector(arrow::ListBuilder& out, const arrow::Array& a, int64_t i) {
-  const auto range = list_at(a, i);
-  if (!range || !out.Append().ok()) return false;
-  auto& floats = static_cast<arrow::FloatBuilder&>(*out.value_builder());
-  for (int64_t k = range->begin; k < range->end; ++k) {
-    const auto v = range->values->IsNull(k) ? std::nullopt : double_at(*range->values, k);
-    if (!v || !floats.Append(float(*v)).ok()) return false;
-  }
-  return true;
-}
-
 bool same_layout(const arrow::ChunkedArray& chunks, ColumnKind kind) {
-  if (kind == ColumnKind::kVector)
-    return chunks.type()->id() == arrow::Type::LIST &&
-           static_cast<const arrow::ListType&>(*chunks.type()).value_type()->id() == arrow::Type::FLOAT;
+  if (is_vector(kind)) return same_vector_layout(*chunks.type(), kind);
   if (kind == ColumnKind::kTimestamp)
     return chunks.type()->id() == arrow::Type::TIMESTAMP &&
            static_cast<const arrow::TimestampType&>(*chunks.type()).unit() == arrow::TimeUnit::MICRO;
   return chunks.type()->id() == arrow_type(kind)->id();
 }
 
-std::unique_ptr<arrow::ArrayBuilder> builder_for(ColumnKind kind) {
-  if (kind != ColumnKind::kVector) return arrow::MakeBuilder(arrow_type(kind)).ValueOrDie();
-  return std::make_unique<arrow::ListBuilder>(arrow::default_memory_pool(), std::make_shared<arrow::FloatBuilder>(), arrow_type(kind));
+// The same buffers under `type`, which differs in names, nullability or time zone only: arrays of one type can be joined.
+std::shared_ptr<arrow::ArrayData> retyped(const arrow::ArrayData& data, const std::shared_ptr<arrow::DataType>& type) {
+  auto out = data.Copy();
+  out->type = type;
+  for (size_t i = 0; i < out->child_data.size(); ++i) out->child_data[i] = retyped(*out->child_data[i], type->field(int(i))->type());
+  return out;
+}
+
+template <class Builder, class From>
+arrow::Result<std::shared_ptr<arrow::Array>> narrowed(const arrow::Array& array, std::string_view narrow) {
+  Builder out;
+  ARROW_RETURN_NOT_OK(out.Reserve(array.length()));
+  for (int64_t i = 0; i < array.length(); ++i) {
+    bool fits = !array.IsNull(i);
+    if constexpr (std::is_same_v<From, arrow::Int64Array>) fits = fits && fits_narrow(narrow, as<From>(array).Value(i));
+    if (fits)
+      out.UnsafeAppend(static_cast<typename Builder::value_type>(as<From>(array).Value(i)));
+    else
+      out.UnsafeAppendNull();
+  }
+  return out.Finish();
+}
+
+arrow::Result<std::shared_ptr<arrow::Array>> narrowed(const arrow::Array& array, const Column& column) {
+  if (column.narrow == "byte") return narrowed<arrow::Int8Builder, arrow::Int64Array>(array, column.narrow);
+  if (column.narrow == "short") return narrowed<arrow::Int16Builder, arrow::Int64Array>(array, column.narrow);
+  if (column.narrow == "integer") return narrowed<arrow::Int32Builder, arrow::Int64Array>(array, column.narrow);
+  return narrowed<arrow::FloatBuilder, arrow::DoubleArray>(array, column.narrow);
 }
 
 }  // namespace
+
+Result<std::shared_ptr<arrow::Array>> to_file_type(const std::shared_ptr<arrow::Array>& array, const Column& column) {
+  if (column.narrow.empty()) return array;
+  auto out = narrowed(*array, column);
+  if (!out.ok()) return storage_error(fmt::format("column '{}': {}", column.name, out.status().ToString()));
+  return *out;
+}
 
 Result<std::shared_ptr<arrow::Array>> cast_column(const arrow::ChunkedArray& chunks, const Column& column, const std::string& key) {
   const auto fail = [&](std::string_view why) {
     return corruption(fmt::format("{}: column '{}' of type {}: {}", key, column.name, chunks.type()->ToString(), why));
   };
   if (same_layout(chunks, column.kind) && chunks.num_chunks() > 0) {
-    if (chunks.num_chunks() == 1) return chunks.chunk(0);
-    auto joined = arrow::Concatenate(chunks.chunks());
+    auto joined = chunks.num_chunks() == 1 ? chunks.chunk(0) : arrow::Concatenate(chunks.chunks());
     if (!joined.ok()) return fail(joined.status().message());
-    return *joined;
+    if (column.kind != ColumnKind::kSparse || ascends(**joined))
+      return arrow::MakeArray(retyped(*(*joined)->data(), arrow_type(column.kind)));
   }
-  auto builder = builder_for(column.kind);
+  auto builder = arrow::MakeBuilder(arrow_type(column.kind)).ValueOrDie();
   for (const auto& chunk : chunks.chunks())
     for (int64_t i = 0; i < chunk->length(); ++i) {
-      const bool good = chunk->IsNull(i)                     ? builder->AppendNull().ok()
-                        : column.kind == ColumnKind::kVector ? append_vector(static_cast<arrow::ListBuilder&>(*builder), *chunk, i)
-                                                             : append_scalar(*builder, column.kind, *chunk, i);
+      const bool good = chunk->IsNull(i)         ? builder->AppendNull().ok()
+                        : is_vector(column.kind) ? append_vector(*builder, column.kind, *chunk, i)
+                                                 : append_scalar(*builder, column.kind, *chunk, i);
       if (!good) return fail(fmt::format("row {} does not fit the table's schema", i));
     }
   std::shared_ptr<arrow::Array> out;

@@ -76,12 +76,15 @@ void LogState::apply(const std::vector<Action>& actions, int64_t new_version) {
     if (const auto* remove = std::get_if<RemoveFile>(&action)) {
       const auto it = files.find(remove->path);
       if (it != files.end() && it->second->deletion_vector == remove->deletion_vector) files.erase(it);
+      shadowed.erase(dv_key(remove->path, remove->deletion_vector));
       tombstones[dv_key(remove->path, remove->deletion_vector)] = *remove;
     }
   for (const auto& action : actions) {
     if (const auto* add = std::get_if<AddFile>(&action)) {
       tombstones.erase(dv_key(add->path, add->deletion_vector));
-      files[add->path] = std::make_shared<const AddFile>(*add);
+      auto& file = files[add->path];
+      if (file != nullptr && file->deletion_vector != add->deletion_vector) shadowed[dv_key(file->path, file->deletion_vector)] = file;
+      file = std::make_shared<const AddFile>(*add);
     } else if (const auto* m = std::get_if<Metadata>(&action)) {
       metadata = *m;
     } else if (const auto* p = std::get_if<Protocol>(&action)) {

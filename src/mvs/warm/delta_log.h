@@ -19,8 +19,11 @@ struct LogState {
   Protocol protocol;
   Metadata metadata;
   std::map<std::string, std::shared_ptr<const AddFile>> files;  // by path
-  std::map<std::string, RemoveFile> tombstones;                 // by path and deletion vector
-  std::map<std::string, SetTransaction> transactions;           // by app
+  // Adds whose path was added again with another deletion vector and never removed: only a log with replaced entries has such. By path and
+  // deletion vector.
+  std::map<std::string, std::shared_ptr<const AddFile>> shadowed;
+  std::map<std::string, RemoveFile> tombstones;        // by path and deletion vector
+  std::map<std::string, SetTransaction> transactions;  // by app
 
   void apply(const std::vector<Action>& actions, int64_t new_version);
   // What a checkpoint of this state holds.

@@ -97,6 +97,30 @@ TEST(TableSchema, ReadsADimensionAsTextAndAsNumber) {
   }
 }
 
+// What Spark, delta-rs and DuckDB read of these columns.
+TEST(TableSchema, DescribesSparseAndMultiVectors) {
+  const TableSpec spec{"t", "p", {{"w", "u", 0, Metric::kDot, VectorKind::kSparse}, {"m", "", 3, Metric::kCosine, VectorKind::kMulti}}, {}};
+  const std::string written = TableSchema::from_spec(spec)->delta_schema();
+  const std::string floats = R"({"type":"array","elementType":"float","containsNull":false})";
+  for (
+      const std::string& part :
+      {R"("name":"vector_w","type":{"type":"struct","fields":[{"name":"indices","type":{"type":"array","elementType":"long","containsNull":false},"nullable":true,"metadata":{}},{"name":"values","type":)" +
+           floats + R"(,"nullable":true,"metadata":{}}]})",
+       R"("name":"vector_m","type":{"type":"array","elementType":)" + floats + R"(,"containsNull":false})",
+       std::string(R"("quarry.kind":"sparse")"), std::string(R"("quarry.kind":"multi_dense")")})
+    EXPECT_NE(written.find(part), std::string::npos) << part << "\n" << written;
+  const auto back = TableSchema::from_delta(written);
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(back->delta_schema(), written);
+  EXPECT_EQ(back->columns()[size_t(back->find_vector("w"))].kind, ColumnKind::kSparse);
+  EXPECT_EQ(back->columns()[size_t(back->find_vector("m"))].kind, ColumnKind::kMulti);
+  std::string newer = written;
+  newer.replace(newer.find("multi_dense"), 11, "multi_byte!");
+  const auto refused = TableSchema::from_delta(newer);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("'vector_m' has a quarry.kind that this program does not know: multi_byte!"), std::string::npos);
+}
+
 class DeltaLogTest : public ::testing::Test {
  protected:
   void commit(int64_t version, std::vector<Action> actions) {

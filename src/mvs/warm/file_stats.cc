@@ -75,7 +75,9 @@ std::optional<Bounds> column_bounds(const arrow::Array& a, ColumnKind kind) {
     case ColumnKind::kTimestamp: return bounds_of<arrow::TimestampArray>(a, timestamp_bound);
     case ColumnKind::kDate: return bounds_of<arrow::Date32Array>(a, date_bound);
     case ColumnKind::kBoolean:
-    case ColumnKind::kVector: return std::nullopt;
+    case ColumnKind::kVector:
+    case ColumnKind::kSparse:
+    case ColumnKind::kMulti: return std::nullopt;
   }
   return std::nullopt;
 }
@@ -86,7 +88,7 @@ std::string file_stats(const TableSchema& schema, const arrow::RecordBatch& batc
   json::object min, max, nulls;
   for (const auto& column : schema.columns()) {
     const auto array = batch.GetColumnByName(column.name);
-    if (array == nullptr || column.kind == ColumnKind::kVector) continue;
+    if (array == nullptr || is_vector(column.kind)) continue;
     nulls[column.name] = array->null_count();
     if (column.name == kPayloadJson) continue;
     if (auto bounds = column_bounds(*array, column.kind)) {

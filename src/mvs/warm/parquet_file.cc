@@ -24,6 +24,15 @@ constexpr int64_t kPageBytes = 256 << 10;
 // Files of a few rows are merged soon: setting up compression and dictionaries would cost them more than writing does.
 constexpr int64_t kSmallFileRows = 256;
 
+// Where the floats of a vector column lie below it.
+std::string_view float_leaf(ColumnKind kind) {
+  switch (kind) {
+    case ColumnKind::kSparse: return ".values.list.element";
+    case ColumnKind::kMulti: return ".list.element.list.element";
+    default: return ".list.element";
+  }
+}
+
 std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& schema, int64_t rows) {
   parquet::WriterProperties::Builder builder;
   builder.created_by("Quarry")->enable_page_checksum()->set_size_statistics_level(parquet::SizeStatisticsLevel::None);
@@ -35,17 +44,18 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const TableSchema& 
     builder.disable_dictionary(std::string(kPayloadJson))->disable_dictionary(std::string(kDocumentId));
   }
   for (const auto& column : schema.columns()) {
-    if (column.kind != ColumnKind::kVector) continue;
-    const std::string leaf = column.name + ".list.element";
+    if (!is_vector(column.kind)) continue;
+    const std::string leaf = column.name + std::string(float_leaf(column.kind));
     builder.disable_dictionary(leaf)
         ->encoding(leaf, parquet::Encoding::PLAIN)
         ->compression(leaf, arrow::Compression::UNCOMPRESSED)
         ->disable_statistics(leaf);
+    if (column.kind == ColumnKind::kSparse) builder.disable_statistics(column.name + ".indices.list.element");
   }
   return builder.build();
 }
 
-// Columns are looked up by the leaf path "name" or "name.list.element": the first step names the column.
+// The first step of a leaf's path ("name", "name.list.element", ...) names the column.
 std::vector<int> wanted_leaves(const parquet::SchemaDescriptor& descriptor, const TableSchema& schema) {
   std::vector<int> out;
   for (int i = 0; i < descriptor.num_columns(); ++i)
@@ -84,11 +94,26 @@ Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::Ra
   }
 }
 
+// The batch with the types of its file.
+Result<std::shared_ptr<arrow::RecordBatch>> as_file_types(const TableSchema& schema, const arrow::RecordBatch& batch) {
+  arrow::FieldVector fields = batch.schema()->fields();
+  arrow::ArrayVector arrays = batch.columns();
+  for (const auto& column : schema.columns()) {
+    const int at = column.narrow.empty() ? -1 : batch.schema()->GetFieldIndex(column.name);
+    if (at < 0) continue;
+    QUARRY_ASSIGN_OR_RETURN(arrays[size_t(at)], to_file_type(arrays[size_t(at)], column));
+    fields[size_t(at)] = fields[size_t(at)]->WithType(file_type(column));
+  }
+  return arrow::RecordBatch::Make(arrow::schema(std::move(fields)), batch.num_rows(), std::move(arrays));
+}
+
 }  // namespace
 
 std::string_view view(const arrow::Buffer& buffer) { return {reinterpret_cast<const char*>(buffer.data()), size_t(buffer.size())}; }
 
-Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& batch) {
+Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema, const arrow::RecordBatch& in_memory) {
+  QUARRY_ASSIGN_OR_RETURN(const auto as_file, as_file_types(schema, in_memory));
+  const arrow::RecordBatch& batch = *as_file;
   const auto write = [&]() -> arrow::Result<std::shared_ptr<arrow::Buffer>> {
     // Room for everything at once: growing by doubling would copy and touch the memory twice.
     ARROW_ASSIGN_OR_RAISE(auto out, arrow::io::BufferOutputStream::Create(int64_t(batch_memory_bytes(batch)) + (1 << 16)));

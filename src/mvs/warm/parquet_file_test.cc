@@ -111,6 +111,101 @@ TEST(ParquetFile, ReadsTheTypesOfOtherWriters) {
   EXPECT_EQ(d.vectors[0].values, (std::vector<float>{1, 2, 3, 1}));
 }
 
+// [[...], [...]] per row; an empty list is a row without the vector.
+template <class List, class Floats, class Value>
+std::shared_ptr<arrow::Array> token_lists(const std::vector<std::vector<std::vector<Value>>>& rows) {
+  auto floats = std::make_shared<Floats>();
+  auto tokens = std::make_shared<List>(arrow::default_memory_pool(), floats);
+  List out(arrow::default_memory_pool(), tokens);
+  for (const auto& row : rows) {
+    EXPECT_TRUE(out.Append().ok());
+    for (const auto& token : row) EXPECT_TRUE(tokens->Append().ok() && floats->AppendValues(token).ok());
+  }
+  return *out.Finish();
+}
+
+struct ForeignSparse {
+  bool null = false;  // both members are
+  std::vector<int32_t> indices;
+  std::vector<double> values;
+};
+
+std::shared_ptr<arrow::Array> sparse_structs(const std::vector<ForeignSparse>& rows) {
+  auto index = std::make_shared<arrow::Int32Builder>();
+  auto value = std::make_shared<arrow::DoubleBuilder>();
+  arrow::LargeListBuilder indices(arrow::default_memory_pool(), index);
+  arrow::ListBuilder values(arrow::default_memory_pool(), value);
+  for (const auto& row : rows) {
+    EXPECT_TRUE((row.null ? indices.AppendNull() : indices.Append()).ok() && (row.null ? values.AppendNull() : values.Append()).ok());
+    EXPECT_TRUE(index->AppendValues(row.indices).ok() && value->AppendValues(row.values).ok());
+  }
+  return *arrow::StructArray::Make({*values.Finish(), *indices.Finish()}, std::vector<std::string>{"values", "indices"});
+}
+
+Result<std::shared_ptr<const RowBlock>> block_of(const std::string& column, std::shared_ptr<arrow::Array> array) {
+  arrow::StringBuilder ids;
+  for (int64_t i = 0; i < array->length(); ++i) EXPECT_TRUE(ids.Append("doc_" + std::to_string(i)).ok());
+  const auto type = array->type();
+  const auto table = arrow::Table::Make(arrow::schema({arrow::field("document_id", arrow::utf8()), arrow::field(column, type)}),
+                                        {*ids.Finish(), std::move(array)});
+  QUARRY_ASSIGN_OR_RETURN(auto batch, decode_parquet(foreign_file(*table), "the/key", *full_schema()));
+  return RowBlock::make(full_schema(), std::move(batch));
+}
+
+TEST(ParquetFile, ReadsSparseVectorsOfOtherWriters) {
+  const auto block =
+      block_of("vector_words", sparse_structs({{false, {7, 1}, {0.5, 2}}, {true, {}, {}}, {false, {}, {}}, {false, {3}, {1}}}));
+  ASSERT_QUARRY_OK(block);
+  const auto read = [&](size_t row) { return (*block)->document(row, {.payload = false, .vectors = true})->sparse_vectors; };
+  ASSERT_EQ(read(0).size(), 1u);
+  EXPECT_EQ(read(0)[0].indices, (std::vector<uint32_t>{1, 7}));  // put in order
+  EXPECT_EQ(read(0)[0].values, (std::vector<float>{2, 0.5f}));
+  EXPECT_TRUE(read(1).empty());
+  EXPECT_TRUE(read(2).empty());
+  EXPECT_EQ(read(3)[0].indices, (std::vector<uint32_t>{3}));
+  for (const ForeignSparse& bad :
+       {ForeignSparse{false, {1, 1}, {1, 2}}, ForeignSparse{false, {-1}, {1}}, ForeignSparse{false, {1, 2}, {1}}}) {
+    const auto refused = block_of("vector_words", sparse_structs({{false, {3}, {1}}, bad}));
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().kind, ErrorKind::kCorruption);
+    EXPECT_NE(refused.error().message.find("the/key: column 'vector_words'"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("row 1"), std::string::npos) << refused.error().message;
+  }
+}
+
+TEST(ParquetFile, ReadsMultiVectorsOfOtherWriters) {
+  using Rows = std::vector<std::vector<std::vector<double>>>;
+  const auto check = [](const Result<std::shared_ptr<const RowBlock>>& block) {
+    ASSERT_QUARRY_OK(block);
+    EXPECT_EQ((*block)->document(0, {.vectors = true})->multi_vectors.at(0).values, (std::vector<float>{1, 2, 3, 4, 5, 6}));
+    EXPECT_TRUE((*block)->document(1, {.vectors = true})->multi_vectors.empty());
+    EXPECT_EQ((*block)->document(2, {.vectors = true})->multi_vectors.at(0).values, (std::vector<float>{7, 8, 9}));
+  };
+  check(
+      block_of("vector_tokens", token_lists<arrow::LargeListBuilder, arrow::DoubleBuilder>(Rows{{{1, 2, 3}, {4, 5, 6}}, {}, {{7, 8, 9}}})));
+  using FloatRows = std::vector<std::vector<std::vector<float>>>;
+  check(
+      block_of("vector_tokens", token_lists<arrow::ListBuilder, arrow::FloatBuilder>(FloatRows{{{1, 2, 3}, {4, 5, 6}}, {}, {{7, 8, 9}}})));
+  const auto refused = block_of("vector_tokens", token_lists<arrow::ListBuilder, arrow::FloatBuilder>(FloatRows{{{1, 2, 3}}, {{1, 2}}}));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kCorruption);
+  EXPECT_NE(refused.error().message.find("'vector_tokens' row 1: a token of 2 values, not 3"), std::string::npos)
+      << refused.error().message;
+}
+
+// Files of several writers are joined when they are compacted: their arrays must have one type, down to the names of list elements.
+TEST(ParquetFile, GivesEveryFileTheSameTypes) {
+  const auto ours = full_schema()->arrow_schema();
+  const auto same = [&](const char* column, std::shared_ptr<arrow::Array> array) {
+    const auto block = block_of(column, std::move(array));
+    ASSERT_QUARRY_OK(block);
+    EXPECT_TRUE((*block)->batch()->GetColumnByName(column)->type()->Equals(*ours->GetFieldByName(column)->type(), true)) << column;
+  };
+  same("vector_tokens", token_lists<arrow::ListBuilder, arrow::FloatBuilder>(std::vector<std::vector<std::vector<float>>>{{{1, 2, 3}}}));
+  same("vector_words", sparse_structs({{false, {1, 2}, {1, 2}}}));
+  same("when", array_of(arrow::TimestampBuilder(arrow::timestamp(arrow::TimeUnit::MICRO, "+00:00"), arrow::default_memory_pool()), 5));
+}
+
 TEST(ParquetFile, RefusesColumnsOfAnImpossibleType) {
   const auto table = arrow::Table::Make(arrow::schema({arrow::field("document_id", arrow::utf8()), arrow::field("pages", arrow::utf8())}),
                                         {array_of(arrow::StringBuilder(), "a"), array_of(arrow::StringBuilder(), "x")});

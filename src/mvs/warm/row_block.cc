@@ -31,6 +31,18 @@ void add_buffers(const arrow::ArrayData& data, std::unordered_set<const arrow::B
   for (const auto& child : data.child_data) add_buffers(*child, seen, bytes);
 }
 
+// Numbers the rows for which `has` answers true.
+template <class Has>
+void number_rows(size_t rows, RowOrdinals& out, Has&& has) {
+  out.ordinal_of_row.assign(rows, -1);
+  for (size_t row = 0; row < rows; ++row) {
+    if (!has(row)) continue;
+    out.ordinal_of_row[row] = int32_t(out.count++);
+    out.row_of_ordinal.push_back(uint32_t(row));
+  }
+  if (out.count == rows) out.ordinal_of_row = {}, out.row_of_ordinal = {};
+}
+
 }  // namespace
 
 uint64_t batch_memory_bytes(const arrow::RecordBatch& batch) {
@@ -43,7 +55,7 @@ uint64_t batch_memory_bytes(const arrow::RecordBatch& batch) {
 RowBlock::~RowBlock() = default;
 
 Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::shared_ptr<const TableSchema> schema,
-                                                       std::shared_ptr<arrow::RecordBatch> batch) {
+                                                       std::shared_ptr<arrow::RecordBatch> batch, Memory memory) {
   std::shared_ptr<RowBlock> block(new RowBlock());
   block->schema_ = std::move(schema);
   block->batch_ = std::move(batch);
@@ -61,9 +73,13 @@ Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::shared_ptr<const Tab
   block->source_document_ = s.find("source_document_id");
   const auto* ids = block->array(block->id_);
   if (block->rows_ > 0 && (ids == nullptr || ids->null_count() != 0)) return corruption("a row has no document_id");
-  block->memory_bytes_ = batch_memory_bytes(*block->batch_);
-  for (const auto& v : block->vectors_)
-    if (v) block->memory_bytes_ += v->row_of_ordinal.size() * 4 + v->ordinal_of_row.size() * 4;
+  (memory == Memory::kHeld ? block->memory_bytes_ : block->mapped_bytes_) = batch_memory_bytes(*block->batch_);
+  for (size_t i = 0; i < columns; ++i) {
+    const RowOrdinals* o = block->ordinals(int(i));
+    if (o == nullptr) continue;
+    const bool has_parts = block->vector(int(i)) == nullptr;
+    block->memory_bytes_ += (o->row_of_ordinal.size() + o->ordinal_of_row.size() + (has_parts ? o->count : 0)) * 4;
+  }
   return std::shared_ptr<const RowBlock>(std::move(block));
 }
 
@@ -75,7 +91,83 @@ Status RowBlock::bind(int column) {
   if (array.type_id() != arrow_type(c.kind)->id())
     return corruption(fmt::format("column '{}' holds {}, not {}", c.name, array.type()->ToString(), arrow_type(c.kind)->ToString()));
   arrays_[size_t(column)] = &array;
-  return c.kind == ColumnKind::kVector ? bind_vector(column, array) : Status(Ok{});
+  if (c.kind == ColumnKind::kVector) return bind_vector(column, array);
+  if (c.kind == ColumnKind::kMulti) return bind_multi(column, array);
+  if (c.kind == ColumnKind::kSparse) return bind_sparse(column, array);
+  return Ok{};
+}
+
+const RowOrdinals* RowBlock::ordinals(int column) const {
+  if (const auto* v = vector(column)) return v;
+  if (const auto* v = multi(column)) return v;
+  return sparse(column);
+}
+
+Status RowBlock::bind_multi(int column, const arrow::Array& array) {
+  const VectorSpec& spec = schema_->columns()[size_t(column)].vector;
+  const std::string& name = schema_->columns()[size_t(column)].name;
+  const auto& list = as<arrow::ListArray>(array);
+  if (list.value_type()->id() != arrow::Type::LIST || list.value_type()->field(0)->type()->id() != arrow::Type::FLOAT)
+    return corruption(fmt::format("column '{}' holds {}", name, list.type()->ToString()));
+  const auto& tokens = as<arrow::ListArray>(*list.values());
+  const auto& values = as<arrow::FloatArray>(*tokens.values());
+  MultiColumn out;
+  out.dimension = spec.dimension;
+  number_rows(rows_, out, [&](size_t row) { return list.IsValid(int64_t(row)) && list.value_length(int64_t(row)) > 0; });
+  if (out.count == 0) return Ok{};
+  const int64_t begin = list.value_offset(int64_t(out.row(0))), end = list.value_offset(int64_t(rows_));
+  out.data = values.raw_values() + tokens.value_offset(begin);
+  for (size_t o = 0; o < out.count; ++o) {
+    const auto row = int64_t(out.row(o));
+    out.first.push_back(uint32_t(list.value_offset(row) - begin));
+    const int64_t next = o + 1 < out.count ? list.value_offset(int64_t(out.row(o + 1))) : end;
+    if (next != list.value_offset(row + 1)) return corruption(fmt::format("column '{}' row {}: values before the next row", name, row));
+    for (int64_t t = list.value_offset(row); t < list.value_offset(row + 1); ++t)
+      if (tokens.IsNull(t) || tokens.value_length(t) != int64_t(spec.dimension))
+        return corruption(
+            fmt::format("column '{}' row {}: a token of {} values, not {}", name, row, tokens.value_length(t), spec.dimension));
+  }
+  out.first.push_back(uint32_t(end - begin));
+  if (values.null_count() != 0) return corruption(fmt::format("column '{}' holds a null value", name));
+  vectors_[size_t(column)] = std::move(out);
+  return Ok{};
+}
+
+Status RowBlock::bind_sparse(int column, const arrow::Array& array) {
+  const std::string& name = schema_->columns()[size_t(column)].name;
+  const auto& record = as<arrow::StructArray>(array);
+  const auto holds = [&](int member, arrow::Type::type element) {
+    return record.num_fields() == 2 && record.field(member)->type_id() == arrow::Type::LIST &&
+           as<arrow::ListArray>(*record.field(member)).value_type()->id() == element;
+  };
+  if (!holds(0, arrow::Type::INT64) || !holds(1, arrow::Type::FLOAT))
+    return corruption(fmt::format("column '{}' holds {}", name, record.type()->ToString()));
+  const auto& indices = as<arrow::ListArray>(*record.field(0));
+  const auto& values = as<arrow::ListArray>(*record.field(1));
+  SparseColumn out;
+  number_rows(rows_, out, [&](size_t row) {
+    return record.IsValid(int64_t(row)) && indices.IsValid(int64_t(row)) && indices.value_length(int64_t(row)) > 0;
+  });
+  if (out.count == 0) return Ok{};
+  const int64_t i_begin = indices.value_offset(int64_t(out.row(0))), v_begin = values.value_offset(int64_t(out.row(0)));
+  out.indices = as<arrow::Int64Array>(*indices.values()).raw_values() + i_begin;
+  out.values = as<arrow::FloatArray>(*values.values()).raw_values() + v_begin;
+  uint32_t at = 0;
+  for (size_t o = 0; o < out.count; ++o) {
+    const auto row = int64_t(out.row(o));
+    const auto bad = [&](std::string_view why) { return corruption(fmt::format("column '{}' row {}: {}", name, row, why)); };
+    if (indices.value_offset(row) - i_begin != at || values.value_offset(row) - v_begin != at) return bad("values before the row's own");
+    if (values.IsNull(row) || values.value_length(row) != indices.value_length(row)) return bad("not as many values as indices");
+    out.first.push_back(at);
+    const uint32_t end = at + uint32_t(indices.value_length(row));
+    for (int64_t before = -1; at < end; before = out.indices[at++])
+      if (out.indices[at] <= before || out.indices[at] > int64_t(UINT32_MAX)) return bad("indices that do not ascend or exceed 32 bits");
+  }
+  out.first.push_back(at);
+  if (indices.values()->null_count() != 0 || values.values()->null_count() != 0)
+    return corruption(fmt::format("column '{}' holds a null value", name));
+  vectors_[size_t(column)] = std::move(out);
+  return Ok{};
 }
 
 Status RowBlock::bind_vector(int column, const arrow::Array& array) {
@@ -147,7 +239,9 @@ json::value RowBlock::column_value(int column, size_t row) const {
     case ColumnKind::kTimestamp: return json::value(json::string(format_timestamp(as<arrow::TimestampArray>(*a).Value(r))));
     case ColumnKind::kDate:
       return json::value(json::string(format_timestamp(as<arrow::Date32Array>(*a).Value(r) * kUsPerDay).substr(0, 10)));
-    case ColumnKind::kVector: break;
+    case ColumnKind::kVector:
+    case ColumnKind::kSparse:
+    case ColumnKind::kMulti: break;
   }
   return nullptr;
 }
@@ -190,22 +284,38 @@ Result<Document> RowBlock::document(size_t row, const Projection& projection) co
     QUARRY_ASSIGN_OR_RETURN(out.payload, payload(row, projection.fields));
   }
   if (!projection.vectors) return out;
-  for (size_t i = 0; i < vectors_.size(); ++i) {
-    const auto& v = vectors_[i];
-    const std::string& name = schema_->columns()[i].vector.name;
-    const float* at = v ? v->at_row(row) : nullptr;
-    const auto& names = projection.vector_names;
-    if (at == nullptr || (!names.empty() && std::find(names.begin(), names.end(), name) == names.end())) continue;
-    out.vectors.push_back({name, std::vector<float>(at, at + v->dimension)});
-  }
+  const auto& names = projection.vector_names;
+  for (size_t i = 0; i < vectors_.size(); ++i)
+    if (names.empty() || std::find(names.begin(), names.end(), schema_->columns()[i].vector.name) != names.end())
+      append_vector(int(i), row, out);
   return out;
+}
+
+void RowBlock::append_vector(int column, size_t row, Document& out) const {
+  const RowOrdinals* ordinals = this->ordinals(column);
+  const int64_t found = ordinals == nullptr ? -1 : ordinals->ordinal(row);
+  if (found < 0) return;
+  const auto o = size_t(found);
+  const std::string& name = schema_->columns()[size_t(column)].vector.name;
+  if (const auto* v = vector(column)) {
+    out.vectors.push_back({name, std::vector<float>(v->data + o * v->dimension, v->data + (o + 1) * v->dimension)});
+  } else if (const auto* m = multi(column)) {
+    const float* data = m->data;
+    out.multi_vectors.push_back(
+        {name, std::vector<float>(data + size_t(m->first[o]) * m->dimension, data + size_t(m->first[o + 1]) * m->dimension)});
+  } else if (const auto* s = sparse(column)) {
+    SparseVector& vector = out.sparse_vectors.emplace_back();
+    vector.name = name;
+    for (uint32_t e = s->first[o]; e < s->first[o + 1]; ++e) vector.indices.push_back(uint32_t(s->indices[e]));
+    vector.values.assign(s->values + s->first[o], s->values + s->first[o + 1]);
+  }
 }
 
 Result<json::object> RowBlock::filter_document(size_t row) const {
   QUARRY_ASSIGN_OR_RETURN(json::object out, payload(row, {}));
   for (size_t i = 0; i < arrays_.size(); ++i) {
     const Column& column = schema_->columns()[i];
-    if (!column.system || column.kind == ColumnKind::kVector || column.name == kPayloadJson) continue;
+    if (!column.system || is_vector(column.kind) || column.name == kPayloadJson) continue;
     if (auto value = system_value(int(i), row))
       out[column.name] = std::move(*value);
     else

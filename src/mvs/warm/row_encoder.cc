@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cmath>
 
 #include "model/lineage_texts.h"
 #include "mvs/warm/json_text.h"
@@ -47,16 +48,21 @@ bool put_string(arrow::StringBuilder& out, const json::value& value) {
   return false;
 }
 
-bool put_int64(arrow::Int64Builder& out, const json::value& value) {
+bool put_int64(arrow::Int64Builder& out, const json::value& value, std::string_view narrow) {
+  if (value.is_int64() && !fits_narrow(narrow, value.get_int64())) return check(out.AppendNull()), true;
   if (value.is_int64()) return check(out.Append(value.get_int64())), false;
-  if (value.is_uint64() && value.get_uint64() <= uint64_t(INT64_MAX)) return check(out.Append(int64_t(value.get_uint64()))), false;
+  if (narrow.empty() && value.is_uint64() && value.get_uint64() <= uint64_t(INT64_MAX))
+    return check(out.Append(int64_t(value.get_uint64()))), false;
   return check(out.AppendNull()), true;
 }
 
-bool put_double(arrow::DoubleBuilder& out, const json::value& value, bool integral_means_integer) {
+// A float column holds the nearest float32, and the JSON column the number where that is another.
+bool put_double(arrow::DoubleBuilder& out, const json::value& value, bool integral_means_integer, std::string_view narrow) {
   const auto d = exact_double(value);
-  if (!d) return check(out.AppendNull()), true;
-  check(out.Append(*d));
+  const double held = d && !narrow.empty() ? double(float(*d)) : d.value_or(0);
+  if (!d || !std::isfinite(held)) return check(out.AppendNull()), true;
+  check(out.Append(held));
+  if (held != *d) return true;
   return value.is_double() == (integral_means_integer && is_json_integer(*d));
 }
 
@@ -98,14 +104,16 @@ struct RowEncoder::Builders {
   bool put(const Column& column, size_t at_column, const json::value& value) {
     switch (column.kind) {
       case ColumnKind::kString: return put_string(at<arrow::StringBuilder>(at_column), value);
-      case ColumnKind::kInt64: return put_int64(at<arrow::Int64Builder>(at_column), value);
-      case ColumnKind::kNumber: return put_double(at<arrow::DoubleBuilder>(at_column), value, true);
-      case ColumnKind::kFloat: return put_double(at<arrow::DoubleBuilder>(at_column), value, false);
+      case ColumnKind::kInt64: return put_int64(at<arrow::Int64Builder>(at_column), value, column.narrow);
+      case ColumnKind::kNumber: return put_double(at<arrow::DoubleBuilder>(at_column), value, true, column.narrow);
+      case ColumnKind::kFloat: return put_double(at<arrow::DoubleBuilder>(at_column), value, false, column.narrow);
       case ColumnKind::kBoolean: return put_boolean(at<arrow::BooleanBuilder>(at_column), value);
       case ColumnKind::kTimestamp: return put_timestamp(at<arrow::TimestampBuilder>(at_column), value);
       case ColumnKind::kDate: return put_date(at<arrow::Date32Builder>(at_column), value);
       case ColumnKind::kInt32:
-      case ColumnKind::kVector: break;
+      case ColumnKind::kVector:
+      case ColumnKind::kSparse:
+      case ColumnKind::kMulti: break;
     }
     QUARRY_CHECK(false && "not a payload column");
   }
@@ -122,20 +130,93 @@ RowEncoder::RowEncoder(std::shared_ptr<const TableSchema> schema, size_t expecte
     : schema_(std::move(schema)), builders_(std::make_unique<Builders>()) {
   const auto& columns = schema_->columns();
   for (size_t i = 0; i < columns.size(); ++i) {
-    if (columns[i].kind == ColumnKind::kVector) {
-      auto values = std::make_shared<arrow::FloatBuilder>();
-      builders_->all.push_back(std::make_unique<arrow::ListBuilder>(arrow::default_memory_pool(), values, arrow_type(ColumnKind::kVector)));
-      (void)values->Reserve(int64_t(expected_rows * columns[i].vector.dimension));  // a hint: append grows it otherwise
-    } else {
-      builders_->all.push_back(arrow::MakeBuilder(arrow_type(columns[i].kind)).ValueOrDie());
-    }
-    (void)builders_->all.back()->Reserve(int64_t(expected_rows));
+    builders_->all.push_back(arrow::MakeBuilder(arrow_type(columns[i].kind)).ValueOrDie());
+    (void)builders_->all.back()->Reserve(int64_t(expected_rows));  // a hint: append grows it otherwise
+    if (columns[i].kind == ColumnKind::kVector)
+      (void)builders_->at<arrow::ListBuilder>(i).value_builder()->Reserve(int64_t(expected_rows * columns[i].vector.dimension));
     if (!columns[i].system) builders_->field.emplace(columns[i].name, i);
   }
   builders_->written.assign(columns.size(), 0);
 }
 
 RowEncoder::~RowEncoder() = default;
+
+namespace {
+
+Status check_values(const VectorSpec& spec, const DenseVector& v) {
+  if (v.values.size() == spec.dimension) return Ok{};
+  return bad_request(fmt::format("vector '{}' has {} values; its dimension is {}", v.name, v.values.size(), spec.dimension));
+}
+
+Status check_values(const VectorSpec&, const SparseVector& v) {
+  if (v.indices.size() != v.values.size())
+    return bad_request(fmt::format("vector '{}' has {} indices and {} values", v.name, v.indices.size(), v.values.size()));
+  if (v.indices.empty() || v.indices.size() > kMaxSparseEntries)
+    return bad_request(fmt::format("vector '{}' has {} entries: 1 to {} are allowed", v.name, v.indices.size(), kMaxSparseEntries));
+  for (size_t i = 1; i < v.indices.size(); ++i)
+    if (v.indices[i] <= v.indices[i - 1])
+      return bad_request(fmt::format("vector '{}': index {} does not ascend or is there twice", v.name, v.indices[i]));
+  return Ok{};
+}
+
+Status check_values(const VectorSpec& spec, const MultiVector& v) {
+  if (v.values.size() % spec.dimension != 0)
+    return bad_request(fmt::format("vector '{}' has {} values: no multiple of its dimension {}", v.name, v.values.size(), spec.dimension));
+  const size_t tokens = v.values.size() / spec.dimension;
+  if (tokens == 0 || tokens > kMaxTokens || v.values.size() > kMaxTokenValues)
+    return bad_request(fmt::format("vector '{}' has {} tokens of {} values: 1 to {} tokens and at most {} values are allowed", v.name,
+                                   tokens, spec.dimension, kMaxTokens, kMaxTokenValues));
+  return Ok{};
+}
+
+template <class V>
+Status check_vectors_of(const TableSchema& schema, VectorKind kind, const std::vector<V>& vectors, std::vector<std::string_view>& names) {
+  for (const V& v : vectors) {
+    const int at = schema.find_vector(v.name);
+    if (at < 0) return bad_request(fmt::format("the collection has no vector '{}'", v.name));
+    const VectorSpec& spec = schema.columns()[size_t(at)].vector;
+    if (spec.kind != kind) return bad_request(fmt::format("vector '{}' is {}, not {}", v.name, to_string(spec.kind), to_string(kind)));
+    QUARRY_RETURN_IF_ERROR(check_values(spec, v));
+    if (!all_finite(v.values)) return bad_request(fmt::format("vector '{}' holds a value that is not finite", v.name));
+    if (std::find(names.begin(), names.end(), v.name) != names.end()) return bad_request(fmt::format("vector '{}' is given twice", v.name));
+    names.push_back(v.name);
+  }
+  return Ok{};
+}
+
+Status check_vectors(const TableSchema& schema, const Document& document) {
+  std::vector<std::string_view> names;
+  QUARRY_RETURN_IF_ERROR(check_vectors_of(schema, VectorKind::kDense, document.vectors, names));
+  QUARRY_RETURN_IF_ERROR(check_vectors_of(schema, VectorKind::kSparse, document.sparse_vectors, names));
+  return check_vectors_of(schema, VectorKind::kMulti, document.multi_vectors, names);
+}
+
+template <class V>
+const V* find_named(const std::vector<V>& vectors, const std::string& name) {
+  const auto it = std::find_if(vectors.begin(), vectors.end(), [&](const V& v) { return v.name == name; });
+  return it == vectors.end() ? nullptr : &*it;
+}
+
+void append_floats(arrow::ArrayBuilder& list, const float* values, size_t n) {
+  auto& out = static_cast<arrow::ListBuilder&>(list);
+  check(out.Append());
+  check(static_cast<arrow::FloatBuilder&>(*out.value_builder()).AppendValues(values, int64_t(n)));
+}
+
+void append_sparse(arrow::StructBuilder& out, const SparseVector& v) {
+  check(out.Append());
+  auto& indices = static_cast<arrow::ListBuilder&>(*out.field_builder(0));
+  check(indices.Append());
+  for (const uint32_t index : v.indices) check(static_cast<arrow::Int64Builder&>(*indices.value_builder()).Append(int64_t(index)));
+  append_floats(*out.field_builder(1), v.values.data(), v.values.size());
+}
+
+void append_tokens(arrow::ListBuilder& out, const MultiVector& v, size_t dimension) {
+  check(out.Append());
+  for (size_t at = 0; at < v.values.size(); at += dimension) append_floats(*out.value_builder(), v.values.data() + at, dimension);
+}
+
+}  // namespace
 
 Status check_document(const TableSchema& schema, const Document& document) {
   if (document.document_id.empty()) return bad_request("a document has no document_id");
@@ -150,17 +231,7 @@ Status check_document(const TableSchema& schema, const Document& document) {
     if (!is_utf8(member.key())) return bad_request(name() + ": a field name is not valid UTF-8");
     if (auto checked = check_payload(member.value(), member.key()); !checked.ok()) return std::move(checked).error().with_context(name());
   }
-  for (size_t i = 0; i < document.vectors.size(); ++i) {
-    const DenseVector& v = document.vectors[i];
-    const int at = schema.find_vector(v.name);
-    if (at < 0) return bad_request(fmt::format("{}: the collection has no vector '{}'", name(), v.name));
-    const uint32_t dimension = schema.columns()[size_t(at)].vector.dimension;
-    if (v.values.size() != dimension)
-      return bad_request(fmt::format("{}: vector '{}' has {} values; its dimension is {}", name(), v.name, v.values.size(), dimension));
-    if (!all_finite(v.values)) return bad_request(fmt::format("{}: vector '{}' holds a value that is not finite", name(), v.name));
-    for (size_t j = 0; j < i; ++j)
-      if (document.vectors[j].name == v.name) return bad_request(fmt::format("{}: vector '{}' is given twice", name(), v.name));
-  }
+  if (auto checked = check_vectors(schema, document); !checked.ok()) return std::move(checked).error().with_context(name());
   return Ok{};
 }
 
@@ -210,16 +281,16 @@ void RowEncoder::append_payload(const json::object& payload) {
 void RowEncoder::append_vectors(const Document& document) {
   for (size_t i = 0; i < schema_->columns().size(); ++i) {
     const Column& column = schema_->columns()[i];
-    if (column.kind != ColumnKind::kVector) continue;
-    auto& list = builders_->at<arrow::ListBuilder>(i);
-    const auto it =
-        std::find_if(document.vectors.begin(), document.vectors.end(), [&](const auto& v) { return v.name == column.vector.name; });
-    if (it == document.vectors.end()) {
-      check(list.AppendNull());
-    } else {
-      check(list.Append());
-      check(static_cast<arrow::FloatBuilder&>(*list.value_builder()).AppendValues(it->values.data(), int64_t(it->values.size())));
-    }
+    const std::string& name = column.vector.name;
+    if (!is_vector(column.kind)) continue;
+    if (const auto* v = find_named(document.vectors, name))
+      append_floats(*builders_->all[i], v->values.data(), v->values.size());
+    else if (const auto* s = find_named(document.sparse_vectors, name))
+      append_sparse(builders_->at<arrow::StructBuilder>(i), *s);
+    else if (const auto* m = find_named(document.multi_vectors, name))
+      append_tokens(builders_->at<arrow::ListBuilder>(i), *m, column.vector.dimension);
+    else
+      check(builders_->all[i]->AppendNull());
   }
 }
 

@@ -56,9 +56,32 @@ std::string_view delta_type(ColumnKind kind) {
     case ColumnKind::kBoolean: return "boolean";
     case ColumnKind::kTimestamp: return "timestamp";
     case ColumnKind::kDate: return "date";
-    case ColumnKind::kVector: return "array";
+    case ColumnKind::kVector:
+    case ColumnKind::kSparse:
+    case ColumnKind::kMulti: break;  // of parts: nested_type()
   }
   return "string";
+}
+
+json::object array_of(json::value element) { return {{"type", "array"}, {"elementType", std::move(element)}, {"containsNull", false}}; }
+
+json::value nested_type(ColumnKind kind) {
+  if (kind == ColumnKind::kVector) return array_of("float");
+  if (kind == ColumnKind::kMulti) return array_of(array_of("float"));
+  const auto member = [](std::string_view name, json::value type) {
+    return json::object{{"name", name}, {"type", std::move(type)}, {"nullable", true}, {"metadata", json::object()}};
+  };
+  return json::object{{"type", "struct"},
+                      {"fields", json::array{member("indices", array_of("long")), member("values", array_of("float"))}}};
+}
+
+ColumnKind column_kind(VectorKind kind) {
+  switch (kind) {
+    case VectorKind::kDense: return ColumnKind::kVector;
+    case VectorKind::kSparse: return ColumnKind::kSparse;
+    case VectorKind::kMulti: return ColumnKind::kMulti;
+  }
+  return ColumnKind::kVector;
 }
 
 // A column that another program added.
@@ -72,15 +95,21 @@ std::optional<FieldType> field_of_delta_type(std::string_view type) {
   return std::nullopt;
 }
 
+bool is_narrow(ColumnKind kind, std::string_view type) {
+  if (kind == ColumnKind::kInt64) return type == "byte" || type == "short" || type == "integer";
+  return (kind == ColumnKind::kNumber || kind == ColumnKind::kFloat) && type == "float";
+}
+
 json::object delta_field(const Column& column) {
   json::object metadata;
-  json::value type = json::string(delta_type(column.kind));
-  if (column.kind == ColumnKind::kVector) {
-    type = {{"type", "array"}, {"elementType", "float"}, {"containsNull", false}};
+  json::value type = json::string(column.narrow.empty() ? delta_type(column.kind) : std::string_view(column.narrow));
+  if (is_vector(column.kind)) {
+    type = nested_type(column.kind);
     metadata = {{"quarry.vector", column.vector.name},
                 {"quarry.feature_uri", column.vector.feature_uri},
                 {"quarry.dimension", column.vector.dimension},
                 {"quarry.metric", to_string(column.vector.metric)}};
+    if (column.vector.kind != VectorKind::kDense) metadata["quarry.kind"] = to_string(column.vector.kind);
   } else if (!column.system) {
     metadata = {{"quarry.type", to_string(column.field)}};
   }
@@ -105,15 +134,44 @@ std::optional<uint32_t> read_dimension(const json::object& metadata) {
   return dimension >= 1 && dimension <= 65'536 ? std::optional(uint32_t(dimension)) : std::nullopt;
 }
 
+Result<VectorKind> read_kind(const json::object& metadata, std::string_view column) {
+  const std::string_view text = text_member(metadata, "quarry.kind");
+  if (text.empty()) return VectorKind::kDense;
+  if (auto kind = parse_vector_kind(text); kind.ok()) return kind;
+  return storage_error(fmt::format("column '{}' has a quarry.kind that this program does not know: {}", column, text));
+}
+
 Result<Column> vector_column(std::string name, const json::object& metadata) {
   Column out{std::move(name), ColumnKind::kVector, true, {}, {}};
+  QUARRY_ASSIGN_OR_RETURN(out.vector.kind, read_kind(metadata, out.name));
+  out.kind = column_kind(out.vector.kind);
   out.vector.name = text_member(metadata, "quarry.vector");
   out.vector.feature_uri = text_member(metadata, "quarry.feature_uri");
   QUARRY_ASSIGN_OR_RETURN(out.vector.metric, parse_metric(text_member(metadata, "quarry.metric")));
+  if (out.vector.kind == VectorKind::kSparse) return out;
   const auto dimension = read_dimension(metadata);
   if (!dimension) return corruption(fmt::format("column '{}' has no valid quarry.dimension", out.name));
   out.vector.dimension = *dimension;
   return out;
+}
+
+Status check_vector(const VectorSpec& spec) {
+  if (spec.name.empty()) return bad_request("a vector needs a name");
+  if (spec.kind == VectorKind::kSparse) {
+    if (spec.metric != Metric::kDot)
+      return bad_request(
+          fmt::format("vector '{}': sparse vectors are scored by dot product, not by {}", spec.name, to_string(spec.metric)));
+    if (spec.dimension != 0) return bad_request(fmt::format("vector '{}': sparse vectors have no dimension", spec.name));
+    return Ok{};
+  }
+  if (spec.dimension < 1 || spec.dimension > 65'536)
+    return bad_request(fmt::format("vector '{}': dimension {} is outside 1..65536", spec.name, spec.dimension));
+  return Ok{};
+}
+
+std::string shape_of(const VectorSpec& spec) {
+  if (spec.kind == VectorKind::kSparse) return "sparse";
+  return fmt::format("{} of dimension {} and metric {}", to_string(spec.kind), spec.dimension, to_string(spec.metric));
 }
 
 Result<Column> column_of(const json::object& field) {
@@ -132,7 +190,12 @@ Result<Column> column_of(const json::object& field) {
   if (auto declared = parse_field_type(text_member(metadata, "quarry.type")); declared.ok()) field_type = *declared;
   const auto kind = column_kind(*field_type);
   if (!kind) return corruption(fmt::format("column '{}' has an impossible quarry.type", name));
-  return Column{std::move(name), *kind, false, *field_type, {}};
+  Column out{std::move(name), *kind, false, *field_type, {}};
+  if (type->as_string() != delta_type(*kind)) out.narrow = type->as_string();
+  if (!out.narrow.empty() && !is_narrow(*kind, out.narrow))
+    return storage_error(
+        fmt::format("column '{}' of Delta type {} can't have the quarry.type {}", out.name, out.narrow, to_string(*field_type)));
+  return out;
 }
 
 }  // namespace
@@ -148,6 +211,9 @@ bool is_column_name(std::string_view name) {
 }
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind) {
+  const auto list_of = [](std::shared_ptr<arrow::DataType> element) {
+    return arrow::list(arrow::field("element", std::move(element), false));
+  };
   switch (kind) {
     case ColumnKind::kString: return arrow::utf8();
     case ColumnKind::kInt32: return arrow::int32();
@@ -157,9 +223,25 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind) {
     case ColumnKind::kBoolean: return arrow::boolean();
     case ColumnKind::kTimestamp: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
     case ColumnKind::kDate: return arrow::date32();
-    case ColumnKind::kVector: return arrow::list(arrow::field("element", arrow::float32(), false));
+    case ColumnKind::kVector: return list_of(arrow::float32());
+    case ColumnKind::kMulti: return list_of(list_of(arrow::float32()));
+    case ColumnKind::kSparse:
+      return arrow::struct_({arrow::field("indices", list_of(arrow::int64())), arrow::field("values", list_of(arrow::float32()))});
   }
   return arrow::null();
+}
+
+bool fits_narrow(std::string_view narrow, int64_t value) {
+  const int64_t bits = narrow == "byte" ? 8 : narrow == "short" ? 16 : narrow == "integer" ? 32 : 64;
+  return bits == 64 || (value >= -(1ll << (bits - 1)) && value < 1ll << (bits - 1));
+}
+
+std::shared_ptr<arrow::DataType> file_type(const Column& column) {
+  if (column.narrow == "byte") return arrow::int8();
+  if (column.narrow == "short") return arrow::int16();
+  if (column.narrow == "integer") return arrow::int32();
+  if (column.narrow == "float") return arrow::float32();
+  return arrow_type(column.kind);
 }
 
 bool is_json_integer(double value) {
@@ -171,27 +253,24 @@ void TableSchema::push(Column column) {
   const int at = int(columns_.size());
   by_name_.emplace(column.name, at);
   by_folded_name_.emplace(folded(column.name), at);
-  if (column.kind == ColumnKind::kVector) by_vector_.emplace(column.vector.name, at);
+  if (is_vector(column.kind)) by_vector_.emplace(column.vector.name, at);
   columns_.push_back(std::move(column));
 }
 
 bool TableSchema::name_taken(std::string_view name) const { return by_folded_name_.contains(folded(name)); }
 
 Status TableSchema::add_vector(const VectorSpec& spec) {
-  if (spec.name.empty()) return bad_request("a vector needs a name");
-  if (spec.dimension < 1 || spec.dimension > 65'536)
-    return bad_request(fmt::format("vector '{}': dimension {} is outside 1..65536", spec.name, spec.dimension));
+  QUARRY_RETURN_IF_ERROR(check_vector(spec));
   if (const int at = find_vector(spec.name); at >= 0) {
     const VectorSpec& known = columns_[size_t(at)].vector;
-    if (known.dimension == spec.dimension && known.metric == spec.metric) return Ok{};
-    return bad_request(fmt::format("vector '{}' has dimension {} and metric {}, not {} and {}", spec.name, known.dimension,
-                                   to_string(known.metric), spec.dimension, to_string(spec.metric)));
+    if (known.dimension == spec.dimension && known.metric == spec.metric && known.kind == spec.kind) return Ok{};
+    return bad_request(fmt::format("vector '{}' is {}, not {}", spec.name, shape_of(known), shape_of(spec)));
   }
   std::string base = "vector_";
   for (char c : spec.name.substr(0, 200)) base += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   std::string name = base;
   for (int i = 2; name_taken(name); ++i) name = fmt::format("{}_{}", base, i);
-  push({std::move(name), ColumnKind::kVector, true, {}, spec});
+  push({std::move(name), column_kind(spec.kind), true, {}, spec});
   return Ok{};
 }
 

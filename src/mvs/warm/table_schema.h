@@ -23,7 +23,11 @@ enum class ColumnKind {
   kTimestamp,  // microseconds, UTC
   kDate,       // days since 1970-01-01
   kVector,     // list<float32>
+  kSparse,     // struct<indices: list<int64>, values: list<float32>>
+  kMulti,      // list<list<float32>>
 };
+
+inline bool is_vector(ColumnKind kind) { return kind == ColumnKind::kVector || kind == ColumnKind::kSparse || kind == ColumnKind::kMulti; }
 
 // Columns every table has.
 inline constexpr std::string_view kDocumentId = "document_id";
@@ -38,7 +42,16 @@ struct Column {
   bool system = false;                   // not a payload field
   FieldType field = FieldType::kString;  // of payload fields
   VectorSpec vector;                     // of vectors
+  // Of a column that another program added with fewer bits: "byte", "short" or "integer" of kInt64, "float" of kNumber and kFloat. Files
+  // are written so; in memory the kind's own type stands.
+  std::string narrow = {};
 };
+
+// Whether a column declared as `narrow` (empty: not) can hold the number; of "float" every number, rounded.
+bool fits_narrow(std::string_view narrow, int64_t value);
+
+// The type of the column in data files.
+std::shared_ptr<arrow::DataType> file_type(const Column& column);
 
 // Immutable once made.
 class TableSchema {

@@ -16,7 +16,8 @@ enum class OnEmpty { kError, kSkip, kRandom };
 struct QuerySpec {
   enum class Mode { kEmpty, kText, kVector, kDocument } mode = Mode::kEmpty;
   std::vector<std::string> texts;  // kText; several are embedded apart and averaged
-  std::vector<float> vector;       // kVector
+  mvs::Query vector;               // kVector: dense, sparse or multi-vector
+  size_t token_dimension = 0;      // of a multi-vector
   std::string collection;          // kDocument: id or name; empty: the collection that is searched
   std::string document_id;
 };
@@ -70,7 +71,7 @@ struct SearchTask {
   size_t search = 0;  // index into the spec's searches
   const Collection* collection = nullptr;
   const CollectionVector* vector = nullptr;
-  std::vector<float> query;
+  mvs::Query query;
 };
 
 struct SearchPlan {

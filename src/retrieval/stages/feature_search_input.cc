@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "model/vector_json.h"
 #include "retrieval/stages/feature_search.h"
 
 namespace quarry::retrieval {
@@ -100,7 +100,7 @@ class QueryReader {
     return out;
   }
 
-  // An array of numbers, or a string that holds one as JSON.
+  // Numbers, lists of numbers or {indices, values}, or a string that holds one of these as JSON.
   Result<QuerySpec> vector() const {
     const json::value* value = query_.if_contains("value");
     json::array at = extended(at_, "value");
@@ -110,21 +110,33 @@ class QueryReader {
       parsed = json::parse(value->get_string(), failed);
       value = &parsed;
     }
-    const json::array* numbers = value == nullptr ? nullptr : value->if_array();
-    if (numbers == nullptr) return validation_error("type_error", at, "a query of input_mode 'vector' needs 'value', an array of numbers");
+    if (value == nullptr || !(value->is_array() || value->is_object()))
+      return validation_error(
+          "type_error", at,
+          "a query of input_mode 'vector' needs 'value': an array of numbers, of arrays of numbers, or {indices, values}");
     QuerySpec out;
-    if (numbers->empty()) return out;
-    if (numbers->front().is_array()) return not_built("queries of several vectors are not available yet; send one vector", at);
+    if (value->is_array() && value->get_array().empty()) return out;
     out.mode = QuerySpec::Mode::kVector;
-    out.vector.reserve(numbers->size());
-    for (const json::value& number : *numbers) {
-      if (!number.is_number()) return validation_error("type_error", extended(at, out.vector.size()), "a query vector holds numbers only");
-      auto value_of_number = static_cast<float>(number.to_number<double>());
-      if (!std::isfinite(value_of_number))
-        return validation_error("value_error", extended(at, out.vector.size()), "a number of the query vector is too large");
-      out.vector.push_back(value_of_number);
-    }
+    if (Status read = read_vector(*value, out); !read.ok())
+      return validation_error("value_error", at, fmt::format("the query vector {}", read.error().message));
     return out;
+  }
+
+  static Status read_vector(const json::value& value, QuerySpec& out) {
+    if (value.is_object()) {
+      SparseVector sparse;
+      QUARRY_RETURN_IF_ERROR(read_sparse(value, sparse));
+      out.vector = mvs::SparseQuery{std::move(sparse.indices), std::move(sparse.values)};
+    } else if (value.get_array().front().is_array()) {
+      MultiVector multi;
+      QUARRY_RETURN_IF_ERROR(read_multi(value, multi, out.token_dimension));
+      out.vector = mvs::MultiVectorQuery{std::move(multi.values)};
+    } else {
+      DenseVector dense;
+      QUARRY_RETURN_IF_ERROR(read_dense(value, dense));
+      out.vector = mvs::DenseQuery{std::move(dense.values)};
+    }
+    return Ok{};
   }
 
   const json::object& query_;

@@ -35,6 +35,20 @@ void normalise(std::vector<float>& v) {
   for (float& x : v) x *= scale;
 }
 
+std::string_view type_of(const mvs::Query& query) {
+  if (std::holds_alternative<mvs::SparseQuery>(query)) return "sparse";
+  return std::holds_alternative<mvs::MultiVectorQuery>(query) ? "multi_dense" : "dense";
+}
+
+// The one vector that was read with the document.
+std::optional<mvs::Query> query_of(Document document) {
+  if (!document.vectors.empty()) return mvs::DenseQuery{std::move(document.vectors[0].values)};
+  if (!document.multi_vectors.empty()) return mvs::MultiVectorQuery{std::move(document.multi_vectors[0].values)};
+  if (document.sparse_vectors.empty()) return std::nullopt;
+  SparseVector& sparse = document.sparse_vectors[0];
+  return mvs::SparseQuery{std::move(sparse.indices), std::move(sparse.values)};
+}
+
 class SearchPlanner {
  public:
   SearchPlanner(const FeatureSearchSpec& spec, StageRun& run) : spec_(spec), run_(run) {}
@@ -87,6 +101,11 @@ class SearchPlanner {
   }
 
   Result<std::string> model_of(const SearchTask& task) const {
+    if (task.vector->type != "dense")
+      return Error{ErrorKind::kBadRequest,
+                   fmt::format("feature '{}' of collection {} is {}: no model makes such a vector of a text; send the vector itself",
+                               task.vector->feature_uri, task.collection->collection_id, task.vector->type),
+                   {{"retryable", false}}};
     Result<FeatureUri> uri = parse_feature_uri(task.vector->feature_uri);
     if (uri.ok()) return uri->output;
     return bad_request(fmt::format("feature '{}' of collection {} was made by no model; send a vector instead of text", task.vector->name,
@@ -124,15 +143,28 @@ class SearchPlanner {
     if (query.mode == QuerySpec::Mode::kVector) task.query = query.vector;
     if (query.mode == QuerySpec::Mode::kText) {
       QUARRY_ASSIGN_OR_RETURN(std::string model, model_of(task));
-      task.query = mean_embedding(model, query.texts);
+      task.query = mvs::DenseQuery{mean_embedding(model, query.texts)};
     }
     if (query.mode == QuerySpec::Mode::kDocument) {
       QUARRY_ASSIGN_OR_RETURN(task.query, document_vector(query, *task.vector, task.search));
     }
-    if (task.query.size() == task.vector->dimension) return Ok{};
+    return check_shape(task, query);
+  }
+
+  // The query's vector must be of the feature's type and dimension.
+  Status check_shape(const SearchTask& task, const QuerySpec& query) const {
+    const std::string_view given = type_of(task.query), wanted = task.vector->type;
+    if (given != wanted)
+      return bad_request(fmt::format("the query vector of search {} is {}, but feature '{}' of collection {} is {}", task.search, given,
+                                     task.vector->feature_uri, task.collection->collection_id, wanted),
+                         {{"expected_type", wanted}, {"given_type", given}});
+    const auto* dense = std::get_if<mvs::DenseQuery>(&task.query);
+    const bool own_tokens = wanted == "multi_dense" && query.mode == QuerySpec::Mode::kVector;
+    const size_t dimensions = dense != nullptr ? dense->values.size() : own_tokens ? query.token_dimension : task.vector->dimension;
+    if (dimensions == task.vector->dimension) return Ok{};
     return bad_request(fmt::format("the query vector of search {} has {} dimensions, but feature '{}' of collection {} has {}", task.search,
-                                   task.query.size(), task.vector->feature_uri, task.collection->collection_id, task.vector->dimension),
-                       {{"expected_dimensions", task.vector->dimension}, {"given_dimensions", task.query.size()}});
+                                   dimensions, task.vector->feature_uri, task.collection->collection_id, task.vector->dimension),
+                       {{"expected_dimensions", task.vector->dimension}, {"given_dimensions", dimensions}});
   }
 
   std::vector<float> mean_embedding(const std::string& model, const std::vector<std::string>& texts) const {
@@ -147,9 +179,9 @@ class SearchPlanner {
   }
 
   // The stored vector of the referenced document under the very feature that is searched.
-  Result<std::vector<float>> document_vector(const QuerySpec& query, const CollectionVector& feature, size_t search) {
-    auto& known = document_vectors_[{search, feature.feature_uri + '\n' + feature.name}];
-    if (!known.empty()) return known;
+  Result<mvs::Query> document_vector(const QuerySpec& query, const CollectionVector& feature, size_t search) {
+    const auto key = std::make_pair(search, feature.feature_uri + '\n' + feature.name);
+    if (const auto known = document_vectors_.find(key); known != document_vectors_.end()) return known->second;
     std::vector<Collection> loaded;
     QUARRY_ASSIGN_OR_RETURN(std::vector<const Collection*> places, reference_places(query, search, loaded));
     for (const Collection* place : places) {
@@ -159,11 +191,11 @@ class SearchPlanner {
       QUARRY_ASSIGN_OR_RETURN(std::vector<Document> found,
                               run_.execution.env.vectors->get(place->collection_id, {query.document_id}, projection));
       if (found.empty()) continue;
-      if (found[0].vectors.empty())
+      std::optional<mvs::Query> stored = query_of(std::move(found[0]));
+      if (!stored)
         return bad_request(fmt::format("document '{}' of collection {} has no vector of feature '{}'", query.document_id,
                                        place->collection_id, feature.feature_uri));
-      known = std::move(found[0].vectors[0].values);
-      return known;
+      return document_vectors_.emplace(key, *std::move(stored)).first->second;
     }
     if (!query.collection.empty() && places.front()->find_vector(feature.feature_uri) == nullptr)
       return no_feature(feature.feature_uri, places);
@@ -183,7 +215,7 @@ class SearchPlanner {
   const FeatureSearchSpec& spec_;
   StageRun& run_;
   SearchPlan plan_;
-  std::map<std::pair<size_t, std::string>, std::vector<float>> document_vectors_;
+  std::map<std::pair<size_t, std::string>, mvs::Query> document_vectors_;
 };
 
 }  // namespace

@@ -48,7 +48,7 @@ constexpr std::string_view kSchema = R"({
       "type": "object",
       "properties": {
         "input_mode": {"type": "string", "enum": ["text", "vector", "content", "document", "multi_content"]},
-        "value": {"anyOf": [{"type": "string"}, {"type": "array"}]},
+        "value": {"anyOf": [{"type": "string"}, {"type": "array"}, {"type": "object", "properties": {"indices": {"type": "array"}, "values": {"type": "array"}}, "required": ["indices", "values"]}], "description": "Text, or a vector: numbers, lists of numbers, or {indices, values}."},
         "text": {"type": "string"},
         "embedding_task": {"type": "string"},
         "content": {"type": "object", "properties": {"url": {"type": "string"}, "base64": {"type": "string"}}},

@@ -1,0 +1,199 @@
+// Other writers on the same log: how soon they are seen, what happens when one overwrites an entry of ours, and columns of fewer bits.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "mvs/log_follower.h"
+#include "mvs/mvs.h"
+#include "mvs/test_table.h"
+
+namespace quarry::mvs {
+namespace {
+
+using Rows = std::map<std::string, json::value>;
+
+constexpr const char* kTable = "col_f";
+
+TableSpec spec() { return {kTable, "t", {{"v", "", 2, Metric::kDot}}, {{"n", FieldType::kInteger}, {"title", FieldType::kString}}}; }
+
+Document row(std::string id, int64_t n) {
+  Document d;
+  d.document_id = std::move(id);
+  d.payload = {{"n", n}};
+  d.vectors = {{"v", {float(n), 1}}};
+  return d;
+}
+
+class ForeignWriterTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<VectorStore> attached(objects::ObjectStore& objects, int64_t follow_interval_us = 0) {
+    auto store = *VectorStore::open({.store = &objects, .commit_window_us = 0, .follow_interval_us = follow_interval_us});
+    EXPECT_TRUE(store->attach_table(spec()).ok());
+    return store;
+  }
+
+  void create(std::vector<Document> documents) {
+    const auto store = *VectorStore::open({.store = objects_.get(), .commit_window_us = 0});
+    ASSERT_QUARRY_OK(store->create_table(spec()));
+    ASSERT_QUARRY_OK(store->write(kTable, {.upserts = std::move(documents)}));
+  }
+
+  // A second world that starts from what is stored now.
+  std::unique_ptr<objects::ObjectStore> copied() {
+    auto out = objects::make_memory_store();
+    for (const auto& object : *objects_->list("t/", "", 1000)) EXPECT_TRUE(out->put(object.key, *objects_->get(object.key)).ok());
+    return out;
+  }
+
+  // What a writer without put-if-absent does: its files appear, and its entry lands on the one that is there.
+  void overwrite_with(objects::ObjectStore& other, int64_t version) {
+    const std::string entry = fmt::format("t/_delta_log/{:020}.json", version);
+    for (const auto& object : *other.list("t/", "", 1000))
+      if (!objects_->head(object.key).ok()) {
+        ASSERT_TRUE(objects_->put(object.key, *other.get(object.key)).ok());
+      }
+    ASSERT_TRUE(objects_->put(entry, *other.get(entry)).ok());
+  }
+
+  static Rows rows(VectorStore& store) {
+    Rows out;
+    const auto status = store.for_each(kTable, {}, {}, [&](const Document& d) {
+      EXPECT_TRUE(out.emplace(d.document_id, d.payload).second) << d.document_id << " is there twice";
+      return true;
+    });
+    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+    return out;
+  }
+
+  // The files of the log as every reader takes them: by path and deletion vector.
+  std::map<std::string, int> logical_files() {
+    std::map<std::string, int> out;
+    for (int64_t v = 0;; ++v) {
+      const auto text = objects_->get(fmt::format("t/_delta_log/{:020}.json", v));
+      if (!text.ok()) return out;
+      std::map<std::string, int> added;
+      size_t at = 0;
+      while (at < text->size()) {
+        const size_t end = text->find('\n', at);
+        const json::value line = json::parse(text->substr(at, end - at));
+        at = end + 1;
+        for (const auto& action : line.as_object()) {
+          const bool add = action.key() == "add";
+          if (!add && action.key() != "remove") continue;
+          const auto& file = action.value().as_object();
+          const std::string key =
+              json::serialize(file.at("path")) + (file.contains("deletionVector") ? json::serialize(file.at("deletionVector")) : "");
+          (add ? added : out)[key] += add ? 1 : -1;
+        }
+      }
+      for (const auto& [key, n] : added) out[key] += n;
+      std::erase_if(out, [](const auto& f) { return f.second <= 0; });
+    }
+  }
+
+  std::unique_ptr<objects::ObjectStore> objects_ = objects::make_memory_store();
+};
+
+TEST(LookIsDue, ATableInUseIsLookedAtAtEveryInterval) {
+  constexpr int64_t kSecond = 1'000'000;
+  EXPECT_TRUE(look_is_due({.used_us = 0, .looked_us = 0}, 5, kSecond));
+  EXPECT_FALSE(look_is_due({.used_us = 90 * kSecond, .looked_us = 100 * kSecond}, 100 * kSecond + 999'999, kSecond));
+  EXPECT_TRUE(look_is_due({.used_us = 90 * kSecond, .looked_us = 100 * kSecond}, 101 * kSecond, kSecond));
+  EXPECT_FALSE(look_is_due({.used_us = 1, .looked_us = 1000 * kSecond}, 1059 * kSecond, kSecond));
+  EXPECT_TRUE(look_is_due({.used_us = 1, .looked_us = 1000 * kSecond}, 1060 * kSecond, kSecond));
+}
+
+TEST_F(ForeignWriterTest, AnotherWritersCommitIsSeenWithoutAWriteOrUpkeep) {
+  create({row("a", 1)});
+  const auto reader = attached(*objects_, 2'000), writer = attached(*objects_);
+  ASSERT_EQ(rows(*reader).size(), 1u);
+  ASSERT_QUARRY_OK(writer->write(kTable, {.upserts = {row("b", 2)}, .deletes = {"a"}}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (rows(*reader) != rows(*writer) && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(rows(*reader), rows(*writer));
+}
+
+TEST_F(ForeignWriterTest, AReplacedEntryIsCommittedAgain) {
+  create({row("a", 1), row("b", 1), row("c", 1), row("d", 1)});
+  const auto other_objects = copied();
+  const auto ours = attached(*objects_), other = attached(*other_objects);
+  // Both commit version 2, each on its own; the other's entry lands on ours, which two more of ours follow.
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("b", 20), row("new", 20)}, .deletes = {"c"}, .txn_app = "task", .txn_version = 7}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.patches = {{.document_id = "d", .set = {{"title", "patched"}}}}}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("late", 30)}}));
+  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row("b", 99), row("theirs", 99)}, .deletes = {"a"}}));
+  overwrite_with(*other_objects, 2);
+  ASSERT_QUARRY_OK(ours->maintain(kTable));
+  Rows expected;
+  for (const auto& [id, n] : {std::pair("b", 20), {"new", 20}, {"late", 30}, {"theirs", 99}}) expected[id] = json::object{{"n", n}};
+  expected["d"] = json::object{{"n", 1}, {"title", "patched"}};
+  EXPECT_EQ(rows(*ours), expected);
+  EXPECT_EQ(rows(*attached(*objects_)), expected);  // whoever reads the log sees the same
+  const auto state = *ours->stats(kTable);
+  EXPECT_EQ(logical_files().size(), state.files);
+  const auto again = ours->write(kTable, {.upserts = {row("x", 1)}, .txn_app = "task", .txn_version = 7});
+  ASSERT_QUARRY_OK(again);
+  EXPECT_TRUE(again->repeated);
+  ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"theirs"}}));
+  expected.erase("theirs");
+  EXPECT_EQ(rows(*attached(*objects_)), expected);
+}
+
+TEST_F(ForeignWriterTest, ARewriteThatReplacedOurDeleteLeavesItDeleted) {
+  create({row("a", 1), row("b", 1), row("c", 1)});
+  const auto other_objects = copied();
+  const auto ours = attached(*objects_), other = attached(*other_objects);
+  ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"a"}}));
+  // The other rewrites the whole file, as an optimize does: eight files make one.
+  for (int i = 0; i < 8; ++i) ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row(fmt::format("t{}", i), i)}}));
+  ASSERT_QUARRY_OK(other->maintain(kTable));
+  for (int64_t v = 2; v <= other->stats(kTable)->version; ++v) overwrite_with(*other_objects, v);
+  ASSERT_QUARRY_OK(ours->maintain(kTable));
+  const Rows got = rows(*ours);
+  EXPECT_FALSE(got.contains("a"));
+  EXPECT_EQ(got.size(), 10u);
+  EXPECT_EQ(rows(*attached(*objects_)), got);
+  EXPECT_EQ(logical_files().size(), ours->stats(kTable)->files);
+}
+
+// A column that another program added keeps its type, in the schema and in our files.
+TEST_F(ForeignWriterTest, NarrowColumnsStayNarrow) {
+  create({row("a", 1)});
+  const std::string first = *objects_->get("t/_delta_log/00000000000000000000.json");
+  json::object metadata;
+  for (size_t at = 0; at < first.size(); at = first.find('\n', at) + 1) {
+    const json::value line = json::parse(first.substr(at, first.find('\n', at) - at));
+    if (line.as_object().contains("metaData")) metadata = line.as_object().at("metaData").as_object();
+  }
+  json::object schema = json::parse(metadata.at("schemaString").as_string()).as_object();
+  for (const char* type : {"byte", "short", "integer", "float"})
+    schema.at("fields").as_array().push_back(
+        json::object{{"name", std::string("their_") + type}, {"type", type}, {"nullable", true}, {"metadata", json::object()}});
+  metadata["schemaString"] = json::serialize(schema);
+  ASSERT_TRUE(objects_->put("t/_delta_log/00000000000000000002.json", json::serialize(json::object{{"metaData", metadata}}) + "\n").ok());
+
+  const auto store = attached(*objects_);
+  const json::object fits{{"their_byte", -128}, {"their_short", 32767}, {"their_integer", -2147483648ll}, {"their_float", 0.5}};
+  const json::object odd{{"their_byte", 128}, {"their_short", -32769}, {"their_integer", 2147483648ll}, {"their_float", 0.1}, {"n", "x"}};
+  Document one = row("one", 1), two = row("two", 2);
+  one.payload = fits;
+  two.payload = odd;
+  ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {one, two}}));
+  TableSpec more = spec();
+  more.fields.push_back({"later", FieldType::kString});
+  ASSERT_QUARRY_OK(store->extend_table(more));  // writes the schema anew
+  for (const auto& reader : {attached(*objects_)}) {
+    Rows got = rows(*reader);
+    EXPECT_TRUE(test::identical(got["one"], fits)) << json::serialize(got["one"]);
+    EXPECT_TRUE(test::identical(got["two"], odd)) << json::serialize(got["two"]);
+    EXPECT_EQ(*reader->count(kTable, *parse_filter(json::object{{"field", "their_integer"}, {"operator", "gt"}, {"value", 0}})), 1u);
+  }
+  const std::string written = *objects_->get("t/_delta_log/00000000000000000004.json");
+  for (const char* type : {"byte", "short", "integer", "float"})
+    EXPECT_NE(written.find(fmt::format(R"(\"their_{}\",\"type\":\"{}\")", type, type)), std::string::npos) << written;
+}
+
+}  // namespace
+}  // namespace quarry::mvs

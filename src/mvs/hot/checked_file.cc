@@ -1,0 +1,155 @@
+#include "mvs/hot/checked_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include "base/file.h"
+#include "base/hash.h"
+
+namespace quarry::mvs {
+namespace {
+
+constexpr size_t kBlockBytes = 1 << 20;
+
+struct Trailer {
+  uint64_t data_bytes = 0;
+  uint64_t identity = 0;
+  uint32_t sums_crc = 0;     // of the blocks' checksums
+  uint32_t trailer_crc = 0;  // of what stands before it
+  char kind[8] = {};
+};
+static_assert(sizeof(Trailer) == 32);
+
+uint32_t crc_of(const Trailer& t) { return crc32c({reinterpret_cast<const char*>(&t), offsetof(Trailer, trailer_crc)}); }
+size_t blocks_in(uint64_t bytes) { return size_t(bytes / kBlockBytes + (bytes % kBlockBytes != 0)); }
+
+Status write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error("writing", path, errno);
+    bytes.remove_prefix(size_t(n));
+  }
+  return Ok{};
+}
+
+// The checksums of the blocks of a stream of pieces.
+class BlockSums {
+ public:
+  void add(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const auto part = bytes.substr(0, kBlockBytes - filled_);
+      crc_ = crc32c(part, crc_);
+      filled_ += part.size();
+      bytes.remove_prefix(part.size());
+      if (filled_ == kBlockBytes) close();
+    }
+  }
+  const std::string& finish() {
+    if (filled_ > 0) close();
+    return sums_;
+  }
+
+ private:
+  void close() {
+    sums_.append(reinterpret_cast<const char*>(&crc_), sizeof crc_);
+    crc_ = 0;
+    filled_ = 0;
+  }
+
+  std::string sums_;
+  uint32_t crc_ = 0;
+  size_t filled_ = 0;
+};
+
+Status write_pieces(const std::filesystem::path& path, const FileKind& kind, uint64_t identity, std::span<const std::string_view> pieces) {
+  FileDescriptor file(::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
+  if (!file) return errno_error("creating", path, errno);
+  BlockSums sums;
+  Trailer trailer;
+  for (const auto piece : pieces) {
+    sums.add(piece);
+    trailer.data_bytes += piece.size();
+    QUARRY_RETURN_IF_ERROR(write_all(file.get(), piece, path));
+  }
+  const std::string& block_sums = sums.finish();
+  trailer.identity = identity;
+  trailer.sums_crc = crc32c(block_sums);
+  std::memcpy(trailer.kind, kind, sizeof trailer.kind);
+  trailer.trailer_crc = crc_of(trailer);
+  QUARRY_RETURN_IF_ERROR(write_all(file.get(), block_sums, path));
+  QUARRY_RETURN_IF_ERROR(write_all(file.get(), {reinterpret_cast<const char*>(&trailer), sizeof trailer}, path));
+  if (::fsync(file.get()) != 0) return errno_error("syncing", path, errno);
+  return Ok{};
+}
+
+}  // namespace
+
+Status write_checked_file(const std::filesystem::path& path, const FileKind& kind, uint64_t identity,
+                          std::span<const std::string_view> pieces) {
+  QUARRY_RETURN_IF_ERROR(make_directories(path.parent_path()));
+  auto temporary = path;
+  temporary += ".new";
+  Status status = write_pieces(temporary, kind, identity, pieces);
+  std::error_code error;
+  if (status.ok()) std::filesystem::rename(temporary, path, error);
+  if (status.ok() && error) status = errno_error("renaming", path, error.value());
+  if (status.ok()) return sync_directory(path.parent_path());
+  std::filesystem::remove(temporary, error);
+  return status;
+}
+
+CheckedFile::~CheckedFile() {
+  if (base_ != nullptr) ::munmap(const_cast<char*>(base_), size_);
+}
+
+Result<CheckedFile> CheckedFile::open(const std::filesystem::path& path, const FileKind& kind, uint64_t identity) {
+  FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return errno_error("opening", path, errno);
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return errno_error("reading", path, errno);
+  const auto damaged = [&](Error error) {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+    return error;
+  };
+  if (size_t(info.st_size) < sizeof(Trailer))
+    return damaged(corruption(fmt::format("{}: {} bytes are too few at offset 0", path.string(), info.st_size)));
+  void* base = ::mmap(nullptr, size_t(info.st_size), PROT_READ, MAP_SHARED, file.get(), 0);
+  if (base == MAP_FAILED) return errno_error("mapping", path, errno);
+  CheckedFile out(static_cast<const char*>(base), size_t(info.st_size));
+  if (auto checked = out.check(path, kind, identity); !checked.ok())
+    return checked.error().kind == ErrorKind::kCorruption ? damaged(std::move(checked).error()) : std::move(checked).error();
+  return out;
+}
+
+Status CheckedFile::check(const std::filesystem::path& path, const FileKind& kind, uint64_t identity) {
+  Trailer t;
+  std::memcpy(&t, base_ + size_ - sizeof t, sizeof t);
+  const size_t sums_bytes = blocks_in(t.data_bytes) * sizeof(uint32_t);
+  if (std::memcmp(t.kind, kind, sizeof t.kind) != 0 || crc_of(t) != t.trailer_crc || t.data_bytes > size_ ||
+      t.data_bytes + sums_bytes + sizeof t != size_)
+    return corruption(fmt::format("{}: the trailer at offset {} is damaged", path.string(), size_ - sizeof t));
+  const std::string_view sums(base_ + t.data_bytes, sums_bytes);
+  if (crc32c(sums) != t.sums_crc)
+    return corruption(fmt::format("{}: the checksums at offset {} are damaged", path.string(), t.data_bytes));
+  if (t.identity != identity) return not_found(fmt::format("{} was made from something else", path.string()));
+  for (size_t b = 0; b < blocks_in(t.data_bytes); ++b) {
+    uint32_t expected;
+    std::memcpy(&expected, sums.data() + b * sizeof expected, sizeof expected);
+    const size_t first = b * kBlockBytes;
+    if (crc32c({base_ + first, std::min<size_t>(kBlockBytes, t.data_bytes - first)}) != expected)
+      return corruption(fmt::format("{}: the block at offset {} does not match its checksum", path.string(), first));
+  }
+  data_bytes_ = t.data_bytes;
+  return Ok{};
+}
+
+}  // namespace quarry::mvs
