@@ -9,6 +9,7 @@
 #include "mvs/hot/scan.h"
 #include "mvs/index/dense_search.h"
 #include "mvs/table.h"
+#include "mvs/text/text_search.h"
 
 namespace quarry::mvs {
 namespace {
@@ -65,10 +66,7 @@ class VectorStoreImpl : public VectorStore {
   Result<SearchResult> search(const SearchRequest& request) override {
     QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, serve(request.table_id, request.deadline_us));
     const auto& snapshot = served.snapshot;
-    const auto* dense = std::get_if<DenseQuery>(&request.query);
-    if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "only dense vectors can be searched yet", {{"retryable", false}});
-    QUARRY_RETURN_IF_ERROR(check_query(*snapshot, request.vector_name, *dense));
-    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, dense_search(served, request, *dense));
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, search_served(served, request));
     SearchResult out;
     out.tier = served.tier;
     out.version = snapshot->version;
@@ -139,7 +137,17 @@ class VectorStoreImpl : public VectorStore {
  private:
   static Status check_spec(const TableSpec& spec) {
     if (spec.table_id.empty()) return bad_request("a table needs an id");
+    if (auto analyzer = Analyzer::make(spec.text_language); !analyzer.ok()) return std::move(analyzer).error();
     return objects::validate_key(spec.prefix + "/_delta_log/00000000000000000000.json");
+  }
+
+  Result<ExactResult> search_served(const ServedSnapshot& served, const SearchRequest& request) const {
+    if (const auto* text = std::get_if<TextQuery>(&request.query))
+      return text_search(*served.snapshot, request, *text, shared_->options.executor, *shared_->options.clock);
+    const auto* dense = std::get_if<DenseQuery>(&request.query);
+    if (dense == nullptr) return Error(ErrorKind::kNotImplemented, "this kind of vector can't be searched yet", {{"retryable", false}});
+    QUARRY_RETURN_IF_ERROR(check_query(*served.snapshot, request.vector_name, *dense));
+    return dense_search(served, request, *dense);
   }
 
   static Status check_query(const Snapshot& snapshot, const std::string& vector_name, const DenseQuery& query) {

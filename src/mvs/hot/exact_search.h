@@ -3,19 +3,10 @@
 
 #include "base/executor.h"
 #include "mvs/hot/snapshot.h"
+#include "mvs/hot/top_rows.h"
 #include "mvs/mvs.h"
 
 namespace quarry::mvs {
-
-// One place in the order of results.
-struct ScoredRow {
-  float score = 0;
-  const SegmentView* view = nullptr;
-  uint32_t row = 0;
-};
-
-// Score descending, then document_id ascending: a total order.
-bool better(const ScoredRow& a, const ScoredRow& b);
 
 struct ExactResult {
   std::vector<ScoredRow> rows;  // best first; they point into the snapshot
