@@ -57,8 +57,12 @@ struct TableSpec {
   std::string table_id;  // the collection's id
   std::string prefix;    // key prefix on the object store: "{internal_id}/{namespace_id}/{collection_id}"
   std::vector<VectorSpec> vectors;
+<<<<<<< HEAD
   std::vector<FieldSpec> fields;  // payload fields that get a typed column; everything else lands in the JSON column
   Tier tier = Tier::kActive;      // that the table begins in when it is made or attached; set_tier() changes it
+=======
+  std::vector<FieldSpec> fields;          // payload fields that get a typed column; everything else lands in the JSON column
+>>>>>>> 48ea67d (feature_search ranks by words: lexical, fields, operator, prefix, and fused with vectors; quarry search --keyword; the text index's page and its fuzz target)
   std::string text_language = "english";  // whose stemming searches by words use; a Snowball language, or "none"; fixed by create_table
 };
 
@@ -123,8 +127,8 @@ struct MultiVectorQuery {
 
 // BM25 over text fields (Robertson & Zaragoza 2009). A text is cut into words (UAX #29), folded (NFKC_Casefold) and stemmed by the table's
 // language; no word is dropped as too common. Searched are the values, texts or lists of texts, of declared string and text fields.
-// Every hit's score is the float32 sum, from +0, over the fields in ascending order and in each over the query's distinct terms in ascending
-// order (both by bytes), of
+// Every hit's score is the float32 sum, from +0, over the fields in ascending order and in each over the query's distinct terms in
+// ascending order (both by bytes), of
 //   w tf / (tf + (0.3 + s length)),   w = count ln(1 + (n - df + 0.5) / (df + 0.5)) 2.2,   s = 0.9 n / total,
 // with tf the term's occurrences in the field, length the words in it, and over the live rows of the searched version: n those with a word
 // in the field, total their words, df those with the term; count: its occurrences in the query. w and s are computed in float64 and cut to

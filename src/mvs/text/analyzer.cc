@@ -19,8 +19,7 @@ using Stemmer = std::unique_ptr<sb_stemmer, decltype(&sb_stemmer_delete)>;
 sb_stemmer* stemmer_of(const std::string& language) {
   thread_local std::map<std::string, Stemmer, std::less<>> stemmers;
   auto it = stemmers.find(language);
-  if (it == stemmers.end())
-    it = stemmers.emplace(language, Stemmer(sb_stemmer_new(language.c_str(), "UTF_8"), sb_stemmer_delete)).first;
+  if (it == stemmers.end()) it = stemmers.emplace(language, Stemmer(sb_stemmer_new(language.c_str(), "UTF_8"), sb_stemmer_delete)).first;
   return it->second.get();
 }
 

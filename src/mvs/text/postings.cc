@@ -1,4 +1,5 @@
-// The record of a word that n < 128 rows have: n entries. Of more: a table over its blocks, then the blocks, 128 postings each but the last.
+// The record of a word that n < 128 rows have: n entries. Of more: a table over its blocks, then the blocks, 128 postings each but the
+// last.
 //   entry    := varint (gap << 1 | more), [varint tf - 2] if more; gap is the row minus the row before it minus 1, more is tf > 1
 //   table    := last row u32 *, offset of the block u32 *, offset of its positions u32 *, points u32 * (all first points, all second, ...),
 //               widths u16 * (bits of a gap, bits of a tf << 8)
@@ -46,7 +47,8 @@ class ImpactFront {
     double sum = 0;
     for (const Point& p : points_) sum += p.length;
     mean_ = std::max(1.0, sum / double(points_.size()));
-    std::sort(points_.begin(), points_.end(), [](const Point& a, const Point& b) { return a.tf != b.tf ? a.tf > b.tf : a.length < b.length; });
+    std::sort(points_.begin(), points_.end(),
+              [](const Point& a, const Point& b) { return a.tf != b.tf ? a.tf > b.tf : a.length < b.length; });
     size_t kept = 0;
     for (const Point& p : points_)
       if (kept == 0 || p.length < points_[kept - 1].length) points_[kept++] = p;
@@ -180,8 +182,7 @@ void encode_postings(const Postings& p, const uint32_t* lengths, std::string& re
     numbers[blocks + b] = uint32_t(record.size() - base);
     numbers[2 * blocks + b] = uint32_t(positions.size() - positions_base);
     const ImpactFront front(p, begin, end, lengths);
-    for (size_t k = 0; k < kImpactPoints; ++k)
-      numbers[(3 + k) * blocks + b] = impact_point(front.points()[k].tf, front.points()[k].length);
+    for (size_t k = 0; k < kImpactPoints; ++k) numbers[(3 + k) * blocks + b] = impact_point(front.points()[k].tf, front.points()[k].length);
     if (end - begin == kBlockRows)
       widths[b] = append_packed(p, begin, before, record);
     else

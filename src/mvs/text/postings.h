@@ -39,7 +39,8 @@ class PostingsReader {
   uint32_t df() const { return df_; }
   size_t blocks() const { return blocks_; }
   size_t count(size_t block) const { return block + 1 < blocks_ ? kBlockRows : df_ - (blocks_ - 1) * kBlockRows; }
-  // No row of the block is greater, none of a later one is smaller or equal. The last row of a record without a table is not known: UINT32_MAX.
+  // No row of the block is greater, none of a later one is smaller or equal. The last row of a record without a table is not known:
+  // UINT32_MAX.
   uint32_t last_row(size_t block) const { return has_table() ? number(block) : UINT32_MAX; }
 
   void decode_rows(size_t block, PostingsBlock& out) const;
@@ -50,8 +51,8 @@ class PostingsReader {
   void bounds(const TermWeight& weight, const uint32_t* lengths, float* out) const;
   // The whole record.
   void decode_all(Postings& out, bool with_positions) const;
-  // For bytes from outside; the calls above trust them. kCorruption unless both records are what encode_postings makes, to the last byte, of
-  // rows below `rows` with these lengths. Adds the word's occurrences to `words`.
+  // For bytes from outside; the calls above trust them. kCorruption unless both records are what encode_postings makes, to the last byte,
+  // of rows below `rows` with these lengths. Adds the word's occurrences to `words`.
   Status check(const uint32_t* lengths, uint32_t rows, uint64_t& words) const;
 
  private:

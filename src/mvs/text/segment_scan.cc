@@ -183,7 +183,8 @@ bool SegmentScan::phrase_in_field() const {
   const auto& sequence = query_.words->sequence;
   for (const uint32_t start : positions_[sequence.front()]) {
     size_t i = 1;
-    while (i < sequence.size() && std::binary_search(positions_[sequence[i]].begin(), positions_[sequence[i]].end(), start + uint32_t(i))) ++i;
+    while (i < sequence.size() && std::binary_search(positions_[sequence[i]].begin(), positions_[sequence[i]].end(), start + uint32_t(i)))
+      ++i;
     if (i == sequence.size()) return true;
   }
   return false;

@@ -1,9 +1,9 @@
 // Finds the rows of one segment that score best, window by window.
 //
 // Within a window of rows: the lists whose bounds together stay below the score to beat are left aside (MaxScore, Turtle & Flood 1995, with
-// the bounds of the window's blocks: block-max, Ding & Suel 2011); the others' scores are added up in an array over the window, and only rows
-// that may still win are looked up in the lists left aside, the most promising list first. What is kept is summed again in the canonical
-// order of mvs.h: pruning decides with slack for rounding and never makes a score.
+// the bounds of the window's blocks: block-max, Ding & Suel 2011); the others' scores are added up in an array over the window, and only
+// rows that may still win are looked up in the lists left aside, the most promising list first. What is kept is summed again in the
+// canonical order of mvs.h: pruning decides with slack for rounding and never makes a score.
 #pragma once
 
 #include <array>
@@ -31,7 +31,8 @@ class SegmentScan {
   SegmentScan(const SegmentView& view, std::vector<WordList>& lists, const Bitmap* rows, const ScanQuery& query);
 
   // False as soon as `expired` says so.
-  bool run(const std::function<float()>& threshold, const std::function<void(const ScoredRow&)>& offer, const std::function<bool()>& expired);
+  bool run(const std::function<float()>& threshold, const std::function<void(const ScoredRow&)>& offer,
+           const std::function<bool()>& expired);
 
   uint64_t rows_scored() const { return rows_scored_; }
 
@@ -70,10 +71,10 @@ class SegmentScan {
   const std::function<float()>* current_threshold_ = nullptr;
   const std::function<void(const ScoredRow&)>* offer_ = nullptr;
 
-  float slack_;          // more than 1: sums in different orders differ by rounding
-  float threshold_ = 0;  // at the window's start or later
-  std::vector<float> scores_;  // [list][offset]; all 0 between windows
-  std::vector<Active> active_; // leaders first, then the others in the order of look-up
+  float slack_;                 // more than 1: sums in different orders differ by rounding
+  float threshold_ = 0;         // at the window's start or later
+  std::vector<float> scores_;   // [list][offset]; all 0 between windows
+  std::vector<Active> active_;  // leaders first, then the others in the order of look-up
   size_t leaders_ = 0;
   bool dense_ = false;
   std::array<uint64_t, kWindowWords> found_{};  // offsets that leaders scored; where dense, offsets that may win

@@ -122,13 +122,15 @@ Status TextIndex::check_dictionary(std::string_view name) const {
     words += lengths_[row];
     if (lengths_[row] > kMaxWordsPerText) return bad_index(name, header_.lengths.offset + row * 4, "impossible length");
   }
-  if (documents != header_.documents || words != header_.words) return bad_index(name, header_.lengths.offset, "the lengths add up otherwise");
+  if (documents != header_.documents || words != header_.words)
+    return bad_index(name, header_.lengths.offset, "the lengths add up otherwise");
   TermCursor cursor(*this, 0);
   std::string before;
   uint64_t postings_end = 0, positions_end = 0;
   for (uint32_t ordinal = 0; ordinal < header_.terms; ++ordinal) {
     if (!cursor.next()) return bad_index(name, header_.dictionary.offset, fmt::format("term {} does not parse", ordinal));
-    if (ordinal > 0 && cursor.term() <= before) return bad_index(name, header_.dictionary.offset, fmt::format("term {} is out of order", ordinal));
+    if (ordinal > 0 && cursor.term() <= before)
+      return bad_index(name, header_.dictionary.offset, fmt::format("term {} is out of order", ordinal));
     before = cursor.term();
     if (!cursor.follows(postings_end, positions_end))
       return bad_index(name, header_.postings.offset + postings_end, fmt::format("the postings of term {} lie elsewhere", ordinal));

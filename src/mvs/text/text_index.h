@@ -26,10 +26,10 @@ class TextIndex {
   static std::shared_ptr<const TextIndex> trusted(std::string bytes);
 
   uint32_t rows() const { return header_.rows; }
-  uint32_t documents() const { return header_.documents; }     // rows with at least one word
-  uint64_t total_length() const { return header_.words; }      // words of all rows
+  uint32_t documents() const { return header_.documents; }  // rows with at least one word
+  uint64_t total_length() const { return header_.words; }   // words of all rows
   uint32_t terms() const { return header_.terms; }
-  const uint32_t* lengths() const { return lengths_; }         // words of each row
+  const uint32_t* lengths() const { return lengths_; }  // words of each row
   std::string_view language() const { return language_; }
   const std::string& bytes() const { return bytes_; }
 

@@ -57,9 +57,12 @@ size_t shared_prefix(std::string_view a, std::string_view b) {
 // Terms in ascending order with what their records take.
 class DictionaryWriter {
  public:
-  explicit DictionaryWriter(uint32_t terms) { keys_.resize((terms + text_layout::kTermsPerBlock - 1) / text_layout::kTermsPerBlock * text_layout::kKeyBytes); }
+  explicit DictionaryWriter(uint32_t terms) {
+    keys_.resize((terms + text_layout::kTermsPerBlock - 1) / text_layout::kTermsPerBlock * text_layout::kKeyBytes);
+  }
 
-  void add(std::string_view term, uint32_t df, uint64_t postings_at, uint64_t postings_size, uint64_t positions_at, uint64_t positions_size) {
+  void add(std::string_view term, uint32_t df, uint64_t postings_at, uint64_t postings_size, uint64_t positions_at,
+           uint64_t positions_size) {
     if (count_ % text_layout::kTermsPerBlock == 0) {
       const size_t at = count_ / text_layout::kTermsPerBlock * text_layout::kKeyBytes;
       put_number(keys_, at, uint32_t(dictionary_.size()));

@@ -229,17 +229,17 @@ TEST(TextIndex, EveryBrokenByteIsFound) {
 // docs/formats/text_index.md describes these bytes.
 TEST(TextIndex, GoldenBytes) {
   constexpr std::string_view kGolden =
-      "5154584901000100030000000200000006000000000000000300000001000000"  // magic .. dictionary blocks
+      "5154584901000100030000000200000006000000000000000300000001000000"                                  // magic .. dictionary blocks
       "c0000000000000000c00000000000000cc000000000000000600000000000000d2000000000000000600000000000000"  // sections
       "d800000000000000280000000000000000010000000000000b000000000000000b010000000000000800000000000000"
       "656e676c69736800000000000000000000000000000000000000000000000000078f4c81000000000000000000000000"  // language, checksum
       "00000000000000000000000000000000"
-      "020000000000000004000000"  // lengths 2, 0, 4
-      "000204000300"  // postings
-      "010103000001"  // positions
+      "020000000000000004000000"                                                          // lengths 2, 0, 4
+      "000204000300"                                                                      // postings
+      "010103000001"                                                                      // positions
       "00000000000000000000000000000000000363617402020200036861740101010003746865020303"  // dictionary
-      "0000000008000000636174"  // keys
-      "2b9a05d265bb5fe8";  // checksums
+      "0000000008000000636174"                                                            // keys
+      "2b9a05d265bb5fe8";                                                                 // checksums
   const std::string bytes = build({{"the cat"}, {}, {"the cat, the hat"}}, 1, "english");
   EXPECT_EQ(hex({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}), kGolden);
 }

@@ -145,7 +145,8 @@ class TextSearch {
     ExactResult out;
     std::vector<std::vector<ScoredRow>> found(views_.size());
     QUARRY_RETURN_IF_ERROR(for_each_view([&](size_t i) {
-      return scan_view(i, [] { return kNoScore; }, [&](const ScoredRow& row) { found[i].push_back(row); });
+      return scan_view(
+          i, [] { return kNoScore; }, [&](const ScoredRow& row) { found[i].push_back(row); });
     }));
     std::vector<ScoredRow> all;
     for (const auto& rows : found) all.insert(all.end(), rows.begin(), rows.end());
@@ -160,9 +161,9 @@ class TextSearch {
   const Clock& clock_;
   AnalysedQuery words_;
   ScanQuery scan_;
-  std::vector<ViewWords> views_;      // as snapshot_.views
-  std::vector<TermWeight> weights_;   // [field][word]
-  uint64_t postings_ = 0;             // of all words in all segments
+  std::vector<ViewWords> views_;     // as snapshot_.views
+  std::vector<TermWeight> weights_;  // [field][word]
+  uint64_t postings_ = 0;            // of all words in all segments
   std::atomic<uint64_t> rows_scored_{0};
 };
 

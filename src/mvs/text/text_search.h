@@ -1,6 +1,8 @@
 // BM25 search of a snapshot. mvs.h defines the score; every row that could be among the best is scored so, whatever the segments.
 #pragma once
 
+#include <span>
+
 #include "base/executor.h"
 #include "mvs/hot/exact_search.h"
 

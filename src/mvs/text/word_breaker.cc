@@ -16,7 +16,8 @@ namespace {
 
 enum CharClass : uint8_t { kOther, kSpace, kLetter, kDigit, kUnderscore, kMidAny, kMidNumber, kHigh };
 
-// Word_Break classes of ASCII (Unicode 15; as in CLDR's root, ':' joins nothing), with what joins words where it stands between two letters, two digits, or either.
+// Word_Break classes of ASCII (Unicode 15; as in CLDR's root, ':' joins nothing), with what joins words where it stands between two
+// letters, two digits, or either.
 constexpr std::array<CharClass, 256> make_classes() {
   std::array<CharClass, 256> out{};
   for (unsigned char c : {' ', '\t', '\n', '\v', '\f', '\r', '@'}) out[c] = kSpace;
