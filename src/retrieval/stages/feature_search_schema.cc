@@ -40,8 +40,8 @@ constexpr std::string_view kSchema = R"({
         "on_empty": {"type": "string", "enum": ["error", "skip", "random"], "description": "What an empty query does: an error (default), nothing, or documents at random."},
         "lexical": {"type": "boolean", "default": false, "description": "Ranks by words (BM25) instead of vectors; so does the feature mixpeek://bm25@v1/text without it."},
         "fields": {"type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "string", "minLength": 1}, "description": "Of a search by words: the text fields to look in; all without it."},
-        "operator": {"type": "string", "enum": ["or", "and", "phrase"], "default": "or", "description": "Of a search by words: whether a document needs one of them, each, or all one after another."},
-        "prefix": {"type": "boolean", "default": false, "description": "Of a search by words: the last one stands for all that begin with it."},
+        "operator": {"type": "string", "enum": ["or", "and", "phrase"], "description": "Of a search by words: whether a document needs one of them (without it), each, or all one after another."},
+        "prefix": {"type": "boolean", "description": "Of a search by words: the last one stands for all that begin with it."},
         "query_preprocessing": {"$ref": "#/$defs/preprocessing"},
         "collection_identifiers": {"type": "array", "items": {"type": "string", "minLength": 1}, "description": "Narrows this search to these of the retriever's collections."}
       },
