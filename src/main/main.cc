@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   search->add_option("text", search_options.text, "what to look for")->required();
   search->add_option("--limit", search_options.limit, "results")->check(CLI::Range(1, 100));
   search->add_option("--collection", search_options.collections, "only these collections (id or name)");
+  search->add_flag("--keyword", search_options.by_words, "rank by the words themselves (BM25) instead of by meaning");
   search->add_flag("--json", search_options.as_json, "print the server's reply");
   search->callback([&] { status = run_with(flags, [&](const Config& c) { return verbs::search(c, search_options); }); });
 

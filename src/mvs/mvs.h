@@ -72,6 +72,7 @@ struct TableSpec {
   std::vector<VectorSpec> vectors;
   std::vector<FieldSpec> fields;  // payload fields that get a typed column; everything else lands in the JSON column
   Tier tier = Tier::kActive;      // that the table begins in when it is made or attached; set_tier() changes it
+  std::string text_language = "english";  // whose stemming searches by words use; a Snowball language, or "none"; fixed by create_table
 };
 
 // Removes every row of these sources that the same batch does not write: re-processing replaces a source in one commit.
@@ -135,12 +136,21 @@ struct MultiVectorQuery {
   std::vector<float> values;  // token after token, each of the table's dimension, finite; at least one token
 };
 
-// BM25 over text fields (Robertson & Zaragoza 2009; k1 1.2, b 0.75).
+// BM25 over text fields (Robertson & Zaragoza 2009). A text is cut into words (UAX #29), folded (NFKC_Casefold) and stemmed by the table's
+// language; no word is dropped as too common. Searched are the values, texts or lists of texts, of declared string and text fields.
+// Every hit's score is the float32 sum, from +0, over the fields in ascending order and in each over the query's distinct terms in
+// ascending order (both by bytes), of
+//   w tf / (tf + (0.3 + s length)),   w = count ln(1 + (n - df + 0.5) / (df + 0.5)) 2.2,   s = 0.9 n / total,
+// with tf the term's occurrences in the field, length the words in it, and over the live rows of the searched version: n those with a word
+// in the field, total their words, df those with the term; count: its occurrences in the query. w and s are computed in float64 and cut to
+// float32; the rest is float32, nothing fused. k1 is 1.2, b 0.75. What matches decides who is a hit, not its score. No word: no hit.
 struct TextQuery {
-  std::string text;
-  std::vector<std::string> fields;  // payload fields; empty: every text field that the table indexes
+  std::string text;                 // at most 512 different words
+  std::vector<std::string> fields;  // payload fields; empty: every one declared as string or text
+  // kAny: a hit has one of the words; kAll: each, in whichever fields; kPhrase: in one field all of them one after another.
   enum class Match { kAny, kAll, kPhrase } match = Match::kAny;
-  bool prefix = false;  // the last word stands for every word that begins with it
+  // The last word stands for every term that begins with its letters, and for its own term: one term whose occurrences are theirs together.
+  bool prefix = false;
 };
 
 using Query = std::variant<DenseQuery, SparseQuery, MultiVectorQuery, TextQuery>;

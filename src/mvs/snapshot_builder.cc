@@ -52,6 +52,14 @@ Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const Add
   return view;
 }
 
+// A language that this program does not know, or none that is named, is read as English.
+Analyzer analyzer_of(const Metadata& metadata) {
+  const auto named = metadata.configuration.find(std::string(kTextLanguage));
+  if (named != metadata.configuration.end())
+    if (auto known = Analyzer::make(named->second); known.ok()) return std::move(known).value();
+  return Analyzer::make("english").value_or(Analyzer());
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, const LogState& log, const Snapshot* previous,
@@ -60,6 +68,7 @@ Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, 
   QUARRY_ASSIGN_OR_RETURN(TableSchema schema, TableSchema::from_delta(log.metadata.schema_string));
   out->schema = std::make_shared<const TableSchema>(std::move(schema));
   if (previous != nullptr && previous->schema->delta_schema() == out->schema->delta_schema()) out->schema = previous->schema;
+  out->analyzer = analyzer_of(log.metadata);
   out->version = log.version;
   out->data_version = log.data_version;
   std::unordered_map<std::string_view, const SegmentView*> known;

@@ -13,6 +13,7 @@ std::map<std::string, std::string> table_properties(const TableSpec& spec) {
   return {{"delta.enableDeletionVectors", "true"},
           {"delta.checkpointInterval", "100"},
           {"quarry.table_id", spec.table_id},
+          {std::string(kTextLanguage), spec.text_language},
           {"quarry.format", "1"}};
 }
 
@@ -87,6 +88,7 @@ Status Table::create() {
   plan.actions = {Protocol{}, Metadata{to_string(random_uuid()), schema.delta_schema(), {}, table_properties(spec_), now_ms()}};
   plan.next = std::make_shared<Snapshot>();
   plan.next->schema = std::make_shared<const TableSchema>(schema);
+  QUARRY_ASSIGN_OR_RETURN(plan.next->analyzer, Analyzer::make(spec_.text_language));
   const Pin pin(*this);
   CommitQueue::Turn turn(queue_);
   QUARRY_ASSIGN_OR_RETURN(const bool committed, put_commit(plan, "CREATE TABLE"));

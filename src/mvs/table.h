@@ -139,7 +139,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   bool upkeep_is_due(const Snapshot& snapshot) const;
   Status refresh();
   Status compact();
-  Result<bool> compact_views(const TableSchema& schema, const std::vector<SegmentView>& inputs);
+  Result<bool> compact_views(const Snapshot& base, const std::vector<SegmentView>& inputs);
   Result<std::optional<bool>> commit_compaction(const std::vector<SegmentView>& inputs, const std::vector<std::vector<uint32_t>>& taken,
                                                 const SegmentView& output, const std::shared_ptr<const IndexSet>& indexes);
   Status checkpoint();

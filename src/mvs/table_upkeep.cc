@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "mvs/table_internal.h"
+#include "mvs/text/text_search.h"
 #include "mvs/warm/compaction_policy.h"
 #include "mvs/warm/parquet_file.h"
 
@@ -144,7 +145,7 @@ Status Table::compact() {
     if (picked.empty()) return Ok{};
     std::vector<SegmentView> inputs;
     for (const size_t i : picked) inputs.push_back(base->views[i]);
-    QUARRY_ASSIGN_OR_RETURN(const bool committed, compact_views(*base->schema, inputs));
+    QUARRY_ASSIGN_OR_RETURN(const bool committed, compact_views(*base, inputs));
     if (!committed) return Ok{};  // another writer replaced an input; the next run sees what is left
     std::lock_guard lock(upkeep_mutex_);
     if (closed_) return Ok{};
@@ -152,12 +153,14 @@ Status Table::compact() {
   return Ok{};
 }
 
-Result<bool> Table::compact_views(const TableSchema& schema, const std::vector<SegmentView>& inputs) {
+Result<bool> Table::compact_views(const Snapshot& base, const std::vector<SegmentView>& inputs) {
+  const TableSchema& schema = *base.schema;
   std::vector<std::vector<uint32_t>> taken;
   QUARRY_ASSIGN_OR_RETURN(auto batch, gather_live(schema, inputs, taken));
   QUARRY_ASSIGN_OR_RETURN(auto block, RowBlock::make(std::make_shared<const TableSchema>(schema), std::move(batch)));
   QUARRY_ASSIGN_OR_RETURN(const SegmentView output, write_rows(std::move(block)));
   QUARRY_ASSIGN_OR_RETURN(const auto indexes, moved_indexes(inputs, taken, *output.segment));
+  QUARRY_RETURN_IF_ERROR(carry_text_indexes(inputs, *output.segment, base.analyzer, background()));
   CommitQueue::Turn turn(queue_);
   if (dropped_) return false;
   QUARRY_RETURN_IF_ERROR(follow());

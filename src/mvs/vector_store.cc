@@ -9,6 +9,7 @@
 #include "mvs/index/dense_search.h"
 #include "mvs/log_follower.h"
 #include "mvs/table.h"
+#include "mvs/text/text_search.h"
 
 namespace quarry::mvs {
 namespace {
@@ -68,10 +69,7 @@ class VectorStoreImpl : public VectorStore {
   Result<SearchResult> search(const SearchRequest& request) override {
     QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, serve(request.table_id, request.deadline_us));
     const auto& snapshot = served.snapshot;
-    if (std::holds_alternative<TextQuery>(request.query))
-      return Error(ErrorKind::kNotImplemented, "texts can't be searched by their words yet", {{"retryable", false}});
-    QUARRY_ASSIGN_OR_RETURN(const auto scorer, make_row_scorer(*snapshot->schema, request));
-    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, vector_search(served, request, *scorer));
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, search_served(served, request));
     SearchResult out;
     out.tier = served.tier;
     out.version = snapshot->version;
@@ -142,7 +140,15 @@ class VectorStoreImpl : public VectorStore {
  private:
   static Status check_spec(const TableSpec& spec) {
     if (spec.table_id.empty()) return bad_request("a table needs an id");
+    if (auto analyzer = Analyzer::make(spec.text_language); !analyzer.ok()) return std::move(analyzer).error();
     return objects::validate_key(spec.prefix + "/_delta_log/00000000000000000000.json");
+  }
+
+  Result<ExactResult> search_served(const ServedSnapshot& served, const SearchRequest& request) const {
+    if (const auto* text = std::get_if<TextQuery>(&request.query))
+      return text_search(*served.snapshot, request, *text, shared_->options.executor, *shared_->options.clock);
+    QUARRY_ASSIGN_OR_RETURN(const auto scorer, make_row_scorer(*served.snapshot->schema, request));
+    return vector_search(served, request, *scorer);
   }
 
   Result<ExactResult> vector_search(const ServedSnapshot& served, const SearchRequest& request, const RowScorer& scorer) const {

@@ -33,7 +33,7 @@ int demo(const Config& config, const std::string& corpus) {
   Client client(*credentials);
   for (const char* query : kQueries) {
     int64_t start = system_clock().steady_us();
-    auto reply = search_text(client, query, 3, {});
+    auto reply = search_text(client, {.text = query, .limit = 3});
     if (!reply.ok()) return fail(reply.error());
     print_results(query, *reply, static_cast<double>(system_clock().steady_us() - start) / 1000.0);
     std::printf("\n");

@@ -11,6 +11,7 @@ namespace quarry::verbs {
 namespace {
 
 constexpr std::string_view kTextFeature = "mixpeek://text_extractor@v1/embedding";
+constexpr std::string_view kWordFeature = "mixpeek://bm25@v1/text";
 constexpr size_t kSnippetBytes = 220;
 
 bool has_text_vectors(const json::value& collection) {
@@ -50,20 +51,20 @@ void print_result(size_t rank, const json::value& r) {
 
 }  // namespace
 
-Result<json::value> search_text(Client& client, const std::string& text, size_t limit, std::vector<std::string> collections) {
-  if (collections.empty()) {
-    QUARRY_ASSIGN_OR_RETURN(collections, text_collections(client));
+Result<json::value> search_text(Client& client, TextSearch search) {
+  if (search.collections.empty()) {
+    QUARRY_ASSIGN_OR_RETURN(search.collections, text_collections(client));
   }
   json::object query{{"input_mode", "text"}, {"value", "{{INPUT.query}}"}};
-  json::object parameters{{"searches", json::array{{{"feature_uri", kTextFeature}, {"query", std::move(query)}, {"top_k", limit}}}},
-                          {"final_top_k", limit}};
+  json::object one{{"feature_uri", search.by_words ? kWordFeature : kTextFeature}, {"query", std::move(query)}, {"top_k", search.limit}};
+  json::object parameters{{"searches", json::array{std::move(one)}}, {"final_top_k", search.limit}};
   json::object stage{{"stage_name", "search"},
                      {"stage_type", "filter"},
                      {"config", {{"stage_id", "feature_search"}, {"parameters", std::move(parameters)}}}};
-  json::object body{{"collection_identifiers", json::array(collections.begin(), collections.end())},
+  json::object body{{"collection_identifiers", json::array(search.collections.begin(), search.collections.end())},
                     {"input_schema", {{"query", {{"type", "text"}, {"required", true}}}}},
                     {"stages", json::array{std::move(stage)}},
-                    {"inputs", {{"query", text}}}};
+                    {"inputs", {{"query", search.text}}}};
   return client.call("POST", "/v1/retrievers/execute", body);
 }
 
@@ -79,7 +80,7 @@ int search(const Config& config, const SearchOptions& options) {
   if (!credentials.ok()) return fail(credentials.error());
   Client client(*credentials);
   int64_t began = system_clock().steady_us();
-  auto reply = search_text(client, options.text, options.limit, options.collections);
+  auto reply = search_text(client, {options.text, options.limit, options.collections, options.by_words});
   if (!reply.ok()) return fail(reply.error());
   if (options.as_json)
     std::printf("%s\n", json::serialize(*reply).c_str());

@@ -5,8 +5,13 @@
 
 namespace quarry::verbs {
 
-// Over `collections`, or every collection of the namespace that holds text vectors.
-Result<json::value> search_text(Client& client, const std::string& text, size_t limit, std::vector<std::string> collections);
+struct TextSearch {
+  std::string text;
+  size_t limit = 5;
+  std::vector<std::string> collections;  // empty: every collection of the namespace that holds text vectors
+  bool by_words = false;
+};
+Result<json::value> search_text(Client& client, TextSearch search);
 void print_results(const std::string& text, const json::value& reply, double milliseconds);
 
 }  // namespace quarry::verbs

@@ -25,6 +25,7 @@ struct SearchOptions {
   size_t limit = 5;
   std::vector<std::string> collections;  // empty: every collection of the namespace that holds text vectors
   bool as_json = false;
+  bool by_words = false;  // ranks by words instead of vectors
 };
 int search(const Config& config, const SearchOptions& options);
 

@@ -6,35 +6,12 @@
 #include <mutex>
 
 #include "mvs/hot/column_filter.h"
-#include "mvs/hot/field_reader.h"
 
 namespace quarry::mvs {
 namespace {
 
 struct SizedTask : ScoreTask {
   size_t full = 1;  // ordinals of a task of full size
-};
-
-// The k best so far; the worst of them on top. Not thread-safe.
-class TopK {
- public:
-  explicit TopK(size_t k) : k_(k) {}
-
-  void offer(const ScoredRow& row) {
-    if (rows_.size() < k_) {
-      rows_.push_back(row);
-      std::push_heap(rows_.begin(), rows_.end(), better);
-    } else if (k_ > 0 && row.score >= rows_.front().score && better(row, rows_.front())) {
-      std::pop_heap(rows_.begin(), rows_.end(), better);
-      rows_.back() = row;
-      std::push_heap(rows_.begin(), rows_.end(), better);
-    }
-  }
-  std::vector<ScoredRow>& rows() { return rows_; }
-
- private:
-  const size_t k_;
-  std::vector<ScoredRow> rows_;
 };
 
 class ExactSearch {
@@ -117,10 +94,10 @@ class ExactSearch {
 
   Result<ExactResult> run_top_k() {
     std::mutex mutex;
-    TopK best(request_.k);
+    TopRows best(request_.k);
     ExactResult out;
     QUARRY_RETURN_IF_ERROR(for_each_range([&](size_t first, size_t last) {
-      TopK local(request_.k);
+      TopRows local(request_.k);
       size_t scored = 0;
       for (size_t t = first; t < last; ++t)
         scored += scorer_.score(tasks_[t], min_score_, [&](std::span<const ScoredRow> rows) {
@@ -135,10 +112,9 @@ class ExactSearch {
     return out;
   }
 
-  // Takes rows in order until the groups are full. Rows without the field belong to no group.
   Result<ExactResult> run_grouped() {
     std::mutex mutex;
-    std::vector<ScoredRow> heap;
+    std::vector<ScoredRow> all;
     ExactResult out;
     QUARRY_RETURN_IF_ERROR(for_each_range([&](size_t first, size_t last) {
       std::vector<ScoredRow> local;
@@ -147,32 +123,10 @@ class ExactSearch {
         scored += scorer_.score(tasks_[t], min_score_,
                                 [&](std::span<const ScoredRow> rows) { local.insert(local.end(), rows.begin(), rows.end()); });
       std::lock_guard lock(mutex);
-      heap.insert(heap.end(), local.begin(), local.end());
+      all.insert(all.end(), local.begin(), local.end());
       out.rows_scored += scored;
     }));
-    const auto worse = [](const ScoredRow& a, const ScoredRow& b) { return better(b, a); };
-    std::make_heap(heap.begin(), heap.end(), worse);
-    std::vector<std::vector<ScoredRow>> groups;
-    std::unordered_map<std::string, size_t> group_of;
-    const GroupSpec& spec = *request_.group;
-    size_t full = spec.max_per_group == 0 ? spec.limit : 0;
-    for (; !heap.empty() && full < spec.limit; heap.pop_back()) {
-      std::pop_heap(heap.begin(), heap.end(), worse);
-      const ScoredRow& row = heap.back();
-      QUARRY_ASSIGN_OR_RETURN(const auto key, FieldReader(*row.view->segment, spec.field).value(row.row));
-      if (!key || key->is_null()) continue;
-      const auto [it, is_new] = group_of.try_emplace(json::serialize(*key), groups.size());
-      if (is_new && groups.size() == spec.limit) {
-        group_of.erase(it);
-        continue;
-      }
-      if (is_new) groups.emplace_back();
-      auto& members = groups[it->second];
-      if (members.size() == spec.max_per_group) continue;
-      members.push_back(row);
-      full += members.size() == spec.max_per_group;
-    }
-    for (const auto& members : groups) out.rows.insert(out.rows.end(), members.begin(), members.end());
+    QUARRY_ASSIGN_OR_RETURN(out.rows, take_groups(std::move(all), *request_.group));
     return out;
   }
 
@@ -188,11 +142,6 @@ class ExactSearch {
 };
 
 }  // namespace
-
-bool better(const ScoredRow& a, const ScoredRow& b) {
-  if (a.score != b.score) return a.score > b.score;
-  return a.view->segment->block().document_id(a.row) < b.view->segment->block().document_id(b.row);
-}
 
 Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const RowScorer& scorer, Executor* executor,
                                  const Clock& clock, const ViewFilter& wanted) {

@@ -8,9 +8,6 @@
 
 namespace quarry::mvs {
 
-// Score descending, then document_id ascending: a total order.
-bool better(const ScoredRow& a, const ScoredRow& b);
-
 struct ExactResult {
   std::vector<ScoredRow> rows;  // best first; they point into the snapshot
   uint64_t rows_scored = 0;

@@ -5,17 +5,10 @@
 #include <memory>
 #include <span>
 
-#include "mvs/hot/snapshot.h"
+#include "mvs/hot/top_rows.h"
 #include "mvs/mvs.h"
 
 namespace quarry::mvs {
-
-// One place in the order of results.
-struct ScoredRow {
-  float score = 0;
-  const SegmentView* view = nullptr;
-  uint32_t row = 0;
-};
 
 // A range of ordinals of one segment's vector column.
 struct ScoreTask {

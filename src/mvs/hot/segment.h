@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mvs/hot/sparse_index.h"
+#include "mvs/text/segment_text.h"
 #include "mvs/warm/deletion_vector.h"
 #include "mvs/warm/row_block.h"
 
@@ -36,7 +37,10 @@ class Segment {
   // Rows in ascending order of document_id.
   const std::vector<uint32_t>& id_order() const;
 
-  uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+  // Inverted indexes of its text fields; thread-safe.
+  SegmentText& text() const { return text_; }
+
+  uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed) + text_.memory_bytes(); }
 
  private:
   struct LazyBitmap {
@@ -57,6 +61,7 @@ class Segment {
   mutable std::once_flag source_once_, order_once_;
   mutable std::vector<uint64_t> source_hashes_;
   mutable std::vector<uint32_t> id_order_;
+  mutable SegmentText text_;
   mutable std::atomic<uint64_t> memory_bytes_{0};
 };
 

@@ -8,6 +8,7 @@
 
 #include "mvs/hot/id_index.h"
 #include "mvs/hot/segment.h"
+#include "mvs/text/analyzer.h"
 #include "mvs/warm/delta_actions.h"
 
 namespace quarry::mvs {
@@ -29,6 +30,7 @@ class Snapshot {
   int64_t version = -1;
   int64_t data_version = -1;
   std::shared_ptr<const TableSchema> schema;
+  Analyzer analyzer;  // of its texts
   std::vector<SegmentView> views;  // ascending by segment uid
   IdIndex ids;
   uint64_t live_rows = 0;

@@ -1,4 +1,5 @@
-// feature_search: ranks the documents of the retriever's collections by the likeness of their vectors to one or several queries.
+// feature_search: ranks the documents of the retriever's collections by the likeness of their vectors to one or several queries, or by the
+// queries' words.
 #include "retrieval/stages/feature_search.h"
 
 #include <fmt/format.h>
@@ -15,7 +16,9 @@ constexpr size_t kMaxTopK = 5000;
 
 bool is_one_class(const SearchPlan& plan) {
   return std::all_of(plan.tasks.begin(), plan.tasks.end(), [&](const SearchTask& task) {
-    return task.vector->feature_uri == plan.tasks[0].vector->feature_uri && task.vector->metric == plan.tasks[0].vector->metric;
+    const CollectionVector *a = task.vector, *b = plan.tasks[0].vector;
+    if (a == nullptr || b == nullptr) return a == b;
+    return a->feature_uri == b->feature_uri && a->metric == b->metric;
   });
 }
 
@@ -61,7 +64,7 @@ class FeatureSearchStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
     static const StageDefinition kDefinition{"feature_search",
-                                             "Finds documents by the likeness of their vectors to text, a vector or another document; "
+                                             "Finds documents by the likeness of their vectors to text, a vector or another document, or by words; "
                                              "several searches are fused into one ranking.",
                                              StageCategory::kFilter, "search", feature_search_schema()};
     return kDefinition;

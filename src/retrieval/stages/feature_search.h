@@ -22,8 +22,16 @@ struct QuerySpec {
   std::string document_id;
 };
 
+// A search by words instead of vectors.
+struct WordSearch {
+  std::vector<std::string> fields;  // empty: every text field of the collection
+  mvs::TextQuery::Match match = mvs::TextQuery::Match::kAny;
+  bool prefix = false;
+};
+
 struct SearchSpec {
   std::string feature_uri;  // as written; may be an alias
+  std::optional<WordSearch> words;
   QuerySpec query;
   size_t top_k = 100;
   std::optional<double> min_score;
@@ -62,6 +70,11 @@ Status normalize_feature_search(json::object& parameters, const json::array& at)
 Status check_feature_search(const json::object& parameters, const json::array& at, Form form);
 // One query, as text or {input_mode, ...} (feature_search_input.cc).
 Result<QuerySpec> parse_query(const json::value& query, const json::array& at);
+// Searches by words (feature_search_words.cc).
+inline constexpr std::string_view kWordFeature = "mixpeek://bm25@v1/text";
+bool is_word_feature(std::string_view uri);  // that one, or an output "bm25_sparse"
+Status check_words(const json::object& search, const json::array& at);
+std::optional<WordSearch> parse_words(const json::object& search);  // nullopt: a search by vectors
 Result<FeatureSearchSpec> parse_feature_search(const json::object& bound, const json::array& at);
 
 // ---- what is searched (feature_search_query.cc) -----------------------------------------------------------------------
@@ -70,8 +83,10 @@ Result<FeatureSearchSpec> parse_feature_search(const json::object& bound, const 
 struct SearchTask {
   size_t search = 0;  // index into the spec's searches
   const Collection* collection = nullptr;
-  const CollectionVector* vector = nullptr;
-  mvs::Query query;
+  const CollectionVector* vector = nullptr;  // null: a search by words
+  mvs::Query query;                          // of the vector
+
+  std::string_view feature_uri() const { return vector == nullptr ? kWordFeature : std::string_view(vector->feature_uri); }
 };
 
 struct SearchPlan {
@@ -80,6 +95,10 @@ struct SearchPlan {
   std::vector<std::vector<const Collection*>> targets;  // of each search
 };
 
+// Where a search by words can look in a collection; none: nowhere.
+std::vector<std::string> word_fields(const WordSearch& words, const Collection& collection);
+Error no_words(const WordSearch& words, const std::vector<const Collection*>& collections);
+mvs::TextQuery text_query(const SearchSpec& search, const SearchTask& task);
 // The collections and query vectors of every search. Each distinct text is embedded once per model. Errors: 400 listing the features that
 // exist, 400 for a vector of another dimension, 404 for a referenced document, 422 for an empty query, 501 for content that is not text.
 Result<SearchPlan> plan_searches(const FeatureSearchSpec& spec, StageRun& run);

@@ -37,6 +37,7 @@ class RowPool {
 
 // Scores of one feature under one metric can be compared; others only by rank.
 std::string comparable_key(const SearchTask& task) {
+  if (task.vector == nullptr) return std::string(kWordFeature);  // each collection has its own statistics, as in other engines
   return (task.vector->feature_uri.empty() ? task.vector->name : task.vector->feature_uri) + '\n' + task.vector->metric;
 }
 
@@ -61,7 +62,7 @@ std::vector<Row> merge_search(size_t search, const SearchPlan& plan, std::vector
     if (plan.tasks[i].search != search) continue;
     std::vector<Row>& list = by_class[comparable_key(plan.tasks[i])];
     for (Row& row : results[i].rows) {
-      row.feature_scores = {{plan.tasks[i].vector->feature_uri, row.score}};
+      row.feature_scores = {{std::string(plan.tasks[i].feature_uri()), row.score}};
       list.push_back(std::move(row));
     }
   }

@@ -51,8 +51,8 @@ class Gatherer {
     const SearchSpec& search = spec_.searches[task.search];
     mvs::SearchRequest request;
     request.table_id = task.collection->collection_id;
-    request.vector_name = task.vector->name;
-    request.query = task.query;
+    if (task.vector != nullptr) request.vector_name = task.vector->name;
+    request.query = task.vector == nullptr ? mvs::Query(text_query(search, task)) : task.query;
     QUARRY_ASSIGN_OR_RETURN(request.filter, filter_of(search, *task.collection, run_.execution));
     request.k = std::min(search.top_k, options_.k_limit);
     if (search.min_score) request.min_score = static_cast<float>(*search.min_score);

@@ -68,17 +68,29 @@ class SearchPlanner {
     QUARRY_ASSIGN_OR_RETURN(std::vector<const Collection*> targets, targets_of(search));
     std::vector<const Collection*> with_feature;
     for (const Collection* collection : targets)
-      if (collection->find_vector(search.feature_uri) != nullptr) with_feature.push_back(collection);
+      if (is_target(search, *collection)) with_feature.push_back(collection);
     plan_.targets.push_back(with_feature);
-    if (with_feature.empty() && !search.optional) return no_feature(search.feature_uri, targets);
+    if (with_feature.empty() && !search.optional) return refusal(search, targets);
     if (with_feature.empty()) {
       run_.warn(fmt::format("Skipped optional search {}: no collection has the feature {}", index, search.feature_uri));
       return Ok{};
     }
     if (search.query.mode == QuerySpec::Mode::kEmpty) return add_empty(index);
     for (const Collection* collection : with_feature)
-      plan_.tasks.push_back({index, collection, collection->find_vector(search.feature_uri), {}});
+      plan_.tasks.push_back({index, collection, search.words ? nullptr : collection->find_vector(search.feature_uri), {}});
     return Ok{};
+  }
+
+  // A search by words that names a feature of vectors looks where that is; one that names none looks everywhere.
+  static bool is_target(const SearchSpec& search, const Collection& collection) {
+    if (search.words && word_fields(*search.words, collection).empty()) return false;
+    return (search.words && is_word_feature(search.feature_uri)) || collection.find_vector(search.feature_uri) != nullptr;
+  }
+
+  static Error refusal(const SearchSpec& search, const std::vector<const Collection*>& targets) {
+    bool has_feature = search.words && is_word_feature(search.feature_uri);
+    for (const Collection* collection : targets) has_feature = has_feature || collection->find_vector(search.feature_uri) != nullptr;
+    return search.words && has_feature ? no_words(*search.words, targets) : no_feature(search.feature_uri, targets);
   }
 
   Result<std::vector<const Collection*>> targets_of(const SearchSpec& search) {
@@ -117,7 +129,7 @@ class SearchPlanner {
     std::set<EmbeddingKey> wanted;
     for (const SearchTask& task : plan_.tasks) {
       const QuerySpec& query = spec_.searches[task.search].query;
-      if (query.mode != QuerySpec::Mode::kText) continue;
+      if (query.mode != QuerySpec::Mode::kText || task.vector == nullptr) continue;
       QUARRY_ASSIGN_OR_RETURN(std::string model, model_of(task));
       for (const std::string& text : query.texts)
         if (!run_.execution.embeddings.contains({model, text})) wanted.emplace(model, text);
@@ -139,6 +151,7 @@ class SearchPlanner {
   }
 
   Status set_vector(SearchTask& task) {
+    if (task.vector == nullptr) return Ok{};
     const QuerySpec& query = spec_.searches[task.search].query;
     if (query.mode == QuerySpec::Mode::kVector) task.query = query.vector;
     if (query.mode == QuerySpec::Mode::kText) {

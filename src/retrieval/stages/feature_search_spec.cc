@@ -12,6 +12,9 @@ Result<SearchSpec> parse_search(const json::object& o, const json::array& at) {
   out.feature_uri = text_of(o, "feature_uri");
   QUARRY_RETURN_IF_ERROR(parse_feature_uri(out.feature_uri));
   QUARRY_ASSIGN_OR_RETURN(out.query, parse_query(o.at("query"), extended(at, "query")));
+  out.words = parse_words(o);
+  if (out.words && out.query.mode != QuerySpec::Mode::kText && out.query.mode != QuerySpec::Mode::kEmpty)
+    return validation_error("value_error", extended(at, "query"), "a search by words needs text");
   out.top_k = static_cast<size_t>(integer_of(o, "top_k", 100));
   if (o.contains("min_score")) out.min_score = number_of(o, "min_score", 0);
   out.weight = number_of(o, "weight", 1);
@@ -43,8 +46,7 @@ void parse_grouping(const json::object& bound, FeatureSearchSpec& out) {
 bool may_be_template(std::string_view text, Form form) { return form == Form::kStored && has_template(text); }
 
 Status check_search(const json::object& search, const json::array& at, Form form) {
-  if (bool_of(search, "lexical", false))
-    return not_built("lexical search is not available yet; leave out 'lexical'", extended(at, "lexical"));
+  QUARRY_RETURN_IF_ERROR(check_words(search, at));
   if (search.contains("query_preprocessing"))
     return not_built("query preprocessing is not available yet; leave out 'query_preprocessing'", extended(at, "query_preprocessing"));
   if (const json::value* filters = search.if_contains("filters"))
