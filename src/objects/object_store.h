@@ -1,4 +1,4 @@
-// Blobs under keys: raw objects, warm tables, artifacts. The one interface over local disk, memory and (later) S3.
+// Blobs under keys: raw objects, warm tables, artifacts. The one interface over local disk, memory and S3.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,13 +45,25 @@ class ObjectStore {
   virtual Status walk(std::string_view prefix, const Visit& visit);
   // Removing what is absent is ok.
   virtual Status remove(std::string_view key) = 0;
+  // In as few requests as the store can. After an error some may be gone.
+  virtual Status remove_many(std::span<const std::string> keys);
 
   // Where the bytes lie on the local disk, for readers that map files. nullopt: not a local store. `key` must be valid.
   virtual std::optional<std::filesystem::path> local_path(std::string_view key) const {
     (void)key;
     return std::nullopt;
   }
-  // "file:///data/objects", "memory://": for messages.
+  // URLs of the store's own with which anybody may read or replace the object for `ttl_s` seconds, without this server. nullopt: the store
+  // has none. No request is made, so the object need not exist. `key` must be valid.
+  virtual std::optional<std::string> presign_get(std::string_view key, int64_t ttl_s) const {
+    (void)key, (void)ttl_s;
+    return std::nullopt;
+  }
+  virtual std::optional<std::string> presign_put(std::string_view key, int64_t ttl_s) const {
+    (void)key, (void)ttl_s;
+    return std::nullopt;
+  }
+  // "file:///data/objects", "memory://", "s3://bucket/prefix": for messages.
   virtual std::string describe() const = 0;
 };
 
@@ -77,6 +90,11 @@ std::unique_ptr<ObjectStore> make_faulty_store(ObjectStore& inner, FaultPlan pla
 // put_if_absent after an unclear failure reads back to tell who won: bytes that racing callers put must differ (a commit carries its own
 // id).
 std::unique_ptr<ObjectStore> make_retrying_store(ObjectStore& inner, int attempts, int64_t first_delay_us = 20'000);
+
+// Whether `store` may hold tables: puts objects below `prefix` ("" or "folder/"), lets several writers race for one key a few times, checks
+// that an existing key is refused and that a list shows what was put, and removes it all. kUnavailable says what is amiss and what to do;
+// the store's own errors pass through. About 50 requests.
+Status probe_store(ObjectStore& store, std::string_view prefix);
 
 // Removes every key that starts with `prefix`, which must not be empty: end it with '/' to mean a folder.
 Status remove_prefix(ObjectStore& store, std::string_view prefix);

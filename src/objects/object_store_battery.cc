@@ -10,6 +10,8 @@
 
 #include "objects/counting_store.h"
 #include "objects/object_store.h"
+#include "objects/s3_store.h"
+#include "objects/test_s3_server.h"
 
 namespace quarry::objects {
 namespace {
@@ -62,6 +64,21 @@ std::unique_ptr<StoreUnderTest> retrying_over(std::unique_ptr<StoreUnderTest> in
   return inner;
 }
 
+// Null where no S3 server is installed.
+std::unique_ptr<StoreUnderTest> s3(S3Addressing addressing, std::string prefix) {
+  TestS3Server* server = TestS3Server::shared();
+  if (server == nullptr) return nullptr;
+  S3Options options = server->fresh_bucket();
+  options.addressing = addressing;
+  options.prefix = std::move(prefix);
+  options.multipart_bytes = 2'000'000;  // so that large objects go in parts
+  auto opened = open_s3_store(std::move(options));
+  EXPECT_TRUE(opened.ok());
+  auto out = std::make_unique<StoreUnderTest>();
+  out->layers.push_back(std::move(opened).value());
+  return out;
+}
+
 struct Kind {
   const char* name;
   std::unique_ptr<StoreUnderTest> (*make)();
@@ -69,6 +86,9 @@ struct Kind {
 
 class ObjectStoreBattery : public testing::TestWithParam<Kind> {
  protected:
+  void SetUp() override {
+    if (under_test_ == nullptr) GTEST_SKIP() << "no S3 server is installed: ./run test installs one";
+  }
   std::vector<std::string> keys(std::string_view prefix, std::string_view after = "", size_t limit = 1'000) {
     auto listed = store().list(prefix, after, limit);
     EXPECT_TRUE(listed.ok()) << (listed.ok() ? "" : listed.error().message);
@@ -346,7 +366,9 @@ TEST_P(ObjectStoreBattery, LocalPathHoldsTheBytes) {
 INSTANTIATE_TEST_SUITE_P(Stores, ObjectStoreBattery,
                          testing::Values(Kind{"memory", memory}, Kind{"local", local}, Kind{"counting", counting},
                                          Kind{"retrying_faulty_memory", [] { return retrying_over(memory()); }},
-                                         Kind{"retrying_faulty_local", [] { return retrying_over(local()); }}),
+                                         Kind{"retrying_faulty_local", [] { return retrying_over(local()); }},
+                                         Kind{"s3", [] { return s3(S3Addressing::kPath, ""); }},
+                                         Kind{"s3_below_a_prefix", [] { return s3(S3Addressing::kPath, "depot/one & two+three"); }}),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
 }  // namespace
