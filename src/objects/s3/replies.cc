@@ -106,6 +106,10 @@ Error reply_error(const HttpReply& reply, std::string_view what, std::string_vie
   return out;
 }
 
+bool is_folder_conflict(const HttpReply& reply) {
+  return reply.status == 409 && read_error(reply).code == "ExistingObjectIsDirectory";
+}
+
 bool is_error_body(std::string_view body) {
   auto parsed = parse_xml(body);
   return !parsed.ok() || parsed->name == "Error";

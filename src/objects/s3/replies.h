@@ -20,6 +20,9 @@ Result<ListPage> parse_list(std::string_view body, std::string_view root);
 //   kStorage, to be repeated; keys that the store can't hold kBadRequest; everything else kStorage with details.reason, not to be repeated.
 Error reply_error(const HttpReply& reply, std::string_view what, std::string_view place);
 
+// Whether a store that keeps keys as files refused one because a folder stands in its place.
+bool is_folder_conflict(const HttpReply& reply);
+
 // S3 answers some requests with 200 before it knows the outcome; then the body may be an <Error>.
 bool is_error_body(std::string_view body);
 

@@ -18,6 +18,7 @@ using namespace s3;
 
 constexpr size_t kListPage = 1'000;    // S3's limit
 constexpr size_t kDeleteBatch = 1'000;  // the same
+constexpr int kMaxFolderRaces = 8;
 constexpr uint64_t kMaxOffset = INT64_MAX - 1;
 constexpr uint64_t kLeastPartBytes = 5ull << 20;
 constexpr uint64_t kMaxSinglePut = 5ull << 30;
@@ -52,7 +53,7 @@ class S3Store : public ObjectStore {
   Status put(std::string_view key, std::string_view bytes) override {
     QUARRY_RETURN_IF_ERROR(check_key(key));
     if (bytes.size() > client_.options().multipart_bytes) return put_in_parts(client_, key, bytes);
-    QUARRY_ASSIGN_OR_RETURN(HttpReply reply, client_.send({.method = "PUT", .key = key, .body = bytes}));
+    QUARRY_ASSIGN_OR_RETURN(HttpReply reply, send_put({.method = "PUT", .key = key, .body = bytes}));
     return reply.status == 200 ? Status(Ok{}) : error_of(reply, "put", key);
   }
 
@@ -84,16 +85,26 @@ class S3Store : public ObjectStore {
   Error error_of(const HttpReply& reply, std::string_view verb, std::string_view key) const {
     return reply_error(reply, fmt::format("{} '{}'", verb, key), client_.place());
   }
+  Result<HttpReply> send_put(const Call& call);
   Status remove_batch(std::span<const std::string> keys);
 
   Client client_;
 };
 
+// A gateway over a file system makes folders for keys and removes them with their last object; a put that meets such a removal is told that
+// the key is a folder (versitygw 1.8), though a moment later it is not.
+Result<HttpReply> S3Store::send_put(const Call& call) {
+  for (int i = 1;; ++i) {
+    QUARRY_ASSIGN_OR_RETURN(HttpReply reply, client_.send(call));
+    if (i == kMaxFolderRaces || !is_folder_conflict(reply)) return reply;
+  }
+}
+
 Status S3Store::put_if_absent(std::string_view key, std::string_view bytes) {
   QUARRY_RETURN_IF_ERROR(check_key(key));
   if (bytes.size() > kMaxSinglePut)
     return bad_request(fmt::format("put_if_absent '{}': {} bytes are more than one request can carry", key, bytes.size()));
-  QUARRY_ASSIGN_OR_RETURN(HttpReply reply, client_.send({.method = "PUT", .key = key, .headers = {{"if-none-match", "*"}}, .body = bytes}));
+  QUARRY_ASSIGN_OR_RETURN(HttpReply reply, send_put({.method = "PUT", .key = key, .headers = {{"if-none-match", "*"}}, .body = bytes}));
   if (reply.status == 200) return Ok{};
   // Sent twice: what stands in the way may be what the first sending put.
   const bool is_unclear = reply.status == 412 && reply.sent_twice;
