@@ -18,7 +18,7 @@ struct CacheOptions {
 };
 
 struct CacheCounts {
-  uint64_t hits = 0, misses = 0;             // blocks
+  uint64_t hits = 0, misses = 0;              // blocks
   uint64_t hit_bytes = 0, fetched_bytes = 0;  // fetched: from the store behind, whole blocks
   uint64_t evictions = 0;
   uint64_t damaged = 0;         // blocks dropped because their checksum or their place was wrong

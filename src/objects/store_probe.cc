@@ -64,7 +64,8 @@ Status check_refusal(ObjectStore& store, const std::string& key) {
   if (stored != "first") return not_atomic(store, "a refused put changed the object");
   QUARRY_ASSIGN_OR_RETURN(auto listed, store.list(key, "", 2));
   if (listed.size() == 1 && listed[0].key == key) return Ok{};
-  return Error{ErrorKind::kUnavailable, fmt::format("{} does not list an object right after its put: such a store can't be used", store.describe())};
+  return Error{ErrorKind::kUnavailable,
+               fmt::format("{} does not list an object right after its put: such a store can't be used", store.describe())};
 }
 
 }  // namespace

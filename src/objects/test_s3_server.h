@@ -73,12 +73,13 @@ class TestS3Server {
     QUARRY_CHECK(mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;
     const std::string path = program(), address = "127.0.0.1:" + std::to_string(port_), root = folder_.string();
+    const std::string domain = "localhost:" + std::to_string(port_);  // bucket.localhost addresses a bucket as well
     process_ = ::fork();
     QUARRY_CHECK(process_ >= 0);
     if (process_ > 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::execl(path.c_str(), path.c_str(), "--quiet", "--access", kAccessKey, "--secret", kSecretKey, "--port", address.c_str(), "posix",
-            root.c_str(), static_cast<char*>(nullptr));
+    ::execl(path.c_str(), path.c_str(), "--quiet", "--access", kAccessKey, "--secret", kSecretKey, "--port", address.c_str(),
+            "--virtual-domain", domain.c_str(), "posix", root.c_str(), static_cast<char*>(nullptr));
     ::_exit(127);
   }
 

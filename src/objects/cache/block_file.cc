@@ -39,7 +39,8 @@ std::string encode_block(const BlockHeader& header, std::string_view payload) {
 
 Result<std::string> decode_block(std::string_view bytes, const BlockHeader& expected) {
   if (bytes.size() < kKeyAt || !bytes.starts_with(kMagic)) return corruption("no header at offset 0");
-  if (crc32c(bytes.substr(kBodyAt)) != number_at(bytes, kCrcAt, 4)) return corruption(fmt::format("the checksum at offset {} differs", kCrcAt));
+  if (crc32c(bytes.substr(kBodyAt)) != number_at(bytes, kCrcAt, 4))
+    return corruption(fmt::format("the checksum at offset {} differs", kCrcAt));
   const uint64_t key_size = number_at(bytes, kBodyAt, 4), payload_size = number_at(bytes, 16, 8);
   if (key_size > bytes.size() - kKeyAt || payload_size != bytes.size() - kKeyAt - key_size) return corruption("sizes at offset 12 differ");
   const bool is_it = bytes.substr(kKeyAt, key_size) == expected.key && number_at(bytes, 24, 8) == expected.block &&

@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "objects/cache/block_file.h"
 
 namespace quarry::objects {
@@ -28,6 +29,22 @@ std::optional<BlockId> parse_name(std::string_view name) {
   const bool is_hex = id.object.find_first_not_of("0123456789abcdef") == std::string::npos;
   const auto [end, ec] = std::from_chars(name.data() + kObjectDigits + 1, name.data() + name.size(), id.block);
   return is_hex && ec == std::errc() && end == name.data() + name.size() ? std::optional(id) : std::nullopt;
+}
+
+// Of all caches of the process.
+struct CacheMetrics {
+  prometheus::Counter& hits = metrics::counter("quarry_object_cache_hits_total", "Blocks read from the cache of objects");
+  prometheus::Counter& misses = metrics::counter("quarry_object_cache_misses_total", "Blocks fetched from the object store");
+  prometheus::Counter& hit_bytes = metrics::counter("quarry_object_cache_hit_bytes_total", "Bytes read from the cache of objects");
+  prometheus::Counter& fetched_bytes =
+      metrics::counter("quarry_object_cache_fetched_bytes_total", "Bytes fetched into the cache of objects");
+  prometheus::Counter& evictions = metrics::counter("quarry_object_cache_evictions_total", "Blocks removed to make room");
+  prometheus::Counter& damaged = metrics::counter("quarry_object_cache_damaged_total", "Blocks dropped because they were torn or altered");
+};
+
+CacheMetrics& cache_metrics() {
+  static auto* all = new CacheMetrics();
+  return *all;
 }
 
 struct FoundFile {
@@ -82,12 +99,8 @@ Status DiskCache::adopt_files() {
   fs::remove_all(temporary_dir_, error);
   QUARRY_RETURN_IF_ERROR(make_directories(temporary_dir_));
   std::vector<FoundFile> found;
-  for (int i = 0; i < 256; ++i) {
-    const fs::path dir = blocks_dir_ / fmt::format("{:02x}", i);
-    fs::create_directories(dir, error);
-    if (error) return errno_error("make folder", dir, error.value());
-    scan_folder(dir, found);
-  }
+  QUARRY_RETURN_IF_ERROR(make_directories(blocks_dir_));
+  for (int i = 0; i < 256; ++i) scan_folder(blocks_dir_ / fmt::format("{:02x}", i), found);
   std::sort(found.begin(), found.end(), [](const FoundFile& a, const FoundFile& b) {
     return std::tie(a.used_at.tv_sec, a.used_at.tv_nsec, a.id) < std::tie(b.used_at.tv_sec, b.used_at.tv_nsec, b.id);
   });
@@ -124,6 +137,8 @@ std::optional<std::string> DiskCache::read(std::string_view key, uint64_t block)
   std::lock_guard lock(mutex_);
   ++counts_.hits;
   counts_.hit_bytes += payload->size();
+  cache_metrics().hits.Increment();
+  cache_metrics().hit_bytes.Increment(static_cast<double>(payload->size()));
   return std::move(payload).value();
 }
 
@@ -132,6 +147,7 @@ void DiskCache::drop(const BlockId& id, bool is_damaged) {
   std::lock_guard lock(mutex_);
   index_.erase(id);
   counts_.damaged += is_damaged;
+  if (is_damaged) cache_metrics().damaged.Increment();
 }
 
 // The file's time is its last use, for the order after a restart.
@@ -152,7 +168,10 @@ Status DiskCache::write_file(const BlockId& id, std::string_view bytes) {
   const fs::path temporary = temporary_dir_ / std::to_string(number), path = path_of(id);
   FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   Status written = file ? write_all(file.get(), temporary, bytes) : Status(errno_error("make", temporary, errno));
-  if (written.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) written = errno_error("rename", temporary, errno);
+  if (written.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    (void)::mkdir(path.parent_path().c_str(), 0700);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) written = errno_error("rename", temporary, errno);
+  }
   if (!written.ok()) ::unlink(temporary.c_str());
   return written;
 }
@@ -169,6 +188,7 @@ void DiskCache::write(std::string_view key, uint64_t block, std::string_view pay
     if (written.ok()) {
       evicted = index_.insert(id, bytes.size());
       counts_.evictions += evicted.size();
+      cache_metrics().evictions.Increment(static_cast<double>(evicted.size()));
     } else {
       ++counts_.write_failures;
       warn = !std::exchange(warned_, true);
@@ -193,6 +213,8 @@ void DiskCache::count_fetch(uint64_t blocks, uint64_t bytes) {
   std::lock_guard lock(mutex_);
   counts_.misses += blocks;
   counts_.fetched_bytes += bytes;
+  cache_metrics().misses.Increment(static_cast<double>(blocks));
+  cache_metrics().fetched_bytes.Increment(static_cast<double>(bytes));
 }
 
 CacheCounts DiskCache::counts() const {

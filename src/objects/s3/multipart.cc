@@ -51,7 +51,8 @@ class Upload {
   void send_parts() {
     for (size_t i = next_.fetch_add(1); i < etags_.size() && !failed_; i = next_.fetch_add(1)) {
       Status sent = send_part(i);
-      for (int attempt = 1; attempt < kPartAttempts && !sent.ok() && !sent.error().details.contains("reason"); ++attempt) sent = send_part(i);
+      for (int attempt = 1; attempt < kPartAttempts && !sent.ok() && !sent.error().details.contains("reason"); ++attempt)
+        sent = send_part(i);
       if (sent.ok() || failed_.exchange(true)) continue;
       error_ = std::move(sent).error();  // read after the threads have ended
     }

@@ -29,8 +29,8 @@ StoreError read_error(const HttpReply& reply) {
 
 bool is_key_fault(std::string_view code) {
   static constexpr std::string_view kCodes[] = {
-      "KeyTooLongError",      "InvalidObjectName",      "ExistingObjectIsDirectory", "ExistingObjectIsObject",
-      "ObjectParentIsFile",   "XMinioInvalidObjectName", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject",
+      "KeyTooLongError",    "InvalidObjectName",       "ExistingObjectIsDirectory",     "ExistingObjectIsObject",
+      "ObjectParentIsFile", "XMinioInvalidObjectName", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject",
       "EntityTooLarge"};
   return std::find(std::begin(kCodes), std::end(kCodes), code) != std::end(kCodes);
 }
@@ -46,7 +46,8 @@ std::string_view remedy(std::string_view code, long status) {
     return "check objects.access_key_id and objects.secret_access_key, or where else the credentials come from";
   if (code == "ExpiredToken" || code == "InvalidToken") return "the session token has run out: get new credentials";
   if (code == "RequestTimeTooSkewed") return "set this machine's clock";
-  if (code == "AuthorizationHeaderMalformed" || code == "PermanentRedirect" || status == 301) return "check objects.region and objects.endpoint";
+  if (code == "AuthorizationHeaderMalformed" || code == "PermanentRedirect" || status == 301)
+    return "check objects.region and objects.endpoint";
   if (status == 403) return "the credentials may not do this: allow GetObject, PutObject, DeleteObject and ListBucket";
   return "";
 }
@@ -64,7 +65,8 @@ Result<ObjectInfo> parse_object(const XmlNode& node) {
 
 Status add_object(const XmlNode& node, std::string_view root, std::vector<ObjectInfo>& out) {
   QUARRY_ASSIGN_OR_RETURN(ObjectInfo info, parse_object(node));
-  if (!info.key.starts_with(root)) return storage_error(fmt::format("the list holds '{}', which is not below '{}'", printable(info.key), root));
+  if (!info.key.starts_with(root))
+    return storage_error(fmt::format("the list holds '{}', which is not below '{}'", printable(info.key), root));
   info.key.erase(0, root.size());
   if (!validate_key(info.key).ok()) return Ok{};
   if (!out.empty() && info.key <= out.back().key)
@@ -106,9 +108,7 @@ Error reply_error(const HttpReply& reply, std::string_view what, std::string_vie
   return out;
 }
 
-bool is_folder_conflict(const HttpReply& reply) {
-  return reply.status == 409 && read_error(reply).code == "ExistingObjectIsDirectory";
-}
+bool is_folder_conflict(const HttpReply& reply) { return reply.status == 409 && read_error(reply).code == "ExistingObjectIsDirectory"; }
 
 bool is_error_body(std::string_view body) {
   auto parsed = parse_xml(body);

@@ -70,8 +70,12 @@ TEST(ReplyError, TellsWhatMayPass) {
     EXPECT_EQ(error.kind, ErrorKind::kStorage) << status;
     EXPECT_FALSE(error.details.contains("reason")) << status << " is retried";
   }
-  for (const auto& [status, code] : std::vector<std::pair<long, std::string>>{
-           {403, "SignatureDoesNotMatch"}, {403, "AccessDenied"}, {403, ""}, {404, "NoSuchBucket"}, {301, "PermanentRedirect"}, {400, "Odd"}}) {
+  for (const auto& [status, code] : std::vector<std::pair<long, std::string>>{{403, "SignatureDoesNotMatch"},
+                                                                              {403, "AccessDenied"},
+                                                                              {403, ""},
+                                                                              {404, "NoSuchBucket"},
+                                                                              {301, "PermanentRedirect"},
+                                                                              {400, "Odd"}}) {
     Error error = reply_error(reply(status, code), "put 'k'", "s3://b");
     EXPECT_EQ(error.kind, ErrorKind::kStorage) << status;
     EXPECT_TRUE(error.details.contains("reason")) << status << " is not retried";

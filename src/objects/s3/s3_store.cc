@@ -16,7 +16,7 @@ namespace {
 
 using namespace s3;
 
-constexpr size_t kListPage = 1'000;    // S3's limit
+constexpr size_t kListPage = 1'000;     // S3's limit
 constexpr size_t kDeleteBatch = 1'000;  // the same
 constexpr int kMaxFolderRaces = 8;
 constexpr uint64_t kMaxOffset = INT64_MAX - 1;
@@ -115,7 +115,8 @@ Status S3Store::put_if_absent(std::string_view key, std::string_view bytes) {
 
 Result<std::string> S3Store::get(std::string_view key) {
   QUARRY_RETURN_IF_ERROR(check_key(key));
-  QUARRY_ASSIGN_OR_RETURN(HttpReply reply, client_.send({.method = "GET", .key = key, .max_reply_bytes = client_.options().max_object_bytes}));
+  QUARRY_ASSIGN_OR_RETURN(HttpReply reply,
+                          client_.send({.method = "GET", .key = key, .max_reply_bytes = client_.options().max_object_bytes}));
   if (reply.status != 200) return error_of(reply, "get", key);
   return std::move(reply.body);
 }
@@ -140,10 +141,12 @@ Result<std::string> S3Store::get_range(std::string_view key, uint64_t offset, ui
   call.max_reply_bytes = client_.options().max_object_bytes;
   QUARRY_ASSIGN_OR_RETURN(HttpReply reply, client_.send(call));
   if (reply.status == 416) return std::string();
-  if (reply.status == 200) return offset >= reply.body.size() ? std::string() : reply.body.substr(offset, length);  // the range was not heeded
+  if (reply.status == 200)
+    return offset >= reply.body.size() ? std::string() : reply.body.substr(offset, length);  // the range was not heeded
   if (reply.status != 206) return error_of(reply, "get_range", key);
   if (range_start(reply.header("content-range")) != offset || reply.body.size() > length)
-    return storage_error(fmt::format("get_range '{}': {} answered with another range than bytes {} to {}", key, client_.place(), offset, last));
+    return storage_error(
+        fmt::format("get_range '{}': {} answered with another range than bytes {} to {}", key, client_.place(), offset, last));
   return std::move(reply.body);
 }
 
@@ -182,7 +185,8 @@ Result<std::vector<ObjectInfo>> S3Store::list(std::string_view prefix, std::stri
     for (ObjectInfo& info : page->objects)
       if (found.size() < limit && info.key > after && info.key.starts_with(prefix)) found.push_back(std::move(info));
     if (found.size() == limit || page->continuation.empty()) return found;
-    if (page->continuation == continuation) return storage_error(fmt::format("list '{}': {} repeats a page", clip(prefix, 200), client_.place()));
+    if (page->continuation == continuation)
+      return storage_error(fmt::format("list '{}': {} repeats a page", clip(prefix, 200), client_.place()));
     continuation = std::move(page->continuation);
   }
 }
@@ -215,8 +219,8 @@ Status check_endpoint(const std::string& endpoint) {
 
 Status check_bucket(const std::string& bucket) {
   const bool is_sound = bucket.size() >= 3 && bucket.size() <= 63 && std::all_of(bucket.begin(), bucket.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-  });
+                          return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+                        });
   if (is_sound) return Ok{};
   return bad_request(fmt::format("'{}' is not a bucket's name: 3 to 63 of a-z 0-9 - .", clip(bucket, 100)));
 }
@@ -233,8 +237,10 @@ Status check_options(const S3Options& options) {
   const S3Credentials& credentials = options.credentials;
   if (credentials.access_key_id.empty() || credentials.secret_access_key.empty())
     return bad_request(fmt::format("s3://{} needs credentials: an access key id and a secret access key", options.bucket));
-  const bool is_clean = is_header_safe(credentials.access_key_id) && is_header_safe(credentials.session_token) && is_header_safe(options.region);
-  if (!is_clean || options.region.empty()) return bad_request("objects.region, access key id and session token are printable ASCII without spaces");
+  const bool is_clean =
+      is_header_safe(credentials.access_key_id) && is_header_safe(credentials.session_token) && is_header_safe(options.region);
+  if (!is_clean || options.region.empty())
+    return bad_request("objects.region, access key id and session token are printable ASCII without spaces");
   if (options.connections == 0 || options.connections > 1'024) return bad_request("objects.connections is not 1 to 1024");
   if (options.timeout_ms <= 0) return bad_request("objects.timeout_ms is not above 0");
   if (options.part_bytes < kLeastPartBytes || options.multipart_bytes > kMaxSinglePut)

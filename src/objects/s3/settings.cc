@@ -58,20 +58,20 @@ S3Credentials read_profile(std::string_view text, std::string_view profile) {
 
 Result<S3Credentials> profile_credentials(const S3Settings& settings, const S3Environment& environment) {
   const std::string home = variable(environment, "HOME");
-  const std::string file = first_set({settings.credentials_file, variable(environment, "AWS_SHARED_CREDENTIALS_FILE"),
-                                      home.empty() ? "" : home + "/.aws/credentials"});
+  const std::string file = first_set(
+      {settings.credentials_file, variable(environment, "AWS_SHARED_CREDENTIALS_FILE"), home.empty() ? "" : home + "/.aws/credentials"});
   const std::string profile = first_set({settings.profile, variable(environment, "AWS_PROFILE"), "default"});
   const bool is_wanted = !settings.profile.empty() || !settings.credentials_file.empty() || !variable(environment, "AWS_PROFILE").empty();
   auto text = environment.read_text(file);
   if (!text.ok() && is_wanted) return bad_request(fmt::format("profile '{}': {}", profile, text.error().message));
   if (!text.ok()) return S3Credentials{};
-  if (text->size() > kMaxProfileFileBytes) return bad_request(fmt::format("{} has {} bytes: it is no credentials file", file, text->size()));
+  if (text->size() > kMaxProfileFileBytes)
+    return bad_request(fmt::format("{} has {} bytes: it is no credentials file", file, text->size()));
   S3Credentials out = read_profile(*text, profile);
   out.origin = fmt::format("profile '{}' of {}", profile, file);
   const bool is_whole = !out.access_key_id.empty() && !out.secret_access_key.empty();
   if (is_whole) return out;
-  if (is_wanted)
-    return bad_request(fmt::format("{} has no aws_access_key_id and aws_secret_access_key under [{}]", file, profile));
+  if (is_wanted) return bad_request(fmt::format("{} has no aws_access_key_id and aws_secret_access_key under [{}]", file, profile));
   return S3Credentials{};
 }
 
@@ -86,10 +86,10 @@ Result<S3Credentials> find_credentials(const S3Settings& settings, const S3Envir
   if (!from_variables.access_key_id.empty() && !from_variables.secret_access_key.empty()) return from_variables;
   QUARRY_ASSIGN_OR_RETURN(S3Credentials from_profile, profile_credentials(settings, environment));
   if (!from_profile.access_key_id.empty()) return from_profile;
-  return bad_request(
-      fmt::format("{} needs credentials: set objects.access_key_id and objects.secret_access_key (or QUARRY_OBJECTS_ACCESS_KEY_ID and "
-                  "QUARRY_OBJECTS_SECRET_ACCESS_KEY), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with objects.profile",
-                  settings.url));
+  return bad_request(fmt::format(
+      "{} needs credentials: set objects.access_key_id and objects.secret_access_key (or QUARRY_OBJECTS_ACCESS_KEY_ID and "
+      "QUARRY_OBJECTS_SECRET_ACCESS_KEY), or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with objects.profile",
+      settings.url));
 }
 
 }  // namespace
@@ -127,8 +127,7 @@ Result<S3Options> resolve_s3_options(const S3Settings& settings, const S3Environ
   out.bucket = location.bucket;
   out.prefix = location.prefix;
   QUARRY_ASSIGN_OR_RETURN(out.addressing, parse_s3_addressing(settings.addressing));
-  out.region =
-      first_set({settings.region, variable(environment, "AWS_REGION"), variable(environment, "AWS_DEFAULT_REGION"), out.region});
+  out.region = first_set({settings.region, variable(environment, "AWS_REGION"), variable(environment, "AWS_DEFAULT_REGION"), out.region});
   out.endpoint = first_set({settings.endpoint, variable(environment, "AWS_ENDPOINT_URL_S3"), variable(environment, "AWS_ENDPOINT_URL"),
                             fmt::format("https://s3.{}.amazonaws.com", out.region)});
   QUARRY_ASSIGN_OR_RETURN(out.credentials, find_credentials(settings, environment));

@@ -30,8 +30,9 @@ TEST(S3Settings, TheLocationIsReadFromTheUrl) {
 }
 
 TEST(S3Settings, SettingsComeBeforeVariablesBeforeProfiles) {
-  const std::map<std::string, std::string> variables{{"AWS_ACCESS_KEY_ID", "V"}, {"AWS_SECRET_ACCESS_KEY", "VS"}, {"AWS_SESSION_TOKEN", "VT"},
-                                                     {"HOME", "/h"},             {"AWS_REGION", "r1"},            {"AWS_DEFAULT_REGION", "r2"}};
+  const std::map<std::string, std::string> variables{{"AWS_ACCESS_KEY_ID", "V"},  {"AWS_SECRET_ACCESS_KEY", "VS"},
+                                                     {"AWS_SESSION_TOKEN", "VT"}, {"HOME", "/h"},
+                                                     {"AWS_REGION", "r1"},        {"AWS_DEFAULT_REGION", "r2"}};
   const auto env = environment(variables, {{"/h/.aws/credentials", kProfiles}});
   S3Settings settings{.url = "s3://bucket"};
   auto options = resolve_s3_options(settings, env);
@@ -58,8 +59,9 @@ TEST(S3Settings, SettingsComeBeforeVariablesBeforeProfiles) {
 TEST(S3Settings, EndpointsComeFromVariablesToo) {
   S3Settings settings{.url = "s3://bucket", .access_key_id = "a", .secret_access_key = "b"};
   EXPECT_EQ(resolve_s3_options(settings, environment({{"AWS_ENDPOINT_URL", "http://one"}}))->endpoint, "http://one");
-  EXPECT_EQ(resolve_s3_options(settings, environment({{"AWS_ENDPOINT_URL", "http://one"}, {"AWS_ENDPOINT_URL_S3", "http://two"}}))->endpoint,
-            "http://two");
+  EXPECT_EQ(
+      resolve_s3_options(settings, environment({{"AWS_ENDPOINT_URL", "http://one"}, {"AWS_ENDPOINT_URL_S3", "http://two"}}))->endpoint,
+      "http://two");
   settings.endpoint = "http://three";
   EXPECT_EQ(resolve_s3_options(settings, environment({{"AWS_ENDPOINT_URL_S3", "http://two"}}))->endpoint, "http://three");
 }

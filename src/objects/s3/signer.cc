@@ -63,9 +63,9 @@ Pairs sign(const RequestToSign& request, const SigningContext& context) {
   Pairs with_host = headers;
   with_host.emplace_back("host", request.host);
   std::sort(with_host.begin(), with_host.end());
-  headers.emplace_back("authorization", fmt::format("{} Credential={}/{},SignedHeaders={},Signature={}", kAlgorithm,
-                                                    context.credentials.access_key_id, scope.text, join_names(with_host),
-                                                    signature(canonical_request(request, with_host), scope, context)));
+  headers.emplace_back("authorization",
+                       fmt::format("{} Credential={}/{},SignedHeaders={},Signature={}", kAlgorithm, context.credentials.access_key_id,
+                                   scope.text, join_names(with_host), signature(canonical_request(request, with_host), scope, context)));
   return headers;
 }
 
@@ -78,8 +78,7 @@ std::string presign(RequestToSign request, const SigningContext& context, int64_
   request.query.emplace_back("X-Amz-Date", scope.time);
   request.query.emplace_back("X-Amz-Expires", std::to_string(ttl_s));
   request.query.emplace_back("X-Amz-SignedHeaders", "host");
-  if (!context.credentials.session_token.empty())
-    request.query.emplace_back("X-Amz-Security-Token", context.credentials.session_token);
+  if (!context.credentials.session_token.empty()) request.query.emplace_back("X-Amz-Security-Token", context.credentials.session_token);
   const std::string mark = signature(canonical_request(request, request.headers), scope, context);
   return fmt::format("{}&X-Amz-Signature={}", encode_query(request.query), mark);
 }
