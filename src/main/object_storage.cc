@@ -39,7 +39,7 @@ Result<objects::S3Options> s3_options(const Config& config) {
 int attempts(const Config& config) { return static_cast<int>(std::clamp<int64_t>(config.integer("objects.attempts"), 1, 20)); }
 
 // Whether objects lie elsewhere and `key` is not set.
-bool is_left_to(const Config& config, std::string_view key) {
+bool is_default_for_remote(const Config& config, std::string_view key) {
   return !config.text("objects.url").empty() && config.origin(key) == "default";
 }
 
@@ -97,11 +97,11 @@ Result<std::string> check_object_storage(const Config& config) {
 }
 
 int64_t commit_window_us(const Config& config) {
-  return is_left_to(config, "mvs.commit_window_us") ? kRemoteCommitWindowUs : config.integer("mvs.commit_window_us");
+  return is_default_for_remote(config, "mvs.commit_window_us") ? kRemoteCommitWindowUs : config.integer("mvs.commit_window_us");
 }
 
 int64_t follow_interval_us(const Config& config) {
-  return is_left_to(config, "mvs.follow_interval_ms") ? kRemoteFollowIntervalUs : config.integer("mvs.follow_interval_ms") * 1'000;
+  return is_default_for_remote(config, "mvs.follow_interval_ms") ? kRemoteFollowIntervalUs : config.integer("mvs.follow_interval_ms") * 1'000;
 }
 
 bool is_immutable_table_file(std::string_view key) {

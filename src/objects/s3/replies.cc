@@ -42,7 +42,7 @@ bool may_pass(long status, std::string_view code) {
 
 std::string_view remedy(std::string_view code, long status) {
   if (code == "NoSuchBucket") return "make the bucket, or correct objects.url";
-  if (code == "InvalidAccessKeyId" || code == "SignatureDoesNotMatch" || code == "InvalidClientTokenId")
+  if (code == "InvalidAccessKeyId" || code == "SignatureDoesNotMatch" || code == "InvalidClientTokenId" || code == "XAdminUserNotFound")
     return "check objects.access_key_id and objects.secret_access_key, or where else the credentials come from";
   if (code == "ExpiredToken" || code == "InvalidToken") return "the session token has run out: get new credentials";
   if (code == "RequestTimeTooSkewed") return "set this machine's clock";
@@ -94,7 +94,8 @@ Result<ListPage> parse_list(std::string_view body, std::string_view root) {
 
 Error reply_error(const HttpReply& reply, std::string_view what, std::string_view place) {
   StoreError error = read_error(reply);
-  if (reply.status == 404 && error.code != "NoSuchBucket" && error.code != "NoSuchUpload")
+  // A reply to HEAD has no body, hence no code; other codes mean that a bucket, an upload or a user is absent.
+  if (reply.status == 404 && (error.code.empty() || error.code == "NoSuchKey"))
     return not_found(fmt::format("{}: the object does not exist", what));
   if (reply.status == 412) return already_exists(fmt::format("{}: the object exists already", what));
   std::string message = fmt::format("{}: {} answered {}{}{}", what, place, reply.status, error.code.empty() ? "" : " ", error.code);

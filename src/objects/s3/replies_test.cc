@@ -74,6 +74,7 @@ TEST(ReplyError, TellsWhatMayPass) {
                                                                               {403, "AccessDenied"},
                                                                               {403, ""},
                                                                               {404, "NoSuchBucket"},
+                                                                              {404, "XAdminUserNotFound"},
                                                                               {301, "PermanentRedirect"},
                                                                               {400, "Odd"}}) {
     Error error = reply_error(reply(status, code), "put 'k'", "s3://b");
