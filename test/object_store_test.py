@@ -39,6 +39,13 @@ def refusal(data: pathlib.Path, env: dict[str, str]) -> str:
     return ended.stderr
 
 
+def upload(client, bucket: str, name: str, content: bytes) -> str:
+    """A file through its presigned URL; the id of the object that it became."""
+    made = client.ok("POST", f"/v1/buckets/{bucket}/uploads", {"filename": name, "content_type": "text/plain", "blob_property": "content", "blob_type": "text"})
+    client.ok("PUT", made["presigned_url"], raw=content, headers={"Content-Type": "text/plain"})
+    return client.ok("POST", f"/v1/buckets/{bucket}/uploads/{made['upload_id']}/confirm", {})["object_id"]
+
+
 def first_hits(client, collection: str) -> list[tuple[str, float]]:
     reply = client.ok("POST", "/v1/retrievers/execute", search_body([collection], "insects and sweet food"))
     return [(d["document_id"], d["score"]) for d in reply["documents"]]
@@ -55,7 +62,8 @@ def test_ingest_search_restart_search(s3: S3Server, tmp_path: pathlib.Path) -> N
         client = new_namespace(server.client(), "flow")
         source = new_bucket(client)
         collection = new_text_collection(client, source)
-        assert process(client, source, add_texts(client, source, TEXTS))["status"] == "COMPLETED"
+        objects = add_texts(client, source, TEXTS[:-1]) + [upload(client, source, "granite.txt", TEXTS[-1].encode())]
+        assert process(client, source, objects)["status"] == "COMPLETED"
         before = first_hits(client, collection)
         assert len(before) == len(TEXTS)
     stored = [p for p in (bucket / "depot one").rglob("*") if p.is_file()]
