@@ -101,7 +101,8 @@ int64_t commit_window_us(const Config& config) {
 }
 
 int64_t follow_interval_us(const Config& config) {
-  return is_default_for_remote(config, "mvs.follow_interval_ms") ? kRemoteFollowIntervalUs : config.integer("mvs.follow_interval_ms") * 1'000;
+  return is_default_for_remote(config, "mvs.follow_interval_ms") ? kRemoteFollowIntervalUs
+                                                                 : config.integer("mvs.follow_interval_ms") * 1'000;
 }
 
 bool is_immutable_table_file(std::string_view key) {
