@@ -81,14 +81,17 @@ std::string hex(std::span<const uint8_t> bytes) {
 
 std::string sha256_hex(std::string_view bytes) { return hex(sha256(bytes)); }
 
-std::string hmac_sha256_hex(std::string_view key, std::string_view message) {
-  std::array<uint8_t, crypto_auth_hmacsha256_BYTES> digest{};
+Sha256 hmac_sha256(std::string_view key, std::string_view message) {
+  Sha256 digest{};
+  static_assert(crypto_auth_hmacsha256_BYTES == sizeof digest);
   crypto_auth_hmacsha256_state state;
   crypto_auth_hmacsha256_init(&state, reinterpret_cast<const uint8_t*>(key.data()), key.size());
   crypto_auth_hmacsha256_update(&state, reinterpret_cast<const uint8_t*>(message.data()), message.size());
   crypto_auth_hmacsha256_final(&state, digest.data());
-  return hex(digest);
+  return digest;
 }
+
+std::string hmac_sha256_hex(std::string_view key, std::string_view message) { return hex(hmac_sha256(key, message)); }
 
 bool equal_secrets(std::string_view a, std::string_view b) {
   return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;

@@ -14,6 +14,7 @@ using Sha256 = std::array<uint8_t, 32>;
 Sha256 sha256(std::string_view bytes);
 std::string sha256_hex(std::string_view bytes);
 std::string hex(std::span<const uint8_t> bytes);
+Sha256 hmac_sha256(std::string_view key, std::string_view message);
 std::string hmac_sha256_hex(std::string_view key, std::string_view message);
 // Compares in constant time.
 bool equal_secrets(std::string_view a, std::string_view b);

@@ -17,6 +17,8 @@ struct SettingInfo {
   SettingType type = SettingType::kString;
   std::string fallback;
   std::string help;
+
+  bool is_secret() const;  // its value is never shown
 };
 
 // Every setting there is; the one list behind the file, the variables, `quarry config` and the documentation.

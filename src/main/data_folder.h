@@ -3,7 +3,8 @@
 //   FORMAT        "quarry data folder, format N\n"
 //   LOCK          held (flock) while a server runs
 //   catalog.db    SQLite
-//   objects/      the object store: blobs and tables
+//   objects/      the object store: blobs and tables (empty where objects.url names another)
+//   object-cache/ blocks of tables read from an object store elsewhere; may be removed while no server runs
 //   signing.key   32 random bytes, mode 0600: signs presigned URLs and cursors
 //   backups/      copies of catalog.db and FORMAT made before a migration
 #pragma once
@@ -25,6 +26,7 @@ class DataFolder {
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path catalog_file() const { return root_ / "catalog.db"; }
   std::filesystem::path objects() const { return root_ / "objects"; }
+  std::filesystem::path object_cache() const { return root_ / "object-cache"; }
   const std::string& signing_secret() const { return signing_secret_; }
 
  private:

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "http/http.h"
 #include "main/data_folder.h"
+#include "main/object_storage.h"
 
 namespace quarry {
 namespace {
@@ -79,13 +80,13 @@ class App final : public ServerApp {
  private:
   Status open_stores() {
     QUARRY_ASSIGN_OR_RETURN(catalog_, open_catalog(config_, folder_));
-    QUARRY_ASSIGN_OR_RETURN(store_, objects::open_local_store(folder_.objects()));
+    QUARRY_ASSIGN_OR_RETURN(objects_, ObjectStorage::open(config_, folder_));
     mvs::StoreOptions options;
-    options.store = store_.get();
+    options.store = &objects_->store();
     options.executor = &compute_;
     options.memory_budget_bytes = config_.bytes("mvs.memory_budget");
-    options.commit_window_us = config_.integer("mvs.commit_window_us");
-    options.follow_interval_us = config_.integer("mvs.follow_interval_ms") * 1000;
+    options.commit_window_us = commit_window_us(config_);
+    options.follow_interval_us = follow_interval_us(config_);
     QUARRY_ASSIGN_OR_RETURN(vectors_, mvs::VectorStore::open(options));
     return Ok{};
   }
@@ -119,7 +120,7 @@ class App final : public ServerApp {
     pipeline::Options options;
     options.catalog = catalog_.get();
     options.vectors = vectors_.get();
-    options.store = store_.get();
+    options.store = &objects_->store();
     options.fetcher = fetcher_.get();
     options.extract = {.models = models_.get(), .decoder = decoder_.get()};
     options.worker_id = fmt::format("worker-{}-{}", getpid(), secure_token(8));
@@ -133,7 +134,7 @@ class App final : public ServerApp {
   void make_api() {
     service::Dependencies deps;
     deps.catalog = catalog_.get();
-    deps.store = store_.get();
+    deps.store = &objects_->store();
     deps.vectors = vectors_.get();
     deps.models = models_.get();
     deps.decoder = decoder_.get();
@@ -171,7 +172,7 @@ class App final : public ServerApp {
   Executor compute_;
   Address address_;
   std::unique_ptr<catalog::Catalog> catalog_;
-  std::unique_ptr<objects::ObjectStore> store_;
+  std::unique_ptr<ObjectStorage> objects_;
   std::unique_ptr<mvs::VectorStore> vectors_;
   std::unique_ptr<extract::ModelRegistry> models_;
   std::unique_ptr<extract::Decoder> decoder_;

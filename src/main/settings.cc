@@ -33,15 +33,37 @@ const std::vector<SettingInfo>& all_settings() {
       {"pipeline.lease_ms", kInteger, "30000", "how long a silent worker keeps its task"},
       {"pipeline.commit_documents", kInteger, "512", "documents per commit while ingesting"},
       {"mvs.memory_budget", kBytes, "0", "memory of the hot tier; 0: no limit; writes past it answer 429"},
-      {"mvs.commit_window_us", kInteger, "2000", "how long a commit waits for company"},
-      {"mvs.follow_interval_ms", kInteger, "1000", "how often tables are looked at for other programs' commits; 0: never"},
+      {"mvs.commit_window_us", kInteger, "2000", "how long a commit waits for company; with objects.url 100000 unless set"},
+      {"mvs.follow_interval_ms", kInteger, "1000",
+       "how often tables are looked at for other programs' commits; 0: never; with objects.url 30000 unless set"},
       {"decode.processes", kInteger, "2", "decoder processes at most"},
       {"decode.timeout_ms", kInteger, "60000", "time for one file"},
       {"decode.memory_bytes", kBytes, "1GiB", "memory of one decoder process"},
+      {"objects.url", kString, "", "s3://BUCKET/PREFIX for raw objects and tables; empty: in the data folder"},
+      {"objects.endpoint", kString, "",
+       "http(s)://HOST[:PORT] of the S3 store; empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, then Amazon's"},
+      {"objects.region", kString, "", "region of the S3 store; empty: AWS_REGION, AWS_DEFAULT_REGION, then us-east-1"},
+      {"objects.addressing", kString, "auto", "path (HOST/BUCKET), virtual (BUCKET.HOST), or auto: virtual at amazonaws.com"},
+      {"objects.access_key_id", kString, "", "S3 credentials; empty: AWS_ACCESS_KEY_ID, then the credentials file"},
+      {"objects.secret_access_key", kString, "", "goes with objects.access_key_id"},
+      {"objects.session_token", kString, "", "of temporary credentials"},
+      {"objects.profile", kString, "", "profile in the credentials file; empty: AWS_PROFILE, then default"},
+      {"objects.credentials_file", kPath, "", "empty: AWS_SHARED_CREDENTIALS_FILE, then ~/.aws/credentials"},
+      {"objects.ca_file", kPath, "", "certificate authorities (PEM) of the S3 store; empty: the system's"},
+      {"objects.timeout_ms", kInteger, "30000", "how long a request to the S3 store may stand still"},
+      {"objects.attempts", kInteger, "6", "how often a request to the S3 store that may pass is tried in all"},
+      {"objects.connections", kInteger, "32", "requests to the S3 store at the same time"},
+      {"objects.multipart_bytes", kBytes, "64MiB", "larger objects go to the S3 store in parts of 16 MiB"},
+      {"objects.cache_bytes", kBytes, "4GiB", "disk for tables read from the S3 store, in the data folder; 0: no cache"},
       {"catalog.url", kString, "", "PostgreSQL connection string; empty: the SQLite file in the data folder"},
       {"stop.grace_ms", kInteger, "10000", "how long running requests may take after SIGTERM; 20 s later the process ends in any case"},
   };
   return *settings;
+}
+
+bool SettingInfo::is_secret() const {
+  return key == "api_key" || key == "catalog.url" || key == "objects.access_key_id" || key == "objects.secret_access_key" ||
+         key == "objects.session_token";
 }
 
 }  // namespace quarry

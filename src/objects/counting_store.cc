@@ -45,6 +45,11 @@ Status CountingStore::remove(std::string_view key) {
   return inner_.remove(key);
 }
 
+Status CountingStore::remove_many(std::span<const std::string> keys) {
+  removes_ += keys.size();
+  return inner_.remove_many(keys);
+}
+
 StoreCounts CountingStore::counts() const { return {puts_, gets_, range_gets_, heads_, lists_, removes_, bytes_read_, bytes_written_}; }
 
 void CountingStore::reset() { puts_ = gets_ = range_gets_ = heads_ = lists_ = removes_ = bytes_read_ = bytes_written_ = 0; }

@@ -19,7 +19,10 @@ class CountingStore : public ObjectStore {
   Result<ObjectInfo> head(std::string_view key) override;
   Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override;
   Status remove(std::string_view key) override;
+  Status remove_many(std::span<const std::string> keys) override;
   std::optional<std::filesystem::path> local_path(std::string_view key) const override { return inner_.local_path(key); }
+  std::optional<std::string> presign_get(std::string_view key, int64_t ttl_s) const override { return inner_.presign_get(key, ttl_s); }
+  std::optional<std::string> presign_put(std::string_view key, int64_t ttl_s) const override { return inner_.presign_put(key, ttl_s); }
   std::string describe() const override { return inner_.describe(); }
 
   StoreCounts counts() const;

@@ -63,12 +63,23 @@ Status ObjectStore::walk(std::string_view prefix, const Visit& visit) {
   }
 }
 
+Status ObjectStore::remove_many(std::span<const std::string> keys) {
+  for (const std::string& key : keys) QUARRY_RETURN_IF_ERROR(remove(key));
+  return Ok{};
+}
+
 Status remove_prefix(ObjectStore& store, std::string_view prefix) {
+  constexpr size_t kBatch = 1'000;
   if (prefix.empty()) return bad_request("removing every object of a store takes a prefix");
-  return store.walk(prefix, [&](const ObjectInfo& info) -> Result<bool> {
-    QUARRY_RETURN_IF_ERROR(store.remove(info.key));
+  std::vector<std::string> batch;
+  QUARRY_RETURN_IF_ERROR(store.walk(prefix, [&](const ObjectInfo& info) -> Result<bool> {
+    batch.push_back(info.key);
+    if (batch.size() < kBatch) return true;
+    QUARRY_RETURN_IF_ERROR(store.remove_many(batch));
+    batch.clear();
     return true;
-  });
+  }));
+  return store.remove_many(batch);
 }
 
 }  // namespace quarry::objects

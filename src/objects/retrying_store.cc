@@ -52,6 +52,11 @@ class RetryingStore : public ObjectStore {
   Status remove(std::string_view key) override {
     return retried([&] { return inner_.remove(key); });
   }
+  Status remove_many(std::span<const std::string> keys) override {
+    return retried([&] { return inner_.remove_many(keys); });
+  }
+  std::optional<std::string> presign_get(std::string_view key, int64_t ttl_s) const override { return inner_.presign_get(key, ttl_s); }
+  std::optional<std::string> presign_put(std::string_view key, int64_t ttl_s) const override { return inner_.presign_put(key, ttl_s); }
   std::optional<std::filesystem::path> local_path(std::string_view key) const override { return inner_.local_path(key); }
   std::string describe() const override { return inner_.describe(); }
 

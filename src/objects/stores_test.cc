@@ -4,12 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <barrier>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/file.h"
 #include "objects/counting_store.h"
 #include "objects/object_store.h"
+#include "objects/power_cut_store.h"
 
 namespace quarry::objects {
 namespace {
@@ -218,6 +221,97 @@ TEST(RetryingStore, SaysWhenTheOutcomeIsUnknown) {
   inner.error_ = storage_error("down");
   auto store = make_retrying_store(inner, 2, 10);
   EXPECT_EQ(store->put_if_absent("a", "x").error().details.at("outcome"), "unknown");
+}
+
+TEST(FaultyStore, WaitsThroughItsSeamAndHidesNothing) {
+  auto memory = make_memory_store();
+  int64_t waited_us = 0;
+  auto slow = make_faulty_store(*memory, {.latency_us = 60'000, .wait = [&](int64_t us) { waited_us += us; }});
+  ASSERT_TRUE(slow->put("a", "x").ok());
+  EXPECT_EQ(*slow->get("a"), "x");
+  EXPECT_EQ(*slow->get_range("a", 0, 1), "x");
+  EXPECT_TRUE(slow->head("a").ok());
+  EXPECT_EQ(slow->list("", "", 5)->size(), 1u);
+  EXPECT_TRUE(slow->remove("a").ok());
+  EXPECT_EQ(waited_us, 6 * 60'000);
+}
+
+// Two callers are inside their waits at the same time: neither holds what the other needs.
+TEST(FaultyStore, CallersWaitBesideEachOther) {
+  auto memory = make_memory_store();
+  std::barrier both(2);
+  auto slow = make_faulty_store(*memory, {.latency_us = 1, .wait = [&](int64_t) { both.arrive_and_wait(); }});
+  std::thread other([&] { EXPECT_TRUE(slow->put("a", "x").ok()); });
+  EXPECT_TRUE(slow->put("b", "x").ok());
+  other.join();
+}
+
+TEST(FaultyStore, TearsAPut) {
+  auto memory = make_memory_store();
+  auto faulty = make_faulty_store(*memory, {.seed = 1, .tear = 1});
+  EXPECT_FALSE(faulty->put("a", std::string(100, 'x')).ok());
+  EXPECT_LT(memory->get("a")->size(), 100u);
+}
+
+TEST(PowerCutStore, TakesBackWhatWasNotSynced) {
+  auto memory = make_memory_store();
+  PowerCutStore store(*memory);
+  ASSERT_TRUE(store.put("safe", "safe").ok());
+  store.sync();
+  PowerCutStore::Losses all;
+  Rng rng(7);
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(store.put("fresh", "new bytes").ok());
+    ASSERT_TRUE(store.put("safe", "changed").ok());
+    auto losses = store.power_cut(rng);
+    ASSERT_TRUE(losses.ok());
+    all.kept += losses->kept, all.lost += losses->lost, all.torn += losses->torn;
+    auto fresh = store.get("fresh");
+    EXPECT_TRUE(std::string_view("new bytes").starts_with(fresh.value_or("")));
+    const std::string safe = *store.get("safe");
+    EXPECT_TRUE(safe == "safe" || std::string_view("changed").starts_with(safe)) << safe;
+    ASSERT_TRUE(store.put("safe", "safe").ok());
+    ASSERT_TRUE(store.remove("fresh").ok());
+    store.sync();
+  }
+  EXPECT_GT(all.kept, 10u);
+  EXPECT_GT(all.lost, 10u);
+  EXPECT_GT(all.torn, 10u);
+}
+
+// Takes every put, as some stores do with a condition that they do not know.
+class HeedlessStore : public CountingStore {
+ public:
+  using CountingStore::CountingStore;
+  Status put_if_absent(std::string_view key, std::string_view bytes) override { return put(key, bytes); }
+};
+// Looks first and puts then, not in one step: here all that race have looked before the first one puts.
+class RacyStore : public CountingStore {
+ public:
+  using CountingStore::CountingStore;
+  Status put_if_absent(std::string_view key, std::string_view bytes) override {
+    if (head(key).ok()) return already_exists("taken");
+    looked_.arrive_and_wait();
+    return put(key, bytes);
+  }
+
+ private:
+  std::barrier<> looked_{8};
+};
+
+TEST(ProbeStore, TellsSoundStoresFromOthers) {
+  auto memory = make_memory_store();
+  EXPECT_TRUE(probe_store(*memory, "probe/").ok());
+  EXPECT_TRUE(memory->list("", "", 5)->empty());
+  HeedlessStore heedless(*memory);
+  EXPECT_NE(probe_store(heedless, "").error().message.find("overwritten"), std::string::npos);
+  RacyStore racy(*memory);
+  Status probed = probe_store(racy, "");
+  ASSERT_FALSE(probed.ok());
+  EXPECT_EQ(probed.error().kind, ErrorKind::kUnavailable);
+  EXPECT_NE(probed.error().message.find("8 of 8 writers"), std::string::npos) << probed.error().message;
+  auto down = make_faulty_store(*memory, {.fail_before = 1});
+  EXPECT_EQ(probe_store(*down, "").error().kind, ErrorKind::kStorage) << "a store that is down is not called unsound";
 }
 
 }  // namespace

@@ -21,7 +21,11 @@ class TestHttpServer {
   // Gets the request's path and the socket; writes the whole reply itself.
   using Handler = std::function<void(const std::string& path, int socket)>;
 
-  explicit TestHttpServer(Handler handler) : handler_(std::move(handler)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  // What the handler gets: the path, or all that was read of the request, of which it then reads the rest itself.
+  enum Given { kPath, kWholeHead };
+
+  explicit TestHttpServer(Handler handler, Given given = kPath)
+      : handler_(std::move(handler)), given_(given), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -75,12 +79,17 @@ class TestHttpServer {
         if (n <= 0) break;
         request.append(buffer, static_cast<size_t>(n));
       }
+      if (given_ == kWholeHead) {
+        handler_(request, socket.get());
+        continue;
+      }
       const size_t begin = request.find(' ');
       if (begin != std::string::npos) handler_(request.substr(begin + 1, request.find(' ', begin + 1) - begin - 1), socket.get());
     }
   }
 
   Handler handler_;
+  const Given given_;
   FileDescriptor listener_;
   int port_ = 0;
   std::atomic<bool> stopping_{false};

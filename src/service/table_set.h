@@ -21,6 +21,10 @@ class TableSet {
     add(collection.collection_id);
     return Ok{};
   }
+  bool contains(const std::string& collection_id) const {
+    std::shared_lock lock(mutex_);
+    return known_.contains(collection_id);
+  }
   void add(const std::string& collection_id) {
     std::unique_lock lock(mutex_);
     known_.insert(collection_id);
@@ -31,7 +35,7 @@ class TableSet {
   }
 
  private:
-  std::shared_mutex mutex_;
+  mutable std::shared_mutex mutex_;
   std::unordered_set<std::string> known_;  // one small string per collection in use
 };
 

@@ -27,6 +27,7 @@ run_tests() {
   done
   setup_all test
   setup_test_python
+  setup_s3_servers
   build_preset "$preset"
   exec "$venv_dir/bin/python" -B "$root/tools/setup/test_suites.py" "$preset" ${filter:+--filter "$filter"} ${long:+--long}
 }

@@ -119,6 +119,7 @@ def main() -> None:
     reports.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ, QUARRY_BIN=str(ROOT / "build" / arguments.preset / "bin"), **SANITIZERS)
     environment.pop("QUARRY_API_KEY", None)
+    environment["QUARRY_TEST_S3_SERVER"] = str(ROOT / ".deps" / "s3" / "versitygw")
     if arguments.long:
         environment["QUARRY_TEST_LONG"] = "1"
     total = gtest_suites(arguments, reports, environment)

@@ -8,6 +8,7 @@
 #include "extract/extract.h"
 #include "main/client.h"
 #include "main/data_folder.h"
+#include "main/object_storage.h"
 #include "main/server_app.h"
 #include "main/verbs/verbs.h"
 
@@ -100,6 +101,12 @@ Finding check_data(const Config& config) {
   return {Health::kOk, "data folder", fmt::format("{}, format {}", root.string(), *format), ""};
 }
 
+Finding check_objects(const Config& config) {
+  auto found = check_object_storage(config);
+  if (found.ok()) return {Health::kOk, "objects", *found, ""};
+  return {Health::kMissing, "objects", found.error().message, "docs/object_stores.md tells the settings, objects.url and those beside it"};
+}
+
 Finding check_server(const Config& config) {
   auto credentials = find_credentials(config);
   if (!credentials.ok()) return {Health::kWarning, "credentials", "no API key", credentials.error().message};
@@ -114,8 +121,8 @@ Finding check_server(const Config& config) {
 int doctor(const Config& config) {
   std::printf("quarry %s\n", QUARRY_VERSION);
   int missing = 0;
-  for (const Finding& f :
-       {check_model(config), check_decoder(config), check_data(config), check_disk(config), check_memory(), check_server(config)}) {
+  for (const Finding& f : {check_model(config), check_decoder(config), check_data(config), check_objects(config), check_disk(config),
+                           check_memory(), check_server(config)}) {
     const char* mark = f.health == Health::kOk ? "ok     " : f.health == Health::kWarning ? "warning" : "MISSING";
     std::printf("%s  %-12s %s\n", mark, f.what.c_str(), f.found.c_str());
     if (!f.remedy.empty()) std::printf("                      -> %s\n", f.remedy.c_str());

@@ -1,0 +1,114 @@
+#include "main/object_storage.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "objects/caching_store.h"
+#include "objects/s3_store.h"
+
+namespace quarry {
+namespace {
+
+constexpr int64_t kRemoteCommitWindowUs = 100'000;
+constexpr int64_t kRemoteFollowIntervalUs = 30'000'000;
+constexpr std::string_view kProbeFolder = ".quarry-probe/";
+
+objects::S3Settings s3_settings(const Config& config) {
+  objects::S3Settings out;
+  out.url = config.text("objects.url");
+  out.endpoint = config.text("objects.endpoint");
+  out.region = config.text("objects.region");
+  out.addressing = config.text("objects.addressing");
+  out.access_key_id = config.text("objects.access_key_id");
+  out.secret_access_key = config.text("objects.secret_access_key");
+  out.session_token = config.text("objects.session_token");
+  out.profile = config.text("objects.profile");
+  out.credentials_file = config.text("objects.credentials_file");
+  return out;
+}
+
+Result<objects::S3Options> s3_options(const Config& config) {
+  QUARRY_ASSIGN_OR_RETURN(auto options, objects::resolve_s3_options(s3_settings(config), objects::process_s3_environment()));
+  options.ca_file = config.text("objects.ca_file");
+  options.timeout_ms = config.integer("objects.timeout_ms");
+  options.connections = static_cast<size_t>(config.integer("objects.connections"));
+  options.multipart_bytes = config.bytes("objects.multipart_bytes");
+  return options;
+}
+
+int attempts(const Config& config) { return static_cast<int>(std::clamp<int64_t>(config.integer("objects.attempts"), 1, 20)); }
+
+// Whether objects lie elsewhere and `key` is not set.
+bool is_default_for_remote(const Config& config, std::string_view key) {
+  return !config.text("objects.url").empty() && config.origin(key) == "default";
+}
+
+// Where the store is, as messages say it.
+std::string place_of(const objects::S3Options& options, const objects::ObjectStore& store) {
+  return fmt::format("{} at {}", store.describe(), options.endpoint);
+}
+
+Status reach(const objects::S3Options& options, objects::ObjectStore& store) {
+  auto listed = store.list("", "", 1);
+  if (!listed.ok()) return std::move(listed).error().with_context(fmt::format("object store {}", place_of(options, store)));
+  return objects::probe_store(store, kProbeFolder);
+}
+
+}  // namespace
+
+ObjectStorage::~ObjectStorage() {
+  while (!layers_.empty()) layers_.pop_back();
+}
+
+Result<std::unique_ptr<ObjectStorage>> ObjectStorage::open(const Config& config, const DataFolder& folder) {
+  std::unique_ptr<ObjectStorage> out(new ObjectStorage());
+  auto& layers = out->layers_;
+  if (config.text("objects.url").empty()) {
+    QUARRY_ASSIGN_OR_RETURN(layers.emplace_back(), objects::open_local_store(folder.objects()));
+    return out;
+  }
+  QUARRY_ASSIGN_OR_RETURN(objects::S3Options options, s3_options(config));
+  QUARRY_ASSIGN_OR_RETURN(layers.emplace_back(), objects::open_s3_store(options));
+  layers.push_back(objects::make_retrying_store(out->store(), attempts(config), 50'000));
+  QUARRY_RETURN_IF_ERROR(reach(options, out->store()));
+  log_info("objects lie in an S3 store", {{"store", place_of(options, out->store())}, {"credentials", options.credentials.origin}});
+  if (config.bytes("objects.cache_bytes") == 0) return out;
+  objects::CacheOptions cache;
+  cache.folder = folder.object_cache();
+  cache.max_bytes = config.bytes("objects.cache_bytes");
+  cache.is_immutable = is_immutable_table_file;
+  cache.identity = place_of(options, out->store());
+  QUARRY_ASSIGN_OR_RETURN(auto caching, objects::CachingStore::open(out->store(), std::move(cache)));
+  layers.push_back(std::move(caching));
+  return out;
+}
+
+Result<std::string> check_object_storage(const Config& config) {
+  if (config.text("objects.url").empty()) return std::string("in the data folder");
+  QUARRY_ASSIGN_OR_RETURN(objects::S3Options options, s3_options(config));
+  QUARRY_ASSIGN_OR_RETURN(auto plain, objects::open_s3_store(options));
+  auto store = objects::make_retrying_store(*plain, attempts(config), 50'000);
+  const int64_t began = system_clock().steady_us();
+  QUARRY_RETURN_IF_ERROR(reach(options, *store));
+  const int64_t probed = system_clock().steady_us();
+  QUARRY_RETURN_IF_ERROR(store->list("", "", 1));
+  return fmt::format("{}, credentials from {}: put-if-absent is atomic (checked in {} ms), a list takes {} ms", place_of(options, *store),
+                     options.credentials.origin, (probed - began) / 1'000, (system_clock().steady_us() - probed) / 1'000);
+}
+
+int64_t commit_window_us(const Config& config) {
+  return is_default_for_remote(config, "mvs.commit_window_us") ? kRemoteCommitWindowUs : config.integer("mvs.commit_window_us");
+}
+
+int64_t follow_interval_us(const Config& config) {
+  return is_default_for_remote(config, "mvs.follow_interval_ms") ? kRemoteFollowIntervalUs
+                                                                 : config.integer("mvs.follow_interval_ms") * 1'000;
+}
+
+bool is_immutable_table_file(std::string_view key) {
+  if (key.find("/_delta_log/") != std::string_view::npos) return false;
+  const std::string_view name = key.substr(key.rfind('/') + 1);
+  return name.ends_with(".parquet") || (name.starts_with("deletion_vector_") && name.ends_with(".bin"));
+}
+
+}  // namespace quarry
