@@ -84,6 +84,8 @@ class App final : public ServerApp {
     options.store = store_.get();
     options.executor = &compute_;
     options.memory_budget_bytes = config_.bytes("mvs.memory_budget");
+    options.cold_cache_bytes = config_.bytes("mvs.cold_cache");
+    options.cold_timeout_us = config_.integer("mvs.cold_timeout_ms") * 1000;
     options.commit_window_us = config_.integer("mvs.commit_window_us");
     options.follow_interval_us = config_.integer("mvs.follow_interval_ms") * 1000;
     QUARRY_ASSIGN_OR_RETURN(vectors_, mvs::VectorStore::open(options));
