@@ -1,16 +1,22 @@
 #include "base/executor.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
 
 namespace quarry {
 
-Executor::Executor(std::string name, size_t threads, size_t queue_limit) : name_(std::move(name)), queue_limit_(queue_limit) {
+Executor::Executor(std::string name, size_t threads, size_t queue_limit, int niceness) : name_(std::move(name)), queue_limit_(queue_limit) {
   workers_.reserve(threads);
   for (size_t i = 0; i < threads; ++i) {
-    workers_.emplace_back([this] { work(); });
+    workers_.emplace_back([this, niceness] {
+      // A thread's id as the process to renice: on Linux each thread has its own.
+      if (niceness > 0) (void)::setpriority(PRIO_PROCESS, id_t(::gettid()), niceness);
+      work();
+    });
     pthread_setname_np(workers_.back().native_handle(), name_.substr(0, 15).c_str());
   }
 }

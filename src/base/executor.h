@@ -14,7 +14,8 @@ namespace quarry {
 // All methods are thread-safe. The destructor runs what is queued, then joins.
 class Executor {
  public:
-  Executor(std::string name, size_t threads, size_t queue_limit);
+  // `niceness`: 0..19, added to the threads' own; what runs there yields to everything else.
+  Executor(std::string name, size_t threads, size_t queue_limit, int niceness = 0);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;

@@ -5,6 +5,7 @@
 //   catalog.db    SQLite
 //   objects/      the object store: blobs and tables (empty where objects.url names another)
 //   object-cache/ blocks of tables read from an object store elsewhere; may be removed while no server runs
+//   local/        segments and indexes of the tables, as they are searched; may be removed while no server runs
 //   signing.key   32 random bytes, mode 0600: signs presigned URLs and cursors
 //   backups/      copies of catalog.db and FORMAT made before a migration
 #pragma once
@@ -27,6 +28,7 @@ class DataFolder {
   std::filesystem::path catalog_file() const { return root_ / "catalog.db"; }
   std::filesystem::path objects() const { return root_ / "objects"; }
   std::filesystem::path object_cache() const { return root_ / "object-cache"; }
+  std::filesystem::path local_tables() const { return root_ / "local"; }
   const std::string& signing_secret() const { return signing_secret_; }
 
  private:

@@ -39,10 +39,13 @@ Result<std::unique_ptr<catalog::Catalog>> open_catalog(const Config& config, con
   return catalog::open_postgres_catalog(url, system_clock());
 }
 
+constexpr int kUpkeepNiceness = 5;
+
 class App final : public ServerApp {
  public:
   App(const Config& config, DataFolder folder)
-      : config_(config), folder_(std::move(folder)), compute_("compute", std::max(1u, std::thread::hardware_concurrency()), 1024) {}
+      : config_(config), folder_(std::move(folder)), compute_("compute", std::max(1u, std::thread::hardware_concurrency()), 1024),
+        index_builder_("upkeep", std::max(1u, std::thread::hardware_concurrency()), 1024, kUpkeepNiceness) {}
   ~App() override { stop(); }
 
   Status open() {
@@ -75,6 +78,7 @@ class App final : public ServerApp {
     if (server_) server_->stop(config_.integer("stop.grace_ms"));
     if (engine_) engine_->stop();
     compute_.stop();
+    index_builder_.stop();
   }
 
  private:
@@ -85,8 +89,12 @@ class App final : public ServerApp {
     options.store = &objects_->store();
     options.executor = &compute_;
     options.memory_budget_bytes = config_.bytes("mvs.memory_budget");
+    options.cold_cache_bytes = config_.bytes("mvs.cold_cache");
+    options.cold_timeout_us = config_.integer("mvs.cold_timeout_ms") * 1000;
     options.commit_window_us = commit_window_us(config_);
     options.follow_interval_us = follow_interval_us(config_);
+    options.local_folder = folder_.local_tables();
+    options.background = &index_builder_;
     QUARRY_ASSIGN_OR_RETURN(vectors_, mvs::VectorStore::open(options));
     return Ok{};
   }
@@ -170,6 +178,7 @@ class App final : public ServerApp {
   const Config config_;
   DataFolder folder_;
   Executor compute_;
+  Executor index_builder_;
   Address address_;
   std::unique_ptr<catalog::Catalog> catalog_;
   std::unique_ptr<ObjectStorage> objects_;

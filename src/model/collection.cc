@@ -150,6 +150,13 @@ Status read_vectors(const json::object& body, Collection& out) {
   return Ok{};
 }
 
+// What the lifecycle keeps beside the state that it shows (pipeline/lifecycle.h).
+bool was_cold(const json::object& body) {
+  const json::value* internal = member(body, "_internal");
+  const json::value* storage = internal != nullptr && internal->is_object() ? member(internal->get_object(), "storage") : nullptr;
+  return storage != nullptr && storage->is_object() && text_of(member(storage->get_object(), "tier")) == "cold";
+}
+
 Status read_state(const json::object& body, Collection& out) {
   if (const json::value* schema = member(body, "output_schema")) {
     QUARRY_ASSIGN_OR_RETURN(out.output_schema, parse_schema(*schema));
@@ -157,6 +164,8 @@ Status read_state(const json::object& body, Collection& out) {
   if (const json::value* state = member(body, "lifecycle_state")) {
     QUARRY_ASSIGN_OR_RETURN(out.lifecycle, parse_lifecycle_state(text_of(state)));
   }
+  out.transitioned_at = text_of(member(body, "last_transitioned_at"));
+  out.is_cold = out.lifecycle == LifecycleState::kCold || (out.lifecycle == LifecycleState::kFrozen && was_cold(body));
   if (const json::value* enabled = member(body, "enabled")) out.enabled = !enabled->is_bool() || enabled->get_bool();
   return Ok{};
 }

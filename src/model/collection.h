@@ -60,6 +60,8 @@ struct Collection {
   std::vector<CollectionVector> vectors;
   ObjectSchema output_schema;
   LifecycleState lifecycle = LifecycleState::kActive;
+  bool is_cold = false;         // served from the cold tier: a cold collection, and a frozen one that was cold
+  std::string transitioned_at;  // when the lifecycle last changed, as text that orders by time; empty: never
   bool enabled = true;
 
   // By canonical URI, by the alias ".../embedding" of an extractor's first output, or by the column's name (own vectors); null if there is

@@ -236,7 +236,9 @@ struct StoreOptions {
   objects::ObjectStore* store = nullptr;  // outlives the VectorStore
   Executor* executor = nullptr;           // scans and encodes in parallel; outlives the VectorStore
   const Clock* clock = &system_clock();
-  uint64_t memory_budget_bytes = 0;               // 0: no limit. Past it writes answer kTooManyRequests
+  // 0: no limit. Past it the tables read longest ago are served from the cold tier until there is room; a write answers kTooManyRequests
+  // when that does not make room for it.
+  uint64_t memory_budget_bytes = 0;
   uint64_t cold_cache_bytes = 64ull << 20;        // of the tables read last from the cold tier; 0: each is read again for each call
   int64_t cold_timeout_us = 60'000'000;           // a call that reads waits so long for a cold table (kTimeout), a write until it is there
   int64_t commit_window_us = 5'000;               // how long the committer waits for company
@@ -247,7 +249,7 @@ struct StoreOptions {
   // A folder of this process alone on the local disk: segments and indexes are kept there, mapped rather than held in memory, and a restart
   // opens them. Empty: everything is held in memory. May be deleted while the store is closed.
   std::filesystem::path local_folder = {};
-  Executor* background = nullptr;                 // builds indexes; null: the upkeep's own thread does
+  Executor* background = nullptr;                 // runs upkeep: compaction and indexes; null: `executor` does
   uint64_t index_min_rows = 4096;                 // rows with a vector from which a dense column gets an index
   // How often the log of a table in use is looked at for other writers' commits; of one that nobody has read or written for ten minutes
   // sixty times as seldom. 0: only maintain() and writes look.
@@ -284,10 +286,11 @@ class VectorStore {
   virtual Result<uint64_t> count(std::string_view table_id, const Filter& filter) = 0;
   virtual Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field,
                                                 size_t limit) = 0;  // by count of documents descending, then value
-  // Of a cold table that this process has not read yet: reads it, for the counts of vectors.
+  // Of a cold table from its log; where other writers' files do not say how many vectors they hold, the table is read.
   virtual Result<TableStats> stats(std::string_view table_id) = 0;
 
-  // Blocks until the table is served from `tier`: in memory, or let go of. On error it is served as before. Reads and writes go on meanwhile.
+  // Blocks until the table is served from `tier`: in memory, or let go of (but for what a write that runs needs until it is done). On error
+  // it is served as before. Reads and writes go on meanwhile.
   virtual Status set_tier(std::string_view table_id, Tier tier) = 0;
   // Of all tables that are known, by table_id. Never blocks on storage.
   virtual std::vector<TableUsage> usage() = 0;

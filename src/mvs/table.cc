@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "mvs/table_internal.h"
+#include "mvs/tiering/tier_metrics.h"
 
 namespace quarry::mvs {
 namespace {
@@ -35,9 +36,15 @@ Table::Table(std::shared_ptr<StoreShared> shared, TableSpec spec)
                                std::shared_ptr<void> prepared) { commit(group, static_cast<PreparedGroup*>(prepared.get())); },
               .compatible = [](const PendingWrite& a,
                                const PendingWrite& b) { return !a.delete_filter && !b.delete_filter && a.schema == b.schema; }}),
-      tier_(spec_.tier) {}
+      tier_(spec_.tier) {
+  TierMetrics::tables(tier_).Increment();
+}
 
-Table::~Table() { shared_->memory_bytes -= published_bytes_; }
+Table::~Table() {
+  shared_->memory_bytes -= published_bytes_;
+  TierMetrics::memory_bytes().Decrement(double(published_bytes_));
+  TierMetrics::tables(tier_).Decrement();
+}
 
 Error Table::gone() const { return not_found(fmt::format("table '{}' does not exist", spec_.table_id)); }
 
@@ -76,6 +83,7 @@ void Table::count_memory() {
   int64_t bytes = snapshot_ != nullptr ? int64_t(snapshot_->memory_bytes()) : 0;
   for (const auto& [name, index] : *indexes_) bytes += int64_t(index->memory_bytes());
   shared_->memory_bytes += bytes - published_bytes_;
+  TierMetrics::memory_bytes().Increment(double(bytes - published_bytes_));
   published_bytes_ = bytes;
 }
 

@@ -32,6 +32,11 @@ struct StoreShared {
   const StoreOptions options;
   std::atomic<int64_t> memory_bytes{0};  // of all published snapshots
   ColdTier cold;
+  // Lets tables go until `excess_bytes` are free, as far as that is possible; `needed` stays. Set by the store that knows them all.
+  std::function<void(uint64_t excess_bytes, const class Table* needed)> make_room;
+
+  // By how much what is held, and `more_bytes` with it, is past the budget.
+  uint64_t excess_bytes(uint64_t more_bytes) const;
 };
 
 // What a read is answered from. Taken together, so that the indexes know the snapshot's rows.
@@ -60,6 +65,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<TableStats> stats();
 
   Status set_tier(Tier tier);
+  // Serves an active table from the cold tier until there is room again. False: something commits on it.
+  bool evict();
   TableUsage usage() const;
   Result<std::shared_ptr<const Snapshot>> read_cold() override { return load(); }
   bool release_cold(std::shared_ptr<const Snapshot>& freed) override;
@@ -93,19 +100,23 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<LogState> load_log() const;
   Result<LogState> newest_log() const;
   void note_log(LogState log, TimestampUs read_us);
+  void change_tier(Tier tier, bool is_eviction = false);
+  Status activate(int64_t deadline_us);
+  Result<std::optional<TableStats>> stats_without_rows();
   // `indexes`: null leaves them as they are.
   void publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes = nullptr);
   void publish_index(const std::string& vector_name, std::shared_ptr<const ColumnIndex> index);
   void count_memory();
   std::shared_ptr<const Snapshot> current() const;
   ServedSnapshot current_view() const;
+  uint64_t resident_bytes() const;
   Status follow();
   Status catch_up();
   Error gone() const;
 
   // table_commit.cc
   Result<WriteResult> submit(PendingWrite& write, uint64_t bytes);
-  Status check_budget(const WriteBatch& batch, uint64_t bytes) const;
+  Status check_budget(const WriteBatch& batch, uint64_t bytes);
   Status encode(PendingWrite& write, const Snapshot& snapshot);
   std::shared_ptr<void> prepare(const WriteGroup& group);
   void commit(const WriteGroup& group, PreparedGroup* prepared);
@@ -174,8 +185,10 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
 
   std::mutex tier_change_mutex_;  // one set_tier() at a time
   mutable std::mutex tier_mutex_;
-  std::atomic<Tier> tier_;  // changed under tier_mutex_
-  int pins_ = 0;            // under tier_mutex_
+  std::atomic<Tier> tier_;                    // changed under tier_mutex_
+  int pins_ = 0;                              // under tier_mutex_
+  std::atomic<bool> evicted_{false};          // cold for want of room; changed with tier_
+  std::atomic<uint64_t> evicted_bytes_{0};    // what it held then
   std::optional<TableStats> released_stats_;  // of the snapshot that was let go of; under tier_mutex_
   std::atomic<TimestampUs> last_read_us_{0};
   std::atomic<bool> dropped_{false};

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "mvs/table_internal.h"
+#include "mvs/tiering/log_stats.h"
 #include "mvs/warm/json_text.h"
 #include "mvs/warm/parquet_file.h"
 #include "mvs/warm/row_encoder.h"
@@ -111,11 +112,12 @@ Result<uint64_t> Table::delete_where(const Filter& filter) {
   return result.deleted;
 }
 
-Status Table::check_budget(const WriteBatch& batch, uint64_t bytes) const {
+Status Table::check_budget(const WriteBatch& batch, uint64_t bytes) {
+  if (batch.upserts.empty() && batch.patches.empty()) return Ok{};
+  if (const uint64_t excess = shared_->excess_bytes(queue_.queued_bytes() + bytes); excess > 0) shared_->make_room(excess, this);
+  if (shared_->excess_bytes(queue_.queued_bytes() + bytes) == 0) return Ok{};
   const uint64_t budget = shared_->options.memory_budget_bytes;
-  if (budget == 0 || (batch.upserts.empty() && batch.patches.empty())) return Ok{};
   const uint64_t used = uint64_t(std::max<int64_t>(shared_->memory_bytes.load(), 0)) + queue_.queued_bytes();
-  if (used + bytes <= budget) return Ok{};
   return Error(ErrorKind::kTooManyRequests,
                fmt::format("the vector store holds {} of {} bytes; this write needs about {}", used, budget, bytes),
                {{"memory_bytes", used}, {"memory_budget_bytes", budget}, {"retryable", true}, {"retry_after_seconds", 5}});
@@ -174,6 +176,7 @@ Result<SegmentView> Table::write_rows(std::shared_ptr<const RowBlock> block) {
   file.size = bytes->size();
   file.modified_ms = now_ms();
   file.tags[kCrcTag] = crc_tag_value(view(*bytes));
+  file.tags[kVectorsTag] = vectors_tag_value(*block, nullptr);
   file.stats = file_stats(block->schema(), *block->batch(), true);
   QUARRY_RETURN_IF_ERROR(files_.store.put(files_.key(file.path), view(*bytes)));
   SegmentView out;
@@ -270,6 +273,7 @@ void Table::mark_deleted(SegmentView& view, Bitmap deleted, DeletionVectorFileBu
   AddFile file = *view.file;
   file.deletion_vector = vectors.append(deleted);
   file.stats = loosen_stats(file.stats);
+  file.tags[kVectorsTag] = vectors_tag_value(view.segment->block(), &deleted);
   view.live = view.segment->rows() - deleted.count();
   view.deleted = std::make_shared<const Bitmap>(std::move(deleted));
   view.file = std::make_shared<const AddFile>(std::move(file));

@@ -123,10 +123,12 @@ std::vector<Action> difference(const LogState& from, const LogState& to, int64_t
 
 Status Table::look(int64_t interval_us) {
   const int64_t now = shared_->options.clock->steady_us();
-  if (current() == nullptr || dropped_ || !look_is_due({used_us_, looked_us_}, now, interval_us)) return Ok{};
-  looked_us_ = now;
+  const Pin pin(*this);
   const auto snapshot = current();
-  if (snapshot == nullptr) return Ok{};
+  const bool is_open = snapshot != nullptr || tier_ == Tier::kCold;  // what a cold table commits is read back without its rows
+  if (!is_open || dropped_ || !look_is_due({used_us_, looked_us_}, now, interval_us)) return Ok{};
+  looked_us_ = now;
+  if (snapshot == nullptr) return verify_own_commits(interval_us);
   const auto next = shared_->options.store->head(delta_log_.commit_key(snapshot->version + 1));
   if (next.ok()) QUARRY_RETURN_IF_ERROR(refresh());
   if (!next.ok() && next.error().kind != ErrorKind::kNotFound) return next.error();
@@ -153,6 +155,8 @@ Status Table::verify_own_commits(int64_t min_age_us) {
   }
   if (due.empty()) return Ok{};
   QUARRY_ASSIGN_OR_RETURN(const std::vector<int64_t> replaced, replaced_of(due));
+  const Pin pin(*this);
+  if (!replaced.empty()) QUARRY_RETURN_IF_ERROR(this->snapshot());
   CommitQueue::Turn turn(queue_);
   if (dropped_) return Ok{};
   if (!replaced.empty()) QUARRY_RETURN_IF_ERROR(repair_all(replaced));

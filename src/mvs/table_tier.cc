@@ -4,34 +4,10 @@
 #include <algorithm>
 
 #include "mvs/table_internal.h"
+#include "mvs/tiering/log_stats.h"
+#include "mvs/tiering/tier_metrics.h"
 
 namespace quarry::mvs {
-namespace {
-
-TableStats stats_of(const Snapshot& snapshot) {
-  TableStats out;
-  out.version = snapshot.version;
-  out.data_version = snapshot.data_version;
-  out.documents = snapshot.live_rows;
-  out.files = snapshot.views.size();
-  for (const Column& column : snapshot.schema->columns())
-    if (is_vector(column.kind)) out.vectors[column.vector.name] = 0;
-  for (const auto& view : snapshot.views) {
-    out.bytes += uint64_t(view.file->size);
-    out.deleted_rows += view.segment->rows() - view.live;
-    for (auto& [name, count] : out.vectors) {
-      const RowBlock& block = view.segment->block();
-      const RowOrdinals* vectors = block.ordinals(block.schema().find_vector(name));
-      if (vectors == nullptr) continue;
-      count += vectors->count;
-      if (view.deleted != nullptr) view.deleted->for_each([&](size_t row) { count -= vectors->ordinal(row) >= 0; });
-    }
-  }
-  return out;
-}
-
-}  // namespace
-
 Table::Pin::Pin(Table& table) : table_(table) {
   std::lock_guard lock(table_.tier_mutex_);
   ++table_.pins_;
@@ -42,13 +18,24 @@ Table::Pin::~Pin() {
     std::lock_guard lock(table_.tier_mutex_);
     if (--table_.pins_ > 0 || table_.tier_ == Tier::kActive) return;
   }
-  if (const auto resident = table_.current()) table_.shared_->cold.keep(table_.shared_from_this(), resident->memory_bytes());
+  if (table_.current() != nullptr) table_.shared_->cold.keep(table_.shared_from_this(), table_.resident_bytes());
+}
+
+uint64_t Table::resident_bytes() const {
+  const ServedSnapshot view = current_view();
+  uint64_t bytes = view.snapshot != nullptr ? view.snapshot->memory_bytes() : 0;
+  for (const auto& [name, index] : *view.indexes) bytes += index->memory_bytes();
+  return bytes;
 }
 
 Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {
   if (dropped_) return gone();
   if (auto resident = current()) return resident;
-  if (tier_ == Tier::kActive) return load();
+  if (tier_ == Tier::kActive) {
+    auto loaded = load();
+    if (const uint64_t excess = shared_->excess_bytes(0); loaded.ok() && excess > 0) shared_->make_room(excess, nullptr);
+    return loaded;
+  }
   return shared_->cold.read(shared_from_this(), deadline_us);
 }
 
@@ -56,6 +43,10 @@ Result<ServedSnapshot> Table::serve(int64_t deadline_us) {
   const Clock& clock = *shared_->options.clock;
   last_read_us_ = clock.now_us();
   used_us_.store(clock.steady_us(), std::memory_order_relaxed);
+  if (evicted_) {  // is there room again?
+    const uint64_t needed_bytes = current() != nullptr ? 0 : evicted_bytes_.load();
+    if (shared_->excess_bytes(needed_bytes) == 0) QUARRY_RETURN_IF_ERROR(activate(deadline_us));
+  }
   ServedSnapshot out;
   out.tier = tier_;
   if (out.tier == Tier::kCold) deadline_us = std::min(deadline_us, clock.steady_us() + shared_->options.cold_timeout_us);
@@ -64,7 +55,9 @@ Result<ServedSnapshot> Table::serve(int64_t deadline_us) {
   static const auto kNoIndexes = std::make_shared<const IndexSet>();
   out.indexes = newest.snapshot != nullptr ? std::move(newest.indexes) : kNoIndexes;
   if (newest.snapshot != nullptr) out.snapshot = std::move(newest.snapshot);
-  if (out.tier == Tier::kCold && current() != nullptr) shared_->cold.keep(shared_from_this(), out.snapshot->memory_bytes());
+  if (out.tier == Tier::kActive) return out;
+  if (tier_ == Tier::kCold && current() != nullptr) shared_->cold.keep(shared_from_this(), resident_bytes());
+  if (shared_->excess_bytes(0) > 0) shared_->cold.clear();
   return out;
 }
 
@@ -79,28 +72,76 @@ bool Table::release_cold(std::shared_ptr<const Snapshot>& freed) {
   return true;
 }
 
-Status Table::set_tier(Tier tier) {
+uint64_t StoreShared::excess_bytes(uint64_t more_bytes) const {
+  const uint64_t wanted = uint64_t(std::max<int64_t>(memory_bytes.load(), 0)) + more_bytes;
+  return options.memory_budget_bytes == 0 || wanted <= options.memory_budget_bytes ? 0 : wanted - options.memory_budget_bytes;
+}
+
+void Table::change_tier(Tier tier, bool is_eviction) {
+  std::lock_guard lock(tier_mutex_);
+  evicted_ = is_eviction;
+  TierMetrics::tables(tier_).Decrement();
+  TierMetrics::tables(tier).Increment();
+  tier_ = tier;
+}
+
+Status Table::activate(int64_t deadline_us) {
   std::lock_guard one_at_a_time(tier_change_mutex_);
   if (dropped_) return gone();
-  if (tier_ == tier) return Ok{};
-  if (tier == Tier::kActive) {
-    const Pin pin(*this);
-    QUARRY_RETURN_IF_ERROR(snapshot());
-    {
-      std::lock_guard lock(tier_mutex_);
-      tier_ = tier;
-    }
-    shared_->cold.forget(*this);
-    return Ok{};
-  }
+  if (tier_ == Tier::kActive) return Ok{};
+  const Pin pin(*this);
+  QUARRY_RETURN_IF_ERROR(snapshot(deadline_us));
+  change_tier(Tier::kActive);
+  shared_->cold.forget(*this);
+  return Ok{};
+}
+
+bool Table::evict() {
+  const std::unique_lock one_at_a_time(tier_change_mutex_, std::try_to_lock);
+  if (!one_at_a_time.owns_lock() || dropped_ || tier_ == Tier::kCold) return false;
   {
     std::lock_guard lock(tier_mutex_);
-    tier_ = tier;
+    if (pins_ > 0) return false;
   }
+  evicted_bytes_ = resident_bytes();
+  change_tier(Tier::kCold, true);
+  std::shared_ptr<const Snapshot> freed;
+  release_cold(freed);
+  return true;
+}
+
+Status Table::set_tier(Tier tier) {
+  if (tier == Tier::kActive) {
+    QUARRY_RETURN_IF_ERROR(activate(INT64_MAX));
+    if (const uint64_t excess = shared_->excess_bytes(0); excess > 0) shared_->make_room(excess, this);
+    return Ok{};
+  }
+  std::lock_guard one_at_a_time(tier_change_mutex_);
+  if (dropped_) return gone();
+  change_tier(tier);
   std::shared_ptr<const Snapshot> freed;
   release_cold(freed);  // what a writer needs goes when it is done
   forget_local();
   return Ok{};
+}
+
+// Of a cold table: as of its last snapshot, or as the log tells.
+Result<std::optional<TableStats>> Table::stats_without_rows() {
+  {
+    std::lock_guard lock(tier_mutex_);
+    if (released_stats_) return released_stats_;
+  }
+  CommitQueue::Turn turn(queue_);
+  if (dropped_) return gone();
+  if (log_.version < 0) {
+    const TimestampUs started = shared_->options.clock->now_us();
+    QUARRY_ASSIGN_OR_RETURN(LogState log, load_log());
+    note_log(std::move(log), started);
+  }
+  auto known = mvs::stats_of(log_);
+  std::lock_guard lock(tier_mutex_);
+  if (known && !released_stats_) released_stats_ = known;
+  return known;
 }
 
 Result<TableStats> Table::stats() {
@@ -110,17 +151,16 @@ Result<TableStats> Table::stats() {
     out.memory_bytes = memory_bytes;
     return out;
   };
-  if (!dropped_ && current() == nullptr) {
-    std::lock_guard lock(tier_mutex_);
-    if (released_stats_) return finish(*released_stats_, 0);
+  if (tier_ == Tier::kCold && !dropped_ && current() == nullptr) {
+    QUARRY_ASSIGN_OR_RETURN(const auto known, stats_without_rows());
+    if (known) return finish(*known, 0);
   }
   QUARRY_ASSIGN_OR_RETURN(const auto snapshot, this->snapshot());
-  return finish(stats_of(*snapshot), current() != nullptr ? snapshot->memory_bytes() : 0);
+  return finish(mvs::stats_of(*snapshot), resident_bytes());
 }
 
 TableUsage Table::usage() const {
-  const auto resident = current();
-  return {spec_.table_id, tier_, last_read_us_, resident != nullptr ? resident->memory_bytes() : 0};
+  return {spec_.table_id, tier_, last_read_us_, resident_bytes()};
 }
 
 }  // namespace quarry::mvs

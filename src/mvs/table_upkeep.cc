@@ -83,7 +83,7 @@ void Table::schedule_upkeep() {
     if (upkeep_queued_ || upkeep_running_ || closed_) return;
     upkeep_queued_ = true;
   }
-  const bool taken = shared_->options.executor->try_submit([table = shared_from_this(), upkeep] {
+  const bool taken = background()->try_submit([table = shared_from_this(), upkeep] {
     {
       std::lock_guard lock(table->upkeep_mutex_);
       table->upkeep_queued_ = false;

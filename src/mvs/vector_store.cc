@@ -4,12 +4,15 @@
 #include <array>
 #include <shared_mutex>
 
+#include "base/log.h"
 #include "mvs/hot/exact_search.h"
 #include "mvs/hot/scan.h"
 #include "mvs/index/dense_search.h"
 #include "mvs/log_follower.h"
 #include "mvs/table.h"
 #include "mvs/text/text_search.h"
+#include "mvs/tiering/eviction_policy.h"
+#include "mvs/tiering/tier_metrics.h"
 
 namespace quarry::mvs {
 namespace {
@@ -18,6 +21,7 @@ class VectorStoreImpl : public VectorStore {
  public:
   explicit VectorStoreImpl(const StoreOptions& options) : shared_(std::make_shared<StoreShared>(options)) {
     if (options.follow_interval_us > 0) follower_ = std::make_unique<LogFollower>(options.follow_interval_us, [this] { return all(); });
+    shared_->make_room = [this](uint64_t excess_bytes, const Table* needed) { make_room(excess_bytes, needed); };
   }
 
   ~VectorStoreImpl() override {
@@ -72,6 +76,7 @@ class VectorStoreImpl : public VectorStore {
     QUARRY_ASSIGN_OR_RETURN(const ExactResult found, search_served(served, request));
     SearchResult out;
     out.tier = served.tier;
+    TierMetrics::searches(served.tier).Increment();
     out.version = snapshot->version;
     out.rows_scored = found.rows_scored;
     for (const ScoredRow& row : found.rows) {
@@ -171,6 +176,25 @@ class VectorStoreImpl : public VectorStore {
     std::vector<std::shared_ptr<Table>> out;
     for (const auto& [id, table] : tables_) out.push_back(table);
     return out;
+  }
+
+  // What the cold tier keeps goes first, then the tables that were read longest ago.
+  void make_room(uint64_t excess_bytes, const Table* needed) const {
+    const uint64_t cached_bytes = shared_->cold.cached_bytes();
+    shared_->cold.clear();
+    const uint64_t freed_bytes = cached_bytes - std::min(cached_bytes, shared_->cold.cached_bytes());
+    excess_bytes -= std::min(excess_bytes, freed_bytes);
+    const auto tables = all();
+    std::vector<EvictionCandidate> candidates;
+    for (const auto& table : tables) {
+      const TableUsage usage = table->usage();
+      candidates.push_back({usage.memory_bytes, usage.last_read_us, usage.tier == Tier::kActive && table.get() != needed});
+    }
+    for (const size_t i : pick_evictions(candidates, excess_bytes)) {
+      if (!tables[i]->evict()) continue;
+      log_info("a collection left memory for want of room; it is served from the cold tier",
+               {{"table", tables[i]->usage().table_id}, {"bytes", candidates[i].bytes}});
+    }
   }
 
   Result<ServedSnapshot> serve(std::string_view table_id, int64_t deadline_us) const {

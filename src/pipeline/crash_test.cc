@@ -1,4 +1,5 @@
 // The power goes at a random write, again and again, until the batch is done: nothing may be lost or doubled.
+#include "pipeline/object_body.h"
 #include "pipeline/test_world.h"
 
 namespace quarry::pipeline {
@@ -52,7 +53,9 @@ class FragileVectors final : public mvs::VectorStore {
   }
   Status attach_table(const mvs::TableSpec& spec) override { return inner_.attach_table(spec); }
   Status extend_table(const mvs::TableSpec& spec) override { return inner_.extend_table(spec); }
-  Status drop_table(std::string_view id) override { return inner_.drop_table(id); }
+  Status drop_table(std::string_view id) override {
+    return power_.run([&] { return inner_.drop_table(id); });
+  }
   Result<mvs::WriteResult> write(std::string_view id, mvs::WriteBatch batch) override {
     return power_.run([&] { return inner_.write(id, batch); });
   }
@@ -72,6 +75,10 @@ class FragileVectors final : public mvs::VectorStore {
     return inner_.facet(id, f, field, n);
   }
   Result<mvs::TableStats> stats(std::string_view id) override { return inner_.stats(id); }
+  Status set_tier(std::string_view id, mvs::Tier tier) override {
+    return power_.run([&] { return inner_.set_tier(id, tier); });
+  }
+  std::vector<mvs::TableUsage> usage() override { return inner_.usage(); }
   Status maintain(std::string_view id) override { return inner_.maintain(id); }
 
  private:
@@ -83,6 +90,11 @@ class CrashTest : public World {
  protected:
   // Runs an engine until the power goes or the batch has ended; true when it has ended.
   bool run_until_crash(Power& power, const std::string& batch_id) {
+    run_engine(power, [&] { return is_terminal(batch_status(batch(batch_id))); });
+    return !power.is_off();
+  }
+
+  void run_engine(Power& power, const std::function<bool()>& is_over) {
     FragileCatalog catalog(*catalog_, power);
     FragileVectors vectors(vectors_, power);
     Options with = options();
@@ -94,8 +106,18 @@ class CrashTest : public World {
     with.max_attempts = 1'000'000;
     auto engine = Engine::make(with);
     (void)engine->start();  // may itself meet the end of the power
-    EXPECT_TRUE(eventually([&] { return power.is_off() || is_terminal(batch_status(batch(batch_id))); }));
-    return !power.is_off();
+    EXPECT_TRUE(eventually([&] { return power.is_off() || is_over(); }));
+  }
+
+  Task task_of(const std::string& task_id) {
+    Task task;
+    EXPECT_TRUE(catalog_
+                    ->read([&](catalog::Session& session) -> Status {
+                      QUARRY_ASSIGN_OR_RETURN(task, session.get_task_any(task_id));
+                      return Ok{};
+                    })
+                    .ok());
+    return task;
   }
 
   // Returns how many lives it took.
@@ -127,6 +149,42 @@ TEST_F(CrashTest, AnyNumberOfCrashesLosesAndDoublesNothing) {
     expect_lines("col_b", ids, 2);
     EXPECT_EQ(vectors_.documents("col_c").size(), 50u);
     EXPECT_EQ(integer_member(batch(id), "documents_written"), 150);
+  }
+}
+
+TEST_F(CrashTest, AnyNumberOfCrashesLeavesALifecycleInOneStateOrTheOther) {
+  const struct {
+    LifecycleState to;
+    size_t events;
+  } steps[] = {{LifecycleState::kCold, 1}, {LifecycleState::kActive, 2}, {LifecycleState::kArchived, 3}};
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Rng rng(seed);
+    const std::string id = "col_" + std::to_string(seed);
+    add_bucket_collection(id);
+    ASSERT_TRUE(vectors_.create_table({.table_id = id}).ok());
+    for (const auto& step : steps) {
+      std::string task_id;
+      ASSERT_TRUE(catalog_
+                      ->write([&](catalog::Session& session) -> Status {
+                        QUARRY_ASSIGN_OR_RETURN(task_id, begin_lifecycle_change(session, scope_, "internal", {id, step.to}, 1));
+                        return Ok{};
+                      })
+                      .ok());
+      Power power;
+      auto over = [&] { return is_terminal(task_of(task_id).status); };
+      for (int lives = 0; lives < 200 && !over(); ++lives) {
+        power.arm(3 + static_cast<int64_t>(rng.below(14)), rng.below(2) == 1);
+        run_engine(power, over);
+      }
+      EXPECT_EQ(task_of(task_id).status, TaskStatus::kCompleted) << task_of(task_id).error;
+      const auto stored = catalog_->get(catalog::kind::kCollection, scope_, id).value();
+      EXPECT_EQ(text_member(stored.body, "lifecycle_state"), to_string(step.to));
+      EXPECT_FALSE(stored.body.at(kInternalMember).at("storage").as_object().contains("transition"));
+      catalog::ListQuery events{.kind = std::string(catalog::kind::kLifecycleEvent), .scope = scope_, .parent_id = id};
+      EXPECT_EQ(catalog_->list(events)->items.size(), step.events);
+    }
+    EXPECT_EQ(vectors_.attach_table({.table_id = id}).error().kind, ErrorKind::kNotFound);
   }
 }
 

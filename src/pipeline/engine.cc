@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "pipeline/lifecycle.h"
 
 namespace quarry::pipeline {
 namespace {
@@ -41,7 +42,8 @@ Status EngineImpl::start() {
   extraction_ = std::make_unique<Executor>("extract", std::max<size_t>(1, options_.threads), kExtractionQueue);
   // One pool for objects and for the chunks of an object: two would make more runnable threads than cores, and stall each other.
   options_.extract.executor = extraction_.get();
-  for (size_t i = 0; i < std::max<size_t>(1, options_.concurrent_tasks); ++i) threads_.emplace_back([this] { work(); });
+  for (size_t i = 0; i < std::max<size_t>(1, options_.concurrent_tasks); ++i) threads_.emplace_back([this] { work(kBatchTaskType); });
+  threads_.emplace_back([this] { work(kLifecycleTaskType); });
   threads_.emplace_back([this] { beat(); });
   if (options_.sweep_interval_us > 0) threads_.emplace_back([this] { sweep(); });
   return Ok{};
@@ -73,7 +75,7 @@ void EngineImpl::wait_for_work(uint64_t seen) {
   changed_.wait_for(lock, std::chrono::microseconds(options_.poll_interval_us), [&] { return stopping_ || notices_ != seen; });
 }
 
-Result<std::optional<Task>> EngineImpl::claim() {
+Result<std::optional<Task>> EngineImpl::claim(std::string_view task_type) {
   std::string owner;
   {
     std::lock_guard lock(mutex_);
@@ -81,13 +83,13 @@ Result<std::optional<Task>> EngineImpl::claim() {
   }
   std::optional<Task> task;
   QUARRY_RETURN_IF_ERROR(options_.catalog->write([&](catalog::Session& session) -> Status {
-    QUARRY_ASSIGN_OR_RETURN(task, session.claim(owner, {std::string(kBatchTaskType)}, options_.lease_us, options_.clock->now_us()));
+    QUARRY_ASSIGN_OR_RETURN(task, session.claim(owner, {std::string(task_type)}, options_.lease_us, options_.clock->now_us()));
     return Ok{};
   }));
   return task;
 }
 
-void EngineImpl::work() {
+void EngineImpl::work(std::string_view task_type) {
   for (;;) {
     uint64_t seen;
     {
@@ -95,7 +97,7 @@ void EngineImpl::work() {
       if (stopping_) return;
       seen = notices_;
     }
-    auto task = claim();
+    auto task = claim(task_type);
     if (!task.ok()) log_warn("cannot claim tasks", {{"reason", task.error().message}});
     if (task.ok() && task->has_value()) {
       run(std::move(**task));
@@ -118,8 +120,7 @@ void EngineImpl::run(Task task) {
   log_info("task begins", {{"task_id", task.task_id}, {"task_type", task.task_type}, {"attempt", task.attempts}});
   Status outcome = Ok{};
   try {
-    BatchTask batch({options_, *extraction_, sources_, bind_}, running->control, std::move(task));
-    outcome = batch.run();
+    outcome = perform(std::move(task), running->control);
   } catch (const std::exception& e) {
     outcome = internal_error(e.what());
   }
@@ -131,6 +132,12 @@ void EngineImpl::run(Task task) {
   running_.erase(running->owner);
   ++notices_;  // its next tier may be waiting
   changed_.notify_all();
+}
+
+Status EngineImpl::perform(Task task, TaskControl& control) {
+  if (task.task_type == kLifecycleTaskType) return run_lifecycle_task(options_, control, std::move(task));
+  BatchTask batch({options_, *extraction_, sources_, bind_}, control, std::move(task));
+  return batch.run();
 }
 
 std::vector<std::shared_ptr<EngineImpl::Running>> EngineImpl::running() {

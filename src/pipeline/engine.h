@@ -14,8 +14,8 @@
 
 namespace quarry::pipeline {
 
-// `concurrent_tasks` threads claim and run tasks; one thread keeps their leases and sees cancellations; `threads` threads extract;
-// one sweeps now and then.
+// `concurrent_tasks` threads claim and run batches, one moves collections between tiers, so that it waits for no batch; one thread keeps
+// their leases and sees cancellations; `threads` threads extract; one sweeps now and then.
 class EngineImpl final : public Engine {
  public:
   explicit EngineImpl(Options options);
@@ -33,9 +33,10 @@ class EngineImpl final : public Engine {
     int64_t extended_steady_us = 0;
   };
 
-  void work();
-  Result<std::optional<Task>> claim();
+  void work(std::string_view task_type);
+  Result<std::optional<Task>> claim(std::string_view task_type);
   void run(Task task);
+  Status perform(Task task, TaskControl& control);
   void beat();
   void sweep();
   void check(Running& running);

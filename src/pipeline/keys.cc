@@ -17,6 +17,7 @@ mvs::TableSpec table_spec(const Collection& collection, std::string_view interna
   mvs::TableSpec spec;
   spec.table_id = collection.collection_id;
   spec.prefix = table_prefix(internal_id, collection.namespace_id, collection.collection_id);
+  spec.tier = collection.is_cold ? mvs::Tier::kCold : mvs::Tier::kActive;
   for (const CollectionVector& vector : collection.vectors) {
     // A collection's body was checked when it was stored; a metric or type that is not known any more falls back to the default.
     mvs::Metric metric = mvs::parse_metric(vector.metric).value_or(mvs::Metric::kCosine);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "catalog/catalog.h"
+#include "model/collection.h"
 #include "extract/extract.h"
 #include "mvs/mvs.h"
 #include "objects/fetcher.h"
@@ -78,6 +79,31 @@ inline constexpr uint64_t kMaxInlineTextBytes = 64 << 10;  // a longer text is k
 bool is_object_member(std::string_view name);
 // kExtraction naming the property when the bytes are empty, or of another kind than a media type declares.
 Status check_blob_content(std::string_view property, FieldType type, std::string_view bytes, std::string_view detected_mime_type);
+
+// ---- lifecycle: what the service and the engine share -----------------------------------------------------------------
+//
+// Readers go by `lifecycle_state` in a collection's body; `_internal.storage` keeps
+//
+//   { tier: "active" | "cold" of a frozen collection, transition?: { task_id, from, to } while a task works on it }
+//
+// A change is a task of kLifecycleTaskType with additional_data { operation: "lifecycle_transition", from, to, reason, ... }. Its last
+// transaction writes the new state, a row of kind "lifecycle_event" under the collection, and the task's end, so that a crash leaves the
+// state before or the state after. A collection that is frozen or archived is so from the first transaction on: no batch starts in between.
+inline constexpr std::string_view kLifecycleTaskType = "materialize", kLifecycleOperation = "lifecycle_transition";
+inline constexpr size_t kMaxLifecycleEvents = 100;  // of one collection; older ones go
+
+struct LifecycleChange {
+  std::string collection_id;
+  LifecycleState to = LifecycleState::kActive;
+  std::string reason = "request";  // or the rule that moves it
+};
+// kBadRequest for a step that does not exist ("archived" has none, a frozen collection is thawed before it is archived), else empty.
+Status check_lifecycle_step(LifecycleState from, LifecycleState to);
+// In the caller's transaction; returns the task's id, empty if the collection is there already. A change to the same state that is under
+// way is joined. kConflict while another change is under way, and for freezing and archiving while a batch of the collection has not ended:
+// it names the task or the batch. Call Engine::notify() after the transaction.
+Result<std::string> begin_lifecycle_change(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id,
+                                           const LifecycleChange& change, TimestampUs now);
 
 // ---- batches: what the service writes and the engine reads -----------------------------------------------------------
 

@@ -26,6 +26,20 @@ Result<std::vector<Collection>> collections_with_lineage(catalog::Catalog& catal
   }
 }
 
+// A frozen collection refuses the loss of documents like any other write, before anything else has lost some.
+Status check_none_is_frozen(mvs::VectorStore& vectors, const std::vector<Collection>& collections, const Filter& filter,
+                            std::string_view internal_id) {
+  for (const Collection& collection : collections) {
+    if (collection.lifecycle != LifecycleState::kFrozen) continue;
+    QUARRY_RETURN_IF_ERROR(vectors.attach_table(table_spec(collection, internal_id)));
+    QUARRY_ASSIGN_OR_RETURN(const uint64_t held, vectors.count(collection.collection_id, filter));
+    if (held > 0)
+      return bad_request(fmt::format("collection '{}' is frozen and holds {} documents of what is to be deleted", collection.name, held),
+                         {{"collection_id", collection.collection_id}});
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vectors, const catalog::Scope& scope,
@@ -34,7 +48,9 @@ Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vect
   QUARRY_ASSIGN_OR_RETURN(std::vector<Collection> collections, collections_with_lineage(catalog, scope));
   json::object condition{{"field", "root_object_id"}, {"operator", "in"}, {"value", json::value_from(object_ids)}};
   QUARRY_ASSIGN_OR_RETURN(Filter filter, parse_filter(condition));
+  QUARRY_RETURN_IF_ERROR(check_none_is_frozen(vectors, collections, filter, internal_id));
   for (const Collection& collection : collections) {
+    if (collection.lifecycle == LifecycleState::kFrozen) continue;
     auto attached = vectors.attach_table(table_spec(collection, internal_id));
     if (!attached.ok() && attached.error().kind == ErrorKind::kNotFound) continue;  // never written to
     if (!attached.ok()) return attached;

@@ -102,7 +102,11 @@ class MemoryVectors final : public mvs::VectorStore {
     return unsupported();
   }
   Result<std::vector<mvs::FacetValue>> facet(std::string_view, const Filter&, const std::string&, size_t) override { return unsupported(); }
-  Result<mvs::TableStats> stats(std::string_view) override { return unsupported(); }
+  Result<mvs::TableStats> stats(std::string_view table_id) override {
+    mvs::TableStats out;
+    out.documents = documents(std::string(table_id)).size();
+    return out;
+  }
   Status set_tier(std::string_view, mvs::Tier) override { return Ok{}; }
   std::vector<mvs::TableUsage> usage() override { return {}; }
   Status maintain(std::string_view) override { return Ok{}; }

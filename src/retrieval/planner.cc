@@ -32,6 +32,7 @@ class RetrieverPlanner {
     for (const Collection& collection : collections_) {
       if (collection.lifecycle == LifecycleState::kArchived) continue;
       state_.collections.push_back(&collection);
+      if (env_.open_collection) env_.open_collection(context_, collection);
       Result<mvs::TableStats> stats = env_.vectors->stats(collection.collection_id);
       state_.documents[collection.collection_id] = stats.ok() ? stats->documents : 0;
     }

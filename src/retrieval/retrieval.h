@@ -55,6 +55,8 @@ struct Environment {
   mvs::VectorStore* vectors = nullptr;
   extract::ModelRegistry* models = nullptr;
   Executor* executor = nullptr;
+  // Called with every collection that an execution reads, before it does: makes its table known to `vectors`. May be empty.
+  std::function<void(const RequestContext&, const Collection&)> open_collection;
   // A URL at which `key` of the object store can be read for a while.
   std::function<std::string(const RequestContext&, std::string_view key)> presign;
   // Where the API shows the object that a document came from.

@@ -55,6 +55,9 @@ class RetrieverExecutor {
     QUARRY_ASSIGN_OR_RETURN(execution_.filter, bound_filter(execution_.options.filters, inputs, context));
     QUARRY_ASSIGN_OR_RETURN(execution_.collections,
                             targeted_collections(execution_.request, execution_.env, execution_.retriever, execution_.options));
+    if (const auto& open = execution_.env.open_collection)
+      for (const Collection& collection : execution_.collections)
+        if (collection.lifecycle != LifecycleState::kArchived) open(execution_.request, collection);
     return Ok{};
   }
 

@@ -100,7 +100,7 @@ class FailureSettler {
 
 }  // namespace
 
-std::string_view tier_of(const Collection& collection) { return collection.lifecycle == LifecycleState::kCold ? "cold" : "active"; }
+std::string_view tier_of(const Collection& collection) { return collection.is_cold ? "cold" : "active"; }
 
 Filter for_collection(const Filter& filter, const Collection& collection) {
   if (filter.kind == Filter::Kind::kCondition) {

@@ -65,7 +65,9 @@ Result<Reply> list_collections(const RequestContext& context, const Request& req
     log_warn("a collection could not be read", {{"collection_id", resource.id}, {"reason", shown.error().message}});
     warnings.push_back(json::object{
         {"resource", "collection"}, {"id", resource.id}, {"reason", "its table could not be read"}, {"next_step", "see the server's log"}});
-    return show(resource);
+    json::object bare = show(resource);
+    bare.erase(pipeline::kInternalMember);
+    return bare;
   };
   QUARRY_ASSIGN_OR_RETURN(json::object reply, list_resources(deps, query, page, show_one));
   reply["stats"] = list_stats(reply["results"].as_array());
@@ -188,6 +190,7 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
   QUARRY_ASSIGN_OR_RETURN(auto found, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_RETURN_IF_ERROR(session.remove(catalog::kind::kCollection, namespace_scope(context), found.id));
+    QUARRY_RETURN_IF_ERROR(session.remove_children(catalog::kind::kLifecycleEvent, found.id));
     return disable_downstream(session, namespace_scope(context), found, deps.clock->now_us());
   }));
   deps.internals->tables.remove(found.id);
@@ -211,21 +214,6 @@ Result<Reply> clone_collection(const RequestContext& context, const Request& req
   QUARRY_ASSIGN_OR_RETURN(auto stored, store_collection(context, deps, std::move(id), std::move(body)));
   QUARRY_ASSIGN_OR_RETURN(json::object shown, show_collection(stored, deps));
   return Reply(json::object{{"collection", std::move(shown)}, {"source_collection_id", source.id}});
-}
-
-Result<Reply> get_lifecycle(const RequestContext& context, const Request& request, const Dependencies& deps) {
-  QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, request.param("collection_identifier")));
-  json::object reply{{"collection_id", opened.resource.id}, {"lifecycle_state", to_string(opened.collection.lifecycle)}};
-  uint64_t warm = 0;
-  if (opened.collection.lifecycle != LifecycleState::kArchived) {
-    QUARRY_ASSIGN_OR_RETURN(auto stats, deps.vectors->stats(opened.resource.id));
-    warm = stats.documents;
-  }
-  bool hot = opened.collection.lifecycle == LifecycleState::kActive;
-  reply["vector_document_count"] = hot ? warm : 0;
-  reply["s3_vector_count"] = warm;
-  copy_members(reply, opened.resource.body, {"last_transitioned_at"});
-  return Reply(std::move(reply));
 }
 
 }  // namespace
@@ -291,6 +279,7 @@ std::string index_signature(const OpenCollection& opened, uint64_t documents) {
 
 Result<json::object> show_collection(const OpenCollection& opened, const Dependencies& deps) {
   json::object shown = show(opened.resource);
+  shown.erase(pipeline::kInternalMember);
   mvs::TableStats stats;
   if (opened.collection.lifecycle != LifecycleState::kArchived) {
     QUARRY_ASSIGN_OR_RETURN(stats, deps.vectors->stats(opened.resource.id));
@@ -332,9 +321,9 @@ void bind_collections(OperationTable& table, const Dependencies& deps) {
   bind_operation(table, deps, "update_collection", update_collection);
   bind_operation(table, deps, "delete_collection", delete_collection);
   bind_operation(table, deps, "clone_collection", clone_collection);
-  bind_operation(table, deps, "get_lifecycle", get_lifecycle);
   bind_collection_trigger(table, deps);
   bind_collection_schema(table, deps);
+  bind_lifecycle(table, deps);
 }
 
 }  // namespace quarry::service

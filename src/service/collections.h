@@ -34,6 +34,7 @@ Result<OpenCollection> store_collection(const RequestContext& context, const Dep
                                         json::object body);
 
 void bind_collection_schema(class OperationTable& table, const Dependencies& deps);
+void bind_lifecycle(class OperationTable& table, const Dependencies& deps);
 void bind_collection_trigger(class OperationTable& table, const Dependencies& deps);
 
 }  // namespace quarry::service

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "service/collections.h"
 #include "service/internals.h"
 #include "service/resources.h"
@@ -24,6 +25,10 @@ retrieval::Environment retrieval_environment(const Dependencies& deps) {
   env.vectors = deps.vectors;
   env.models = deps.models;
   env.executor = deps.executor;
+  env.open_collection = [&deps](const RequestContext& context, const Collection& collection) {
+    const Status opened = deps.internals->tables.ensure(deps, collection, context.internal_id);
+    if (!opened.ok()) log_warn("a table was not opened", {{"table", collection.collection_id}, {"reason", opened.error().message}});
+  };
   env.presign = [&deps](const RequestContext&, std::string_view key) { return presign(deps, "GET", key, kUrlLifetimeSeconds); };
   env.object_url = [&deps](const Lineage& lineage) {
     return fmt::format("{}/v1/buckets/{}/objects/{}", deps.public_url(), lineage.root_bucket_id, lineage.root_object_id);

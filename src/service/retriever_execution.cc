@@ -138,9 +138,12 @@ Result<std::string> cache_key(const RequestContext& context, const Dependencies&
   state += fmt::format("{} {} {} {} {}\n", window.method, window.offset, window.limit, window.after_document, options.target_collection_id);
   state +=
       fmt::format("{}{}{}{}{}\n", options.return_vectors, options.return_presigned_urls, options.explain, options.exact, question.as_map);
-  QUARRY_ASSIGN_OR_RETURN(auto collections, open_collections(context, deps, target.parsed->collection_ids));
-  for (const auto& opened : collections) {
-    QUARRY_ASSIGN_OR_RETURN(auto stats, deps.vectors->stats(opened.resource.id));
+  for (const auto& identifier : target.parsed->collection_ids) {
+    QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, identifier));
+    mvs::TableStats stats;  // of an archived one: nothing
+    if (opened.collection.lifecycle != LifecycleState::kArchived) {
+      QUARRY_ASSIGN_OR_RETURN(stats, deps.vectors->stats(opened.resource.id));
+    }
     state += fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.data_version,
                          index_signature(opened, stats.documents));
   }
@@ -159,9 +162,19 @@ bool etag_matches(std::string_view if_none_match, std::string_view etag) {
 // A weak tag: the documents are the same, timings and execution_id may differ.
 std::string etag_of(const std::string& key) { return fmt::format("\"{}\"", key.substr(0, 32)); }
 
+Result<Reply> run_uncached(const RequestContext& context, const Dependencies& deps, const Target& target, const Question& question) {
+  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, question));
+  body["cache_hit"] = false;
+  Reply reply(std::move(body));
+  reply.headers.emplace_back("X-Cache", "MISS");
+  return reply;
+}
+
 Result<Reply> run_cached(const RequestContext& context, const Request& request, const Dependencies& deps, const Target& target,
                          const Question& question, const CacheConfig& config) {
-  QUARRY_ASSIGN_OR_RETURN(std::string key, cache_key(context, deps, target, question));
+  auto keyed = cache_key(context, deps, target, question);
+  if (!keyed.ok()) return run_uncached(context, deps, target, question);  // a collection cannot be read: the execution says which
+  const std::string key = std::move(keyed).value();
   int64_t ttl = question.options.return_presigned_urls ? std::min(config.ttl_seconds, kMaxCachedUrlSeconds) : config.ttl_seconds;
   std::string etag = etag_of(key);
   Reply reply;
@@ -193,12 +206,7 @@ Result<Reply> execute_retriever(const RequestContext& context, const Request& re
   QUARRY_ASSIGN_OR_RETURN(auto target, open_retriever(context, request, deps));
   QUARRY_ASSIGN_OR_RETURN(auto question, read_question(request, deps, target.id()));
   CacheConfig config = cache_config_of(target.resource.body);
-  if (config.enabled) return run_cached(context, request, deps, target, question, config);
-  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, question));
-  body["cache_hit"] = false;
-  Reply reply(std::move(body));
-  reply.headers.emplace_back("X-Cache", "MISS");
-  return reply;
+  return config.enabled ? run_cached(context, request, deps, target, question, config) : run_uncached(context, deps, target, question);
 }
 
 Result<Reply> execute_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {

@@ -3,31 +3,38 @@
 
 #include <shared_mutex>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "service/service.h"
 
 namespace quarry::service {
 
-// Thread-safe. A collection made by another process on the same catalog is attached when it is first touched here.
+// Thread-safe. A collection made by another process on the same catalog is attached when it is first touched here, and one that another
+// process moved between tiers follows.
 class TableSet {
  public:
   Status ensure(const Dependencies& deps, const Collection& collection, std::string_view internal_id) {
+    bool is_known = false;
     {
       std::shared_lock lock(mutex_);
-      if (known_.contains(collection.collection_id)) return Ok{};
+      const auto it = known_.find(collection.collection_id);
+      is_known = it != known_.end();
+      if (is_known && collection.transitioned_at <= it->second) return Ok{};
     }
-    QUARRY_RETURN_IF_ERROR(deps.vectors->attach_table(pipeline::table_spec(collection, internal_id)));
-    add(collection.collection_id);
+    const mvs::TableSpec spec = pipeline::table_spec(collection, internal_id);
+    QUARRY_RETURN_IF_ERROR(deps.vectors->attach_table(spec));
+    if (is_known) QUARRY_RETURN_IF_ERROR(deps.vectors->set_tier(collection.collection_id, spec.tier));
+    add(collection.collection_id, collection.transitioned_at);
     return Ok{};
   }
   bool contains(const std::string& collection_id) const {
     std::shared_lock lock(mutex_);
     return known_.contains(collection_id);
   }
-  void add(const std::string& collection_id) {
+  void add(const std::string& collection_id, const std::string& transitioned_at = {}) {
     std::unique_lock lock(mutex_);
-    known_.insert(collection_id);
+    std::string& known = known_[collection_id];
+    known = std::max(known, transitioned_at);
   }
   void remove(const std::string& collection_id) {
     std::unique_lock lock(mutex_);
@@ -36,7 +43,7 @@ class TableSet {
 
  private:
   mutable std::shared_mutex mutex_;
-  std::unordered_set<std::string> known_;  // one small string per collection in use
+  std::unordered_map<std::string, std::string> known_;  // when the collection last moved, as this process knows
 };
 
 }  // namespace quarry::service

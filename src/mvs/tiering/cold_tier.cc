@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "mvs/tiering/tier_metrics.h"
+
 namespace quarry::mvs {
 namespace {
 
@@ -43,7 +45,9 @@ Result<std::shared_ptr<const Snapshot>> ColdTier::read(const std::shared_ptr<Col
 }
 
 void ColdTier::run(const std::shared_ptr<ColdSource>& source, const std::shared_ptr<Read>& read) {
+  const int64_t began_us = clock_.steady_us();
   auto result = source->read_cold();
+  TierMetrics::cold_read_seconds().Observe(double(clock_.steady_us() - began_us) / 1e6);
   if (result.ok()) keep(source, (*result)->memory_bytes());
   std::lock_guard lock(mutex_);
   read->result = std::move(result);
@@ -59,27 +63,45 @@ void ColdTier::keep(const std::shared_ptr<ColdSource>& source, uint64_t bytes) {
   if (stopped_) return;
   const auto it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.key == source.get(); });
   if (it != kept_.end()) {
-    kept_bytes_ -= it->bytes;
+    count(-int64_t(it->bytes));
     kept_.erase(it);
   }
   kept_.push_back({source, source.get(), bytes});
-  kept_bytes_ += bytes;
-  for (auto next = kept_.begin(); next != kept_.end() && kept_bytes_ > cache_bytes_;) {
+  count(int64_t(bytes));
+  trim(cache_bytes_, held, freed);
+}
+
+void ColdTier::clear() {
+  std::vector<std::shared_ptr<const Snapshot>> freed;
+  std::vector<std::shared_ptr<ColdSource>> held;
+  std::lock_guard lock(mutex_);
+  trim(0, held, freed);
+}
+
+// Under the lock. What it releases is destroyed by the caller, outside.
+void ColdTier::trim(uint64_t limit_bytes, std::vector<std::shared_ptr<ColdSource>>& held,
+                    std::vector<std::shared_ptr<const Snapshot>>& freed) {
+  for (auto next = kept_.begin(); next != kept_.end() && kept_bytes_ > limit_bytes;) {
     const auto& owner = held.emplace_back(next->source.lock());
     if (owner != nullptr && !owner->release_cold(freed.emplace_back())) {
       ++next;
       continue;
     }
-    kept_bytes_ -= next->bytes;
+    count(-int64_t(next->bytes));
     next = kept_.erase(next);
   }
+}
+
+void ColdTier::count(int64_t bytes) {
+  kept_bytes_ = uint64_t(int64_t(kept_bytes_) + bytes);
+  TierMetrics::cold_cache_bytes().Increment(double(bytes));
 }
 
 void ColdTier::forget(const ColdSource& source) {
   std::lock_guard lock(mutex_);
   const auto it = std::find_if(kept_.begin(), kept_.end(), [&](const Kept& k) { return k.key == &source; });
   if (it == kept_.end()) return;
-  kept_bytes_ -= it->bytes;
+  count(-int64_t(it->bytes));
   kept_.erase(it);
 }
 
@@ -89,7 +111,7 @@ void ColdTier::stop() {
     std::lock_guard lock(mutex_);
     stopped_ = true;
     kept_.clear();
-    kept_bytes_ = 0;
+    count(-int64_t(kept_bytes_));
     readers = std::move(readers_);
   }
   if (readers != nullptr) readers->stop();

@@ -1,6 +1,6 @@
-// The cold tier: tables that hold no rows in memory. A call that needs rows asks here; the table is read on a thread of the tier's own, once
-// for all that wait, so that a slow object store costs a caller no more than its deadline and the other tables nothing. What was read stays,
-// least recently used first to go, within a limit of bytes.
+// The cold tier: tables that hold no rows in memory. A call that needs rows asks here; the table is read on a thread of the tier's own,
+// once for all that wait, so that a slow object store costs a caller no more than its deadline and the other tables nothing. What was read
+// stays, least recently used first to go, within a limit of bytes.
 #pragma once
 
 #include <condition_variable>
@@ -35,6 +35,8 @@ class ColdTier {
   Result<std::shared_ptr<const Snapshot>> read(const std::shared_ptr<ColdSource>& source, int64_t deadline_us);
   // The source holds `bytes` and was used now. Releases others, or this one, past the limit.
   void keep(const std::shared_ptr<ColdSource>& source, uint64_t bytes);
+  // Releases what no writer needs.
+  void clear();
   void forget(const ColdSource& source);
   // Waits for reads that run. Later ones run on the caller's thread.
   void stop();
@@ -50,6 +52,8 @@ class ColdTier {
   };
 
   bool submit(std::function<void()> task);
+  void trim(uint64_t limit_bytes, std::vector<std::shared_ptr<ColdSource>>& held, std::vector<std::shared_ptr<const Snapshot>>& freed);
+  void count(int64_t bytes);  // under the lock
   void run(const std::shared_ptr<ColdSource>& source, const std::shared_ptr<Read>& read);
 
   const uint64_t cache_bytes_;

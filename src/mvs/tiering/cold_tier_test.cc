@@ -25,8 +25,9 @@ TableSpec spec_of(const std::string& id, Tier tier = Tier::kActive) {
 
 class ColdTierTest : public ::testing::Test {
  protected:
-  std::unique_ptr<VectorStore> open(objects::ObjectStore& objects, uint64_t cache_bytes = 0) {
-    return VectorStore::open({.store = &objects, .executor = &executor_, .cold_cache_bytes = cache_bytes, .commit_window_us = 0}).value();
+  // Without an executor upkeep is done when a write returns.
+  std::unique_ptr<VectorStore> open(objects::ObjectStore& objects, uint64_t cache_bytes = 0, Executor* executor = nullptr) {
+    return VectorStore::open({.store = &objects, .executor = executor, .cold_cache_bytes = cache_bytes, .commit_window_us = 0}).value();
   }
 
   // Several files, some rows deleted.
@@ -71,13 +72,15 @@ class ColdTierTest : public ::testing::Test {
     out["scan"] = std::move(scanned);
     out["total"] = *rows.total;
     json::array got;
-    for (const auto& d : store.get(id, {"doc_3", "doc_77", "absent"}, {.payload = true, .vectors = true}).value()) got.push_back(as_json(d));
+    for (const auto& d : store.get(id, {"doc_3", "doc_77", "absent"}, {.payload = true, .vectors = true}).value())
+      got.push_back(as_json(d));
     out["get"] = std::move(got);
     out["count"] = store.count(id, filter).value();
     for (const auto& facet : store.facet(id, {}, "title", 10).value())
       out["facet " + json::serialize(facet.value)] = facet.count;
     const TableStats stats = store.stats(id).value();
-    out["stats"] = json::array{stats.version, stats.documents, stats.files, stats.bytes, stats.deleted_rows, json::value_from(stats.vectors)};
+    out["stats"] = json::array{stats.version, stats.documents,    stats.files,
+                               stats.bytes,   stats.deleted_rows, json::value_from(stats.vectors)};
     return out;
   }
 
@@ -134,6 +137,29 @@ TEST_F(ColdTierTest, StartsColdWithoutReading) {
   EXPECT_EQ(memory_of(*store, "col_a"), 0u);
 }
 
+TEST_F(ColdTierTest, TheLogTellsTheStatistics) {
+  TableStats active;
+  {
+    const auto store = open(*objects_);
+    fill(*store, "col_a");
+    active = store->stats("col_a").value();
+    ASSERT_GT(active.deleted_rows, 0u);
+  }
+  objects::CountingStore counted(*objects_);
+  const auto store = open(counted);
+  ASSERT_QUARRY_OK(store->attach_table(spec_of("col_a", Tier::kCold)));
+  const TableStats cold = store->stats("col_a").value();
+  EXPECT_EQ(cold.documents, active.documents);
+  EXPECT_EQ(cold.vectors, active.vectors);
+  EXPECT_EQ(cold.deleted_rows, active.deleted_rows);
+  EXPECT_EQ(cold.bytes, active.bytes);
+  EXPECT_EQ(cold.files, active.files);
+  EXPECT_EQ(cold.data_version, active.data_version);
+  EXPECT_LT(counted.counts().bytes_read, active.bytes);
+  for (const auto& object : objects_->list("org/ns/col_a/quarry-", "", 100).value()) ASSERT_QUARRY_OK(objects_->remove(object.key));
+  ASSERT_QUARRY_OK(store->stats("col_a"));  // no data file is needed
+}
+
 TEST_F(ColdTierTest, WritesCommitAndLeaveNothingInMemory) {
   const auto store = open(*objects_);
   ASSERT_QUARRY_OK(store->create_table(spec_of("col_a", Tier::kCold)));
@@ -187,17 +213,16 @@ TEST_F(ColdTierTest, ManyReadersShareOneRead) {
   }
   objects::CountingStore counted(*objects_);
   const auto slow = objects::make_faulty_store(counted, {.prefix = "org/", .read_delay_us = 20'000});
-  const auto store = open(*slow, 1 << 30);
-  ASSERT_QUARRY_OK(store->attach_table(spec_of("col_a", Tier::kCold)));
-  std::vector<std::thread> readers;
-  for (int i = 0; i < 16; ++i) readers.emplace_back([&] { EXPECT_TRUE(store->count("col_a", {}).ok()); });
-  for (auto& reader : readers) reader.join();
-  const uint64_t read = counted.counts().bytes_read;
-  ASSERT_QUARRY_OK(store->set_tier("col_a", Tier::kActive));
-  ASSERT_QUARRY_OK(store->set_tier("col_a", Tier::kCold));
-  counted.reset();
-  ASSERT_QUARRY_OK(store->count("col_a", {}));
-  EXPECT_LE(read, counted.counts().bytes_read * 3 / 2);
+  const auto bytes_read_by = [&](int readers) {
+    const auto store = open(*slow, 1 << 30);
+    EXPECT_TRUE(store->attach_table(spec_of("col_a", Tier::kCold)).ok());
+    counted.reset();
+    std::vector<std::thread> threads;
+    for (int i = 0; i < readers; ++i) threads.emplace_back([&] { EXPECT_TRUE(store->count("col_a", {}).ok()); });
+    for (auto& thread : threads) thread.join();
+    return counted.counts().bytes_read;
+  };
+  EXPECT_EQ(bytes_read_by(16), bytes_read_by(1));
 }
 
 TEST_F(ColdTierTest, SlowTableCostsACallerItsDeadlineAndOthersNothing) {
@@ -237,7 +262,7 @@ TEST_F(ColdTierTest, FailingStoreFailsTheCallAndTheTableStaysAsItWas) {
 }
 
 TEST_F(ColdTierTest, ReadsAndWritesGoOnWhileTheTierChanges) {
-  const auto store = open(*objects_);
+  const auto store = open(*objects_, 0, &executor_);
   ASSERT_QUARRY_OK(store->create_table(spec_of("col_a")));
   constexpr int kWriters = 3, kWrites = 40;
   std::atomic<int> running = kWriters;
@@ -262,11 +287,72 @@ TEST_F(ColdTierTest, ReadsAndWritesGoOnWhileTheTierChanges) {
   });
   for (int i = 0; running > 0; ++i) EXPECT_TRUE(store->set_tier("col_a", i % 2 == 0 ? Tier::kCold : Tier::kActive).ok());
   for (auto& thread : threads) thread.join();
-  ASSERT_QUARRY_OK(store->set_tier("col_a", Tier::kActive));
   ASSERT_QUARRY_OK(store->set_tier("col_a", Tier::kCold));
-  ASSERT_QUARRY_OK(store->maintain("col_a"));  // after whatever upkeep the writes left behind, which needs the rows
+  executor_.stop();  // upkeep that still runs holds the rows
   EXPECT_EQ(memory_of(*store, "col_a"), 0u);
   EXPECT_EQ(store->count("col_a", {}).value(), uint64_t(kWriters * kWrites));
+}
+
+class BudgetTest : public ColdTierTest {
+ protected:
+  std::unique_ptr<VectorStore> open_with(uint64_t budget) {
+    return VectorStore::open({.store = objects_.get(),
+                              .clock = &clock_,
+                              .memory_budget_bytes = budget,
+                              .cold_cache_bytes = 1 << 30,
+                              .commit_window_us = 0})
+        .value();
+  }
+  static Tier tier_of(VectorStore& store, const std::string& id) { return store.stats(id)->tier; }
+  void touch(VectorStore& store, const std::string& id) {
+    clock_.advance_us(1000);
+    ASSERT_QUARRY_OK(store.count(id, {}));
+  }
+  ManualClock clock_;
+};
+
+TEST_F(BudgetTest, TableReadLongestAgoMakesRoom) {
+  uint64_t one_table = 0;
+  json::value answer;
+  {
+    const auto store = open(*objects_);
+    for (const char* id : {"col_a", "col_b", "col_c"}) fill(*store, id);
+    one_table = memory_of(*store, "col_b");
+    answer = answers(*store, "col_b");
+  }
+  const uint64_t budget = one_table * 5 / 2;
+  const auto store = open_with(budget);
+  for (const char* id : {"col_a", "col_b", "col_c"}) ASSERT_QUARRY_OK(store->attach_table(spec_of(id)));
+  for (const char* id : {"col_b", "col_a", "col_c"}) touch(*store, id);
+  EXPECT_EQ(tier_of(*store, "col_b"), Tier::kCold);
+  EXPECT_EQ(tier_of(*store, "col_a"), Tier::kActive);
+  EXPECT_EQ(tier_of(*store, "col_c"), Tier::kActive);
+  EXPECT_EQ(answers(*store, "col_b"), answer);
+  EXPECT_EQ(tier_of(*store, "col_b"), Tier::kCold);
+  ASSERT_QUARRY_OK(store->drop_table("col_a"));
+  touch(*store, "col_b");  // there is room again
+  EXPECT_EQ(tier_of(*store, "col_b"), Tier::kActive);
+  EXPECT_EQ(answers(*store, "col_b"), answer);
+}
+
+TEST_F(BudgetTest, WritersAreHeldBackOnlyWhenNothingCanGo) {
+  const auto store = open_with(600'000);
+  for (const char* id : {"col_a", "col_b"}) ASSERT_QUARRY_OK(store->create_table(spec_of(id)));
+  const auto write = [&](const std::string& id, int n) {
+    Document d = numbered(fmt::format("doc_{}", n), n);
+    d.payload["text"] = std::string(20'000, 'x');
+    clock_.advance_us(1000);
+    return store->write(id, {.upserts = {std::move(d)}});
+  };
+  int in_b = 0;
+  for (int n = 0; n < 12; ++n) ASSERT_QUARRY_OK(write("col_a", n));
+  while (write("col_b", in_b).ok() && in_b < 100) ++in_b;
+  EXPECT_GT(in_b, 15);  // more than fit beside col_a
+  EXPECT_LT(in_b, 40);
+  EXPECT_EQ(tier_of(*store, "col_a"), Tier::kCold);
+  EXPECT_EQ(write("col_b", 1000).error().kind, ErrorKind::kTooManyRequests);
+  EXPECT_EQ(store->count("col_a", {}).value(), 12u);
+  EXPECT_EQ(store->count("col_b", {}).value(), uint64_t(in_b));
 }
 
 TEST_F(ColdTierTest, DroppedTableIsGone) {
