@@ -19,9 +19,10 @@ from harness import BENCHES, BIN, CORES, OPTIONS, ROOT, anonymous_kib, bench, bu
 from support.flow import new_namespace
 from support.server import KEY, Server
 
+import servers  # noqa: F401  registers its benches
 import vectors  # noqa: F401  registers its benches
 
-SLOW = {"build", "vectors"}  # only by name
+SLOW = {"build", "vectors", "servers", "filtered"}  # only by name
 
 
 @bench
