@@ -30,7 +30,7 @@ def bench(function: Callable[[], list[dict]]) -> Callable[[], list[dict]]:
 
 def row(name: str, metric: str, value: float, unit: str, peer: str = "", ratio: float | None = None, clients: int = 1, **settings: object) -> dict:
     return {"bench": name, "metric": metric, "value": round(value, 3), "unit": unit, "peer": peer, "ratio": None if ratio is None else round(ratio, 3),
-            "cores": CORES, "clients": clients, "settings": settings}
+            "cores": CORES, "load": round(os.getloadavg()[1], 1), "clients": clients, "settings": settings}
 
 
 def say(text: str) -> None:

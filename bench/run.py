@@ -19,10 +19,11 @@ from harness import BENCHES, BIN, CORES, OPTIONS, ROOT, anonymous_kib, bench, bu
 from support.flow import new_namespace
 from support.server import KEY, Server
 
-import servers  # noqa: F401  registers its benches
-import vectors  # noqa: F401  registers its benches
+import life  # noqa: F401  registers its benches
+import servers  # noqa: F401
+import vectors  # noqa: F401
 
-SLOW = {"build", "vectors", "servers", "filtered"}  # only by name
+SLOW = {"build", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth"}  # only by name
 
 
 @bench

@@ -19,7 +19,7 @@ ClosedLoop::ClosedLoop(size_t questions, double seconds)
     : began_(Clock::now()), end_(began_ + std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6))), replies_(questions), last_(began_) {}
 
 std::optional<size_t> ClosedLoop::next() {
-  if (replies_.empty() || Clock::now() >= end_) return std::nullopt;
+  if (replies_.empty() || stopped_ || Clock::now() >= end_) return std::nullopt;
   return next_++ % replies_.size();
 }
 

@@ -19,6 +19,7 @@ class ClosedLoop {
   ClosedLoop(size_t questions, double seconds);
 
   std::optional<size_t> next();  // the number of a question, round and round
+  void stop() { stopped_ = true; }
   void done(size_t question, Clock::time_point began, std::string_view reply);
   void failed(std::string why);
 
@@ -30,6 +31,7 @@ class ClosedLoop {
  private:
   const Clock::time_point began_, end_;
   std::atomic<size_t> next_{0};
+  std::atomic<bool> stopped_{false};
   mutable std::mutex mutex_;
   std::vector<float> took_ms_;
   std::vector<std::string> replies_;

@@ -2,15 +2,15 @@
 // at least --count times; anything else is an error, after which that client connects anew.
 // usage: bench-load --port N --requests FILE [--host 127.0.0.1] [--header "Name: value"]... [--clients 1] [--seconds 5] [--expect TEXT]
 //                   [--count 1] [--replies OUT]
-// FILE has one JSON object a line: {"method", "target", "body"}. Prints ClosedLoop::report().
+// FILE has one JSON object a line: {"method", "target", "body"}. SIGTERM ends it early. Prints ClosedLoop::report().
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -121,10 +121,17 @@ int run(const Options& options) {
   for (std::string& request : requests) request = as_bytes(options, request);
   asio::io_context context(1);
   ClosedLoop loop(requests.size(), options.seconds);
+  asio::signal_set end_early(context, SIGTERM);
+  end_early.async_wait([&](boost::system::error_code failed, int) {
+    if (!failed) loop.stop();
+  });
   std::vector<std::unique_ptr<Client>> clients;
+  size_t running = options.clients;
   for (size_t i = 0; i < options.clients; ++i) {
     clients.push_back(std::make_unique<Client>(context, options, requests, loop));
-    asio::co_spawn(context, clients.back()->run(), asio::detached);
+    asio::co_spawn(context, clients.back()->run(), [&](std::exception_ptr) {
+      if (--running == 0) end_early.cancel();
+    });
   }
   context.run();
   std::puts(loop.report().c_str());

@@ -1,7 +1,8 @@
 # ./run bench [NAME ...] [OPTIONS]: the benchmarks of bench/run.py on the release build.
 bench_dir=$root/build/bench
 bench_venv_dir=$deps_dir/bench-venv
-bench_targets=(bench-embed bench-model bench-upsert)
+bench_targets=(bench-embed bench-load bench-model bench-pg-load bench-upsert)
+weaviate_version=v1.35.2
 
 run_bench() {
   setup_all bench
@@ -12,6 +13,9 @@ run_bench() {
     step "Python packages of the peers" make_bench_venv
     step "paragraphs" make_paragraphs
     step "vectors of the paragraphs" make_paragraph_vectors
+    case " $* " in
+      *" servers "* | *" filtered "*) step "Weaviate" make_weaviate ;;
+    esac
   fi
   export QUARRY_BIN=$root/build/release/bin
   exec "$venv_dir/bin/python" -B "$root/bench/run.py" "$@"
@@ -22,7 +26,7 @@ wants_vectors() {
   local word
   for word in "$@"; do
     case $word in
-      vectors) return 0 ;;
+      vectors | servers | filtered | growth) return 0 ;;
     esac
   done
   return 1
@@ -52,6 +56,20 @@ make_bench_venv() {
   done < <(grep -v '^#' "$setup/requirements-bench.txt")
   echo "$want" >"$stamp"
   note "installed in .deps/bench-venv${absent:+; not to be had here: ${absent[*]}}"
+}
+
+# The one peer without a package of programs: built from its module, minutes long; without a Go tool chain it is left out.
+make_weaviate() {
+  local program=$bench_venv_dir/bin/weaviate-server
+  if [[ -x $program ]]; then
+    note "present"
+  elif ! command -v go >/dev/null; then
+    note "left out: no Go tool chain"
+  elif GOBIN=$bench_venv_dir/bin GOPATH=$deps_dir/go GOFLAGS="-mod=mod -modcacherw" nice go install -p 2 "github.com/weaviate/weaviate/cmd/weaviate-server@$weaviate_version"; then
+    note "$weaviate_version built"
+  else
+    note "left out: go install failed, see the log"
+  fi
 }
 
 # Several checkouts may share the folder: one makes, the others wait.
