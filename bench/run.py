@@ -12,40 +12,18 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 import time
-from typing import Callable
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "test"))
+from harness import BENCHES, BIN, CORES, OPTIONS, ROOT, anonymous_kib, bench, build_targets, row, say, scratch
 
-from support.flow import new_namespace  # noqa: E402
-from support.server import BIN, KEY, Client, Server  # noqa: E402
+from support.flow import new_namespace
+from support.server import KEY, Server
 
-CORES = len(os.sched_getaffinity(0))
-BENCHES: dict[str, Callable[[], list[dict]]] = {}
+import life  # noqa: F401  registers its benches
+import servers  # noqa: F401
+import vectors  # noqa: F401
 
-
-def bench(function: Callable[[], list[dict]]) -> Callable[[], list[dict]]:
-    BENCHES[function.__name__] = function
-    return function
-
-
-def row(name: str, metric: str, value: float, unit: str, peer: str = "", ratio: float | None = None, clients: int = 1, **settings: object) -> dict:
-    return {"bench": name, "metric": metric, "value": round(value, 3), "unit": unit, "peer": peer, "ratio": None if ratio is None else round(ratio, 3),
-            "cores": CORES, "clients": clients, "settings": settings}
-
-
-def scratch() -> tempfile.TemporaryDirectory:
-    base = ROOT / "build/bench"
-    base.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=base)
-
-
-def anonymous_kib(pid: int) -> int:
-    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Anonymous:"))
+SLOW = {"build", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth"}  # only by name
 
 
 @bench
@@ -106,7 +84,7 @@ def ingest() -> list[dict]:
     """Objects to searchable documents, each round between two runs of the model alone on the very chunks that the ingest makes."""
     from support.flow import add_texts, all_documents, new_bucket, new_text_collection, process
 
-    subprocess.run(["ninja", "-C", str(BIN.parent), "bench-model"], check=True, capture_output=True)
+    build_targets("bench-model")
     texts = corpus_texts(600)
     with scratch() as folder, Server(pathlib.Path(folder) / "data") as server:
         client = new_namespace(server.client())
@@ -143,7 +121,7 @@ def ingest() -> list[dict]:
 @bench
 def upsert() -> list[dict]:
     """Durable upserts of own 384-d vectors."""
-    subprocess.run(["ninja", "-C", str(BIN.parent), "bench-upsert"], check=True, capture_output=True)
+    build_targets("bench-upsert")
     rows = []
     with scratch() as folder, Server(pathlib.Path(folder) / "data") as server:
         host, port = server.url.removeprefix("http://").split(":")
@@ -186,15 +164,19 @@ def print_table(rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; none: all but build")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; none: all but {', '.join(sorted(SLOW))}")
     parser.add_argument("--json", help="also write the rows there")
-    arguments = parser.parse_args()
+    parser.add_argument("--set", help="the set of vectors, for benches that take one: minilm, minilm-10k, gauss-100k, gauss-1m")
+    parser.add_argument("--peers", type=lambda text: text.split(","), help="of the bench's peers only these, with commas between")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of which the medians count")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the sizes and times of burst, restart, churn and growth")
+    arguments = parser.parse_args(namespace=OPTIONS)
     unknown = [n for n in arguments.names if n not in BENCHES]
     if unknown:
         parser.error(f"no bench {unknown[0]!r}; there are {', '.join(BENCHES)}")
     rows: list[dict] = []
-    for name in arguments.names or [n for n in BENCHES if n != "build"]:
-        print(f"{name} ...", file=sys.stderr)
+    for name in arguments.names or [n for n in BENCHES if n not in SLOW]:
+        say(f"{name} ...")
         rows += BENCHES[name]()
     print_table(rows)
     if arguments.json:

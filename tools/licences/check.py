@@ -38,7 +38,7 @@ def debian_packages() -> list[str]:
 
 def python_packages() -> set[str]:
     names = set()
-    for path in [*SETUP.glob("requirements*.txt"), SETUP / "constraints.txt"]:
+    for path in [*SETUP.glob("requirements*.txt"), *SETUP.glob("constraints*.txt")]:
         for line in path.read_text().splitlines():
             if found := re.match(r"[A-Za-z0-9._-]+", line):
                 names.add(found.group())
@@ -52,6 +52,11 @@ def corpus_licences() -> dict[str, set[str]]:
             package, licence, *_ = line.split("\t")
             licences.setdefault(package, set()).add(licence)
     return licences
+
+
+def bench_texts() -> list[str]:
+    command = [sys.executable, "-B", ROOT / "bench" / "data" / "paragraphs.py", "--packages"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
 def libraries(program: pathlib.Path) -> list[pathlib.Path]:
@@ -92,7 +97,7 @@ def check_program(program: pathlib.Path, rows: dict[str, list[str]]) -> list[str
 def check_all(programs: pathlib.Path) -> list[str]:
     rows = read_page()
     problems = []
-    for name in [*debian_packages(), *sorted(python_packages()), *corpus_licences()]:
+    for name in [*debian_packages(), *sorted(python_packages()), *corpus_licences(), *bench_texts()]:
         if normal(name) not in rows:
             problems.append(f"docs/licences.md lacks {name}")
     for package, licences in corpus_licences().items():
