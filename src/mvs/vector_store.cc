@@ -159,9 +159,9 @@ class VectorStoreImpl : public VectorStore {
   Result<ExactResult> vector_search(const ServedSnapshot& served, const SearchRequest& request, const RowScorer& scorer) const {
     const StoreOptions& options = shared_->options;
     const auto index = served.indexes->find(request.vector_name);
-    if (request.exact || request.group || index == served.indexes->end())
+    if (request.exact || index == served.indexes->end())
       return exact_search(*served.snapshot, request, scorer, options.executor, *options.clock);
-    return indexed_search(*served.snapshot, *index->second, request, scorer, options.executor, *options.clock);
+    return (request.group ? indexed_groups : indexed_search)(*served.snapshot, *index->second, request, scorer, options.executor, *options.clock);
   }
 
   Result<std::shared_ptr<Table>> find(std::string_view table_id) const {

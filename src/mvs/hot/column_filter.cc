@@ -45,6 +45,7 @@ class ColumnCondition {
     const bool at_null = matches_condition(condition_, nullptr);
     const Bitmap* overridden = spec_.system ? nullptr : &segment_.overridden(column_);
     const bool exact = value_is_exact();
+    if (is_keyword_look_up() && !at_null) return look_up(candidates, overridden, out, unsure);
     if (prepare_fast()) {
       candidates.for_each([&](size_t row) {
         if (array_->IsValid(int64_t(row))) {
@@ -69,6 +70,27 @@ class ColumnCondition {
   }
 
  private:
+  // Whether an index over the column's values answers.
+  bool is_keyword_look_up() const {
+    constexpr size_t kMinRows = 64;
+    return array_ != nullptr && spec_.kind == ColumnKind::kString && condition_.op == FilterOp::kEq && condition_.value.is_string() &&
+           segment_.rows() >= kMinRows;
+  }
+
+  void look_up(const Bitmap& candidates, const Bitmap* overridden, Bitmap& out, Bitmap& unsure) const {
+    Bitmap found(candidates.size());
+    const auto& value = condition_.value.get_string();
+    segment_.keyword_index(column_).add_rows({value.data(), value.size()}, found);
+    found &= candidates;
+    if (overridden != nullptr && !overridden->none()) {
+      Bitmap elsewhere = *overridden;
+      elsewhere &= candidates;
+      found.subtract(elsewhere);
+      unsure |= elsewhere;
+    }
+    out |= found;
+  }
+
   // Whether a column value that is not null decides the condition even where the JSON column holds another form of it: numbers compare by
   // value, times by instant.
   bool value_is_exact() const {

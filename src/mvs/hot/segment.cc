@@ -1,5 +1,7 @@
 #include "mvs/hot/segment.h"
 
+#include <arrow/array.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -30,6 +32,7 @@ Segment::Segment(uint32_t uid, std::shared_ptr<const RowBlock> block) : uid_(uid
   for (size_t row = 0; row < rows(); ++row) id_hashes_[row] = hash64(block_->document_id(row));
   overridden_ = std::make_unique<LazyBitmap[]>(columns);
   sparse_ = std::make_unique<LazySparseIndex[]>(columns);
+  keywords_ = std::make_unique<LazyKeywordIndex[]>(columns);
   memory_bytes_ = bytes + rows() * sizeof(uint64_t);
 }
 
@@ -51,6 +54,15 @@ const SparseIndex& Segment::sparse_index(int column) const {
   LazySparseIndex& lazy = sparse_[size_t(column)];
   std::call_once(lazy.once, [&] {
     lazy.index = std::make_unique<const SparseIndex>(*block_->sparse(column));
+    memory_bytes_ += lazy.index->memory_bytes();
+  });
+  return *lazy.index;
+}
+
+const KeywordIndex& Segment::keyword_index(int column) const {
+  LazyKeywordIndex& lazy = keywords_[size_t(column)];
+  std::call_once(lazy.once, [&] {
+    lazy.index = std::make_unique<const KeywordIndex>(static_cast<const arrow::StringArray&>(*block_->array(column)));
     memory_bytes_ += lazy.index->memory_bytes();
   });
   return *lazy.index;

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "mvs/hot/keyword_index.h"
 #include "mvs/hot/sparse_index.h"
 #include "mvs/text/segment_text.h"
 #include "mvs/warm/deletion_vector.h"
@@ -32,6 +33,8 @@ class Segment {
 
   // Rows whose JSON column may hold the payload field of `column`: there, not in the column, is what was written.
   const Bitmap& overridden(int column) const;
+  // Of the text column at `column`, which the block has. Made at the first call, which takes as long as a sort of its rows.
+  const KeywordIndex& keyword_index(int column) const;
   // hash64 of each row's source_id; 0 where it has none.
   const std::vector<uint64_t>& source_hashes() const;
   // Rows in ascending order of document_id.
@@ -52,12 +55,18 @@ class Segment {
     std::unique_ptr<const SparseIndex> index;
   };
 
+  struct LazyKeywordIndex {
+    std::once_flag once;
+    std::unique_ptr<const KeywordIndex> index;
+  };
+
   const uint32_t uid_;
   const std::shared_ptr<const RowBlock> block_;
   std::vector<std::vector<float>> norms_;  // by column
   std::vector<uint64_t> id_hashes_;
   std::unique_ptr<LazyBitmap[]> overridden_;
   std::unique_ptr<LazySparseIndex[]> sparse_;
+  std::unique_ptr<LazyKeywordIndex[]> keywords_;
   mutable std::once_flag source_once_, order_once_;
   mutable std::vector<uint64_t> source_hashes_;
   mutable std::vector<uint32_t> id_order_;

@@ -10,5 +10,8 @@ namespace quarry::mvs {
 // all scored, by `scorer`. The request holds a DenseQuery that make_row_scorer has found valid; its `group` is not looked at.
 Result<ExactResult> indexed_search(const Snapshot& snapshot, const ColumnIndex& index, const SearchRequest& request,
                                    const RowScorer& scorer, Executor* executor, const Clock& clock);
+// The best groups, from as many of the best rows as fill them; exact where that would be a large part of the table.
+Result<ExactResult> indexed_groups(const Snapshot& snapshot, const ColumnIndex& index, const SearchRequest& request,
+                                   const RowScorer& scorer, Executor* executor, const Clock& clock);
 
 }  // namespace quarry::mvs

@@ -361,6 +361,28 @@ TEST_F(IndexedStoreTest, FindsWhatExactSearchFinds) {
   EXPECT_TRUE(search(points_.draw(), false, color("green")).empty());
 }
 
+TEST_F(IndexedStoreTest, GroupsAreThoseOfAnExactSearch) {
+  for (size_t at = 0; at < 3000; at += 500) upsert(at, 500);
+  SearchRequest r;
+  r.table_id = "col_a";
+  r.vector_name = "v";
+  r.group = GroupSpec{.field = "color", .max_per_group = 2, .limit = 3};
+  size_t same = 0;
+  for (int q = 0; q < 20; ++q) {
+    r.query = DenseQuery{points_.draw()};
+    std::vector<std::string> ids[2];
+    for (const bool exact : {false, true}) {
+      r.exact = exact;
+      const auto found = store_->search(r);
+      ASSERT_TRUE(found.ok()) << found.error().message;
+      EXPECT_EQ(found->hits.size(), 6u);  // gold is rare: its group takes many rows to fill
+      for (const auto& hit : found->hits) ids[exact].push_back(hit.document.document_id);
+    }
+    same += ids[0] == ids[1];
+  }
+  EXPECT_GE(same, 17u);
+}
+
 TEST_F(IndexedStoreTest, FreshChangedAndDeletedRowsCountAtOnce) {
   for (size_t at = 0; at < 3000; at += 300) upsert(at, 300);
   for (int round = 0; round < 30; ++round) {
