@@ -17,7 +17,7 @@ class FaultyStore : public ObjectStore {
 
   Status put(std::string_view key, std::string_view bytes) override {
     return write("put", key, [&]() -> Status {
-      if (!strikes(plan_.tear)) return inner_.put(key, bytes);
+      if (!strikes(plan_.tear, key)) return inner_.put(key, bytes);
       QUARRY_RETURN_IF_ERROR(inner_.put(key, bytes.substr(0, below(bytes.size()))));
       return fault("put", key);
     });
@@ -32,27 +32,11 @@ class FaultyStore : public ObjectStore {
     return write("remove_many", keys.empty() ? std::string_view() : keys.front(), [&] { return inner_.remove_many(keys); });
   }
   Result<std::string> get(std::string_view key) override {
-<<<<<<< HEAD
-    delay(key);
-    if (strikes(plan_.fail_before, key)) return fault("get", key);
-    return inner_.get(key);
-  }
-  Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {
-    delay(key);
-    if (strikes(plan_.fail_before, key)) return fault("get_range", key);
-    return inner_.get_range(key, offset, length);
-  }
-  Result<ObjectInfo> head(std::string_view key) override {
-    if (strikes(plan_.fail_before, key)) return fault("head", key);
-    return inner_.head(key);
-  }
-  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
-    if (strikes(plan_.fail_before, prefix)) return fault("list", prefix);
-    return inner_.list(prefix, after, limit);
-=======
+    delay(key, plan_.read_delay_us);
     return read("get", key, [&] { return inner_.get(key); });
   }
   Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {
+    delay(key, plan_.read_delay_us);
     return read("get_range", key, [&] { return inner_.get_range(key, offset, length); });
   }
   Result<ObjectInfo> head(std::string_view key) override {
@@ -60,11 +44,10 @@ class FaultyStore : public ObjectStore {
   }
   Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
     return read("list", prefix, [&] { return inner_.list(prefix, after, limit); });
->>>>>>> a2a2326 (A cache of immutable objects on the local disk; stores that dawdle, tear and lose; every wrapper and S3 in the battery)
   }
   // Reading a mapped file is no request, and would escape the delay.
   std::optional<std::filesystem::path> local_path(std::string_view key) const override {
-    return plan_.latency_us > 0 ? std::nullopt : inner_.local_path(key);
+    return plan_.latency_us > 0 || plan_.read_delay_us > 0 ? std::nullopt : inner_.local_path(key);
   }
   std::optional<std::string> presign_get(std::string_view key, int64_t ttl_s) const override { return inner_.presign_get(key, ttl_s); }
   std::optional<std::string> presign_put(std::string_view key, int64_t ttl_s) const override { return inner_.presign_put(key, ttl_s); }
@@ -73,40 +56,27 @@ class FaultyStore : public ObjectStore {
  private:
   template <typename Call>
   auto read(std::string_view what, std::string_view key, const Call& call) -> decltype(call()) {
-    delay();
-    if (strikes(plan_.fail_before)) return fault(what, key);
+    delay(key, plan_.latency_us);
+    if (strikes(plan_.fail_before, key)) return fault(what, key);
     return call();
   }
   template <typename Call>
   Status write(std::string_view what, std::string_view key, const Call& call) {
-<<<<<<< HEAD
+    delay(key, plan_.latency_us);
     if (strikes(plan_.fail_before, key)) return fault(what, key);
-=======
-    delay();
-    if (strikes(plan_.fail_before)) return fault(what, key);
->>>>>>> a2a2326 (A cache of immutable objects on the local disk; stores that dawdle, tear and lose; every wrapper and S3 in the battery)
     Status status = call();
     return status.ok() && strikes(plan_.fail_after, key) ? fault(what, key) : status;
   }
 
-<<<<<<< HEAD
-  void delay(std::string_view key) const {
-    if (plan_.read_delay_us > 0 && key.starts_with(plan_.prefix)) std::this_thread::sleep_for(std::chrono::microseconds(plan_.read_delay_us));
+  // Without the mutex: callers wait beside each other, as they do for a store far away.
+  void delay(std::string_view key, int64_t us) const {
+    if (us <= 0 || !key.starts_with(plan_.prefix)) return;
+    if (plan_.wait) return plan_.wait(us);
+    std::this_thread::sleep_for(std::chrono::microseconds(us));
   }
 
   bool strikes(double probability, std::string_view key) {
-    if (!key.starts_with(plan_.prefix)) return false;
-=======
-  // Without the mutex: callers wait beside each other, as they do for a store far away.
-  void delay() const {
-    if (plan_.latency_us <= 0) return;
-    if (plan_.wait) return plan_.wait(plan_.latency_us);
-    std::this_thread::sleep_for(std::chrono::microseconds(plan_.latency_us));
-  }
-
-  bool strikes(double probability) {
-    if (probability <= 0) return false;
->>>>>>> a2a2326 (A cache of immutable objects on the local disk; stores that dawdle, tear and lose; every wrapper and S3 in the battery)
+    if (probability <= 0 || !key.starts_with(plan_.prefix)) return false;
     std::lock_guard lock(mutex_);
     return rng_.uniform() < probability;
   }
