@@ -158,6 +158,42 @@ TEST_F(ForeignWriterTest, ARewriteThatReplacedOurDeleteLeavesItDeleted) {
   EXPECT_EQ(logical_files().size(), ours->stats(kTable)->files);
 }
 
+// Tables of older programs do not list the feature that a column without nulls asks for: Spark refuses them until the next commit of ours.
+TEST_F(ForeignWriterTest, AnOldTablesProtocolIsAmendedOnce) {
+  create({row("a", 1)});
+  const std::string key = "t/_delta_log/00000000000000000000.json";
+  std::string first = *objects_->get(key);
+  const std::string features = R"("writerFeatures":["deletionVectors","invariants"])";
+  ASSERT_NE(first.find(features), std::string::npos) << first;
+  ASSERT_TRUE(objects_->put(key, first.replace(first.find(features), features.size(), R"("writerFeatures":["deletionVectors"])")).ok());
+  const auto store = attached(*objects_);
+  ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {row("b", 2)}}));
+  ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {row("c", 3)}}));
+  EXPECT_NE(objects_->get("t/_delta_log/00000000000000000002.json")->find(features), std::string::npos);
+  EXPECT_EQ(objects_->get("t/_delta_log/00000000000000000003.json")->find("protocol"), std::string::npos);
+  EXPECT_EQ(rows(*attached(*objects_)).size(), 3u);
+}
+
+// A cold table holds nothing of its rows, but what it committed it still knows.
+TEST_F(ForeignWriterTest, AReplacedEntryOfAColdTableIsCommittedAgain) {
+  create({row("a", 1), row("b", 1)});
+  const auto other_objects = copied();
+  const auto ours = *VectorStore::open({.store = objects_.get(), .cold_cache_bytes = 0, .commit_window_us = 0});
+  TableSpec cold = spec();
+  cold.tier = Tier::kCold;
+  ASSERT_QUARRY_OK(ours->attach_table(cold));
+  const auto other = attached(*other_objects);
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("ours", 2)}}));
+  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row("theirs", 3)}}));
+  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row("more", 4)}}));
+  overwrite_with(*other_objects, 2);
+  overwrite_with(*other_objects, 3);
+  Rows expected;
+  for (const auto& [id, n] : {std::pair("a", 1), {"b", 1}, {"ours", 2}, {"theirs", 3}, {"more", 4}}) expected[id] = json::object{{"n", n}};
+  EXPECT_EQ(rows(*ours), expected);
+  EXPECT_EQ(rows(*attached(*objects_)), expected);
+}
+
 // A column that another program added keeps its type, in the schema and in our files.
 TEST_F(ForeignWriterTest, NarrowColumnsStayNarrow) {
   create({row("a", 1)});

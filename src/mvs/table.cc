@@ -112,7 +112,9 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
   int64_t failed_version = -1;
   for (;;) {
     const TimestampUs started = shared_->options.clock->now_us();
-    QUARRY_ASSIGN_OR_RETURN(LogState log, newest_log());
+    // What others committed since this table was last in memory is joined to what it committed itself.
+    const bool as_left = log_.version >= 0 && !own_commits_.empty() && failed_version < 0;
+    QUARRY_ASSIGN_OR_RETURN(LogState log, as_left ? Result<LogState>(log_) : newest_log());
     auto snapshot = build_snapshot(files_, log, nullptr, next_uid_, shared_->options.executor);
     if (!snapshot.ok()) {
       // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
@@ -121,7 +123,9 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
     }
     note_log(std::move(log), started);
     publish(*snapshot, load_indexes(**snapshot));
-    return snapshot;
+    if (as_left) QUARRY_RETURN_IF_ERROR(catch_up());
+    const auto newest = current();
+    return newest != nullptr ? newest : *snapshot;
   }
 }
 

@@ -296,6 +296,8 @@ void Table::plan_deletions(std::map<uint32_t, Bitmap>& deleted, CommitPlan& plan
 // Commits the plan as the next version and publishes its snapshot. False: another writer was first, and the log has been followed.
 Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
   const int64_t version = log_.version + 1;
+  if (log_.version >= 0)
+    if (auto amended = amended_protocol(log_.protocol)) plan.actions.insert(plan.actions.begin(), *std::move(amended));
   plan.actions.insert(plan.actions.begin(), CommitInfo{{{"timestamp", now_ms()},
                                                         {"operation", operation},
                                                         {"operationParameters", json::object{}},

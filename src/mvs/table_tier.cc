@@ -30,6 +30,7 @@ uint64_t Table::resident_bytes() const {
 
 Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {
   if (dropped_) return gone();
+  used_us_.store(shared_->options.clock->steady_us(), std::memory_order_relaxed);  // by reads and writes
   if (auto resident = current()) return resident;
   if (tier_ == Tier::kActive) {
     auto loaded = load();
@@ -42,7 +43,6 @@ Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {
 Result<ServedSnapshot> Table::serve(int64_t deadline_us) {
   const Clock& clock = *shared_->options.clock;
   last_read_us_ = clock.now_us();
-  used_us_.store(clock.steady_us(), std::memory_order_relaxed);
   if (evicted_) {  // is there room again?
     const uint64_t needed_bytes = current() != nullptr ? 0 : evicted_bytes_.load();
     if (shared_->excess_bytes(needed_bytes) == 0) QUARRY_RETURN_IF_ERROR(activate(deadline_us));

@@ -63,16 +63,16 @@ def operations(table: str) -> str:
     return "\n".join(entry.read_text() for entry in sorted(pathlib.Path(table, "_delta_log").glob("*.json")))
 
 
-SPARK_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
+SPARK_JARS = pathlib.Path(__file__).resolve().parents[2] / ".deps" / "spark"  # put there by tools/setup/spark.sh
 
 
 def read_spark(table: str, version: int, columns: list[str]) -> dict[str, list]:
-    """Through PySpark and Delta's own Spark library, which Maven brings; in a process of its own, as the JVM stays."""
+    """Through PySpark and Delta's own library for it; in a process of its own, as the JVM stays."""
     script = """
 import json, sys
 from pyspark.sql import SparkSession
-table, version, columns, package = json.loads(sys.argv[1])
-spark = (SparkSession.builder.master("local[1]").config("spark.jars.packages", package).config("spark.ui.enabled", "false")
+table, version, columns, jars = json.loads(sys.argv[1])
+spark = (SparkSession.builder.master("local[1]").config("spark.jars", jars).config("spark.ui.enabled", "false")
          .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1").config("spark.driver.memory", "1g")
          .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
          .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog").getOrCreate())
@@ -80,10 +80,10 @@ rows = spark.read.format("delta").option("versionAsOf", version).load(table).sel
 print("ROWS " + json.dumps([[r[0], [r[i + 1] for i in range(len(columns))]] for r in rows]))
 spark.stop()
 """
-    argument = json.dumps([table, version, columns, SPARK_PACKAGE])
+    argument = json.dumps([table, version, columns, ",".join(str(jar) for jar in sorted(SPARK_JARS.glob("*.jar")))])
     done = subprocess.run([sys.executable, "-c", script, argument], capture_output=True, text=True, timeout=600)
     [line] = [line for line in done.stdout.splitlines() if line.startswith("ROWS ")] or [None]
-    assert line, done.stderr[-4000:]
+    assert line, done.stderr[:6000]
     found = json.loads(line[5:])
     assert len({key for key, _ in found}) == len(found), "a document_id is there twice"
     return dict(found)

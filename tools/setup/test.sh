@@ -25,8 +25,9 @@ run_tests() {
     esac
     shift
   done
-  setup_all test
+  setup_all test ${long:+long}
   setup_test_python
+  [[ -z $long ]] || setup_spark
   setup_s3_servers
   build_preset "$preset"
   exec "$venv_dir/bin/python" -B "$root/tools/setup/test_suites.py" "$preset" ${filter:+--filter "$filter"} ${long:+--long}

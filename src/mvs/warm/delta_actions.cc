@@ -250,6 +250,14 @@ Status check_protocol(const Protocol& protocol) {
   return Ok{};
 }
 
+std::optional<Protocol> amended_protocol(const Protocol& protocol) {
+  const auto& known = protocol.writer_features;
+  if (protocol.min_writer < 7 || std::find(known.begin(), known.end(), "invariants") != known.end()) return std::nullopt;
+  Protocol out = protocol;
+  out.writer_features.emplace_back("invariants");
+  return out;
+}
+
 std::optional<int64_t> stats_num_records(std::string_view stats) {
   boost::system::error_code ec;
   const json::value value = json::parse(stats, ec);

@@ -59,7 +59,8 @@ struct Metadata {
 
 struct Protocol {
   int min_reader = 3, min_writer = 7;
-  std::vector<std::string> reader_features{"deletionVectors"}, writer_features{"deletionVectors"};
+  // "invariants" is what a column that is not nullable asks of writers; Spark refuses the table without it.
+  std::vector<std::string> reader_features{"deletionVectors"}, writer_features{"deletionVectors", "invariants"};
 };
 
 // Anything for people; never needed to read the table.
@@ -80,6 +81,9 @@ bool action_from_json(std::string_view kind, const json::object& body, std::vect
 
 // Ok if Quarry may read and write a table of this protocol; kStorage names the feature it lacks.
 Status check_protocol(const Protocol& protocol);
+
+// What the protocol of a table should be that Quarry made before it listed every feature; nullopt: it is as it should be.
+std::optional<Protocol> amended_protocol(const Protocol& protocol);
 
 // numRecords of a stats text; nullopt if it says nothing.
 std::optional<int64_t> stats_num_records(std::string_view stats);
