@@ -50,7 +50,7 @@ class Subject:
         self.rows = rows
         return time.perf_counter() - began
 
-    def search(self, clients: int, seconds: float) -> tuple[dict, list[list[int]]]:
+    def search(self, clients: int, seconds: float) -> tuple[dict, list[list[int] | None]]:
         report, found = self.quarry.measure(self.queries, 0, clients, seconds, None)
         if report["errors"]:
             raise RuntimeError(f"{report['errors']} searches failed: {report['first_error']}")

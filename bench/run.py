@@ -178,9 +178,9 @@ def main() -> None:
     for name in arguments.names or [n for n in BENCHES if n not in SLOW]:
         say(f"{name} ...")
         rows += BENCHES[name]()
+        if arguments.json:  # after each, so that a later one's failure costs nothing
+            pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=1) + "\n")
     print_table(rows)
-    if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

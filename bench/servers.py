@@ -28,9 +28,13 @@ PROBE_S, ROUND_S = 2.0, 4.0
 OURS = "quarry"
 
 
-def recall(found: list[list[int]], truth: np.ndarray) -> float:
-    """Over the queries that were answered; one with fewer than K true neighbours counts by those."""
-    shares = [len(set(ids) & set(true)) / len(true) for ids, true in ((ids, [t for t in row[:K].tolist() if t >= 0]) for ids, row in zip(found, truth)) if ids and true]
+def recall(found: list[list[int] | None], truth: np.ndarray) -> float:
+    """Over the queries that were answered, though with nothing; one with fewer than K true neighbours counts by those."""
+    shares = []
+    for ids, nearest_rows in zip(found, truth):
+        true = {row for row in nearest_rows[:K].tolist() if row >= 0}
+        if ids is not None and true:
+            shares.append(len(true.intersection(ids)) / len(true))
     return statistics.fmean(shares) if shares else 0.0
 
 
@@ -44,6 +48,17 @@ def reach_target(peer: Served, queries: np.ndarray, truth: np.ndarray, field: st
         if reached >= TARGET:
             break
     return effort, reached
+
+
+def reachable(peers: list[Served], queries: np.ndarray, truth: np.ndarray, field: str | None) -> dict[str, tuple[int, float]]:
+    """Of each server that answers."""
+    efforts = {}
+    for peer in peers:
+        try:
+            efforts[peer.name] = reach_target(peer, queries, truth, field)
+        except (RuntimeError, OSError) as failure:
+            say(f"{peer.name} is left out of this: {failure}")
+    return efforts
 
 
 @contextmanager
@@ -85,7 +100,7 @@ def in_rounds(peers: list[Served], queries: np.ndarray, efforts: dict[str, tuple
     reports: dict[tuple[str, int], list[dict]] = {}
     for number in range(OPTIONS.rounds):
         for many in clients:
-            for peer in peers:
+            for peer in (p for p in peers if p.name in efforts):
                 say(f"round {number + 1} of {OPTIONS.rounds}, {many} clients: {peer.name}")
                 reports.setdefault((peer.name, many), []).append(peer.measure(queries, efforts[peer.name][0], many, ROUND_S, field)[0])
     return reports
@@ -107,7 +122,7 @@ def servers() -> list[dict]:
     folder = vector_set(OPTIONS.set or "minilm")
     base, queries, truth = np.asarray(read_vecs(folder / "base.fvecs")), np.asarray(read_vecs(folder / "query.fvecs")), np.asarray(read_vecs(folder / "truth.ivecs", "<i4"))
     with started(base) as (peers, seconds):
-        efforts = {peer.name: reach_target(peer, queries, truth, None) for peer in peers}
+        efforts = reachable(peers, queries, truth, None)
         reports = in_rounds(peers, queries, efforts, None, CLIENTS)
         found = as_rows(reports, efforts, f"vector search, recall {TARGET} or more")
         for peer in peers:
@@ -134,7 +149,7 @@ def filtered() -> list[dict]:
     with started(base) as (peers, _):
         for field, share in FILTERS.items():
             truth = filtered_truth(base, queries, field)
-            efforts = {peer.name: reach_target(peer, queries, truth, field) for peer in peers}
+            efforts = reachable(peers, queries, truth, field)
             found |= as_rows(in_rounds(peers, queries, efforts, field, (8,)), efforts, f"filter lets {share / 10:g} % through")
     about = about_set(folder)
     return compare("filtered", found, set=folder.name, rows=about["rows"], dimension=about["dimension"])

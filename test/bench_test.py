@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 
 from support.server import ROOT
 
-sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/data")]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/data"), str(ROOT / "bench/peers")]
 
-curves, gauss, paragraphs, truth, vecs = map(importlib.import_module, ("curves", "gauss", "paragraphs", "truth", "vecs"))
+curves, gauss, page, paragraphs, served, truth, vecs = map(importlib.import_module, ("curves", "gauss", "page", "paragraphs", "served", "truth", "vecs"))
+servers = importlib.import_module("servers")
 
 
 def point(effort: int, recall: float, qps: float) -> dict:
@@ -100,3 +103,32 @@ def test_blocks_come_out_of_markup_and_pod() -> None:
     page = "<p>One &amp; <b>two</b></p><ul><li>three<p>four</p></li></ul><pre>code</pre>"
     assert [block.strip() for block in paragraphs.markup_blocks(page)] == ["One & two", "three", "four"]
     assert list(paragraphs.pod_blocks("=head1 NAME\n\nUse C<< $a->b >> with B<I<care>>.\n\n  code")) == ["Use $a->b with care."]
+
+
+def test_the_performance_page_is_what_the_results_say() -> None:
+    done = subprocess.run([sys.executable, "-B", ROOT / "bench/page.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_typed_figure_does_not_survive(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = {"bench": "burst", "metric": "p99 idle", "value": 12.345, "unit": "ms", "peer": "", "ratio": None, "load": 2.0, "clients": 2, "settings": {"rows": 5}}
+    (tmp_path / "one.json").write_text(json.dumps([result, result | {"bench": "other"}]))
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    text = "before\n<!-- table one burst -->\n| typed | 1 ms |\n<!-- end -->\nafter\n"
+    filled = page.filled(text)
+    assert "typed" not in filled and "| p99 idle | 2 | 12.3 ms |" in filled
+    assert filled.startswith("before\n") and filled.endswith("<!-- end -->\nafter\n")
+    assert page.filled(filled) == filled
+
+
+def test_filters_let_their_share_of_the_rows_through() -> None:
+    rows = np.arange(100_000)
+    for field, thousandths in served.FILTERS.items():
+        assert served.is_in(rows, field).mean() == pytest.approx(thousandths / 1000, rel=0.1)
+    assert [served.keywords(n)["p500"] == "in" for n in range(50)] == served.is_in(np.arange(50), "p500").tolist()
+
+
+def test_an_empty_answer_counts_against_recall_and_a_missing_one_does_not() -> None:
+    truth_rows = np.array([[*range(10)], [*range(10)], [*range(10)], [1, 2] + [-1] * 8])
+    assert servers.recall([[*range(5)], [], None, [1, 2]], truth_rows) == pytest.approx((0.5 + 0 + 1) / 3)
+    assert servers.recall([None] * 4, truth_rows) == 0

@@ -17,20 +17,20 @@ K, REFINE = 10, 10
 
 def load(database, wish: dict):
     base = np.load(wish["base"])
-    numbers = np.arange(len(base))
-    columns = {"n": pa.array(numbers), "v": pa.FixedSizeListArray.from_arrays(pa.array(base.reshape(-1)), base.shape[1])}
-    for field, share in wish["filters"].items():
-        columns[field] = pa.array(np.where((numbers * 2_654_435_761 % (1 << 32)) // 1024 % 1000 < share, "in", "out"))
+    filters = np.load(wish["filters"])
+    columns = {"n": pa.array(np.arange(len(base))), "v": pa.FixedSizeListArray.from_arrays(pa.array(base.reshape(-1)), base.shape[1])}
+    for field in filters.files:
+        columns[field] = pa.array(np.where(filters[field], "in", "out"))
     table = database.create_table("items", pa.table(columns))
     table.create_index(metric="cosine", num_partitions=int(len(base) ** 0.5), num_sub_vectors=base.shape[1] // 4, vector_column_name="v")
-    for field in wish["filters"]:
+    for field in filters.files:
         table.create_scalar_index(field, index_type="BITMAP")
     return table
 
 
 def search(table, wish: dict) -> dict:
     queries = np.load(wish["queries"])
-    ids: list[list[int]] = [[] for _ in queries]
+    ids: list[list[int] | None] = [None] * len(queries)
     took: list[float] = []
     errors: list[str] = []
     lock = threading.Lock()

@@ -86,8 +86,8 @@ class Served(abc.ABC):
         """Returns once every row is searchable by the index."""
 
     @abc.abstractmethod
-    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int]]]:
-        """The generator's report, and per query the ids of one reply (empty where none came)."""
+    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int] | None]]:
+        """The generator's report, and per query the ids of one reply (None where none came)."""
 
     @abc.abstractmethod
     def stop(self) -> None: ...
@@ -141,7 +141,7 @@ class HttpServed(Served):
                     raise RuntimeError(f"{self.name} did not start: {failure}; its log: {self.folder}/log") from failure
                 time.sleep(0.1)
 
-    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int]]]:
+    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int] | None]]:
         self.set_effort(effort)
         requests, replies = self.folder / "requests.jsonl", self.folder / "replies.jsonl"
         with open(requests, "w") as out:
@@ -150,9 +150,9 @@ class HttpServed(Served):
                 out.write(json.dumps({"method": "POST", "target": target, "body": json.dumps(body)}) + "\n")
         headers = [part for header in self.headers for part in ("--header", header)]
         command = [BIN / "bench-load", "--port", str(self.port), "--requests", requests, "--clients", str(clients), "--seconds", str(seconds),
-                   "--expect", self.expect, "--count", "1" if field else str(self.expect_count), "--replies", replies, *headers]
+                   "--expect", self.expect, "--count", "0" if field else str(self.expect_count), "--replies", replies, *headers]
         report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        return report, [self.ids(json.loads(reply)) if reply else [] for reply in read_replies(replies)]
+        return report, [self.ids(json.loads(reply)) if reply else None for reply in read_replies(replies)]
 
     def stop(self) -> None:
         self.process.terminate()
@@ -339,7 +339,7 @@ class PgVector(Child):
         self.psql("-c", "SET maintenance_work_mem = '2GB'; SET max_parallel_maintenance_workers = 1; CREATE INDEX ON items USING hnsw (v vector_cosine_ops) WITH (m = 16, ef_construction = 200)",
                   *indexes, "-c", "VACUUM ANALYZE items")
 
-    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int]]]:
+    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int] | None]]:
         parameters, replies = self.folder / "parameters", self.folder / "replies"
         parameters.write_text("".join(json.dumps(query.tolist()) + "\n" for query in queries))
         where = f"WHERE {field} = 'in' " if field else ""
@@ -348,7 +348,7 @@ class PgVector(Child):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"pgvector: {done.stderr[-500:]}")
-        return json.loads(done.stdout), [[int(n) for n in reply.split(",")] if reply else [] for reply in read_replies(replies)]
+        return json.loads(done.stdout), [json.loads(reply) if reply else None for reply in read_replies(replies)]
 
 
 class Lance(Child):
@@ -357,9 +357,10 @@ class Lance(Child):
 
     def load(self, base: np.ndarray) -> None:
         np.save(self.folder / "base.npy", base)
-        self.ask(do="load", base=str(self.folder / "base.npy"), filters=FILTERS)
+        np.savez(self.folder / "filters.npz", **{field: is_in(np.arange(len(base)), field) for field in FILTERS})
+        self.ask(do="load", base=str(self.folder / "base.npy"), filters=str(self.folder / "filters.npz"))
 
-    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int]]]:
+    def measure(self, queries: np.ndarray, effort: int, clients: int, seconds: float, field: str | None) -> tuple[dict, list[list[int] | None]]:
         np.save(self.folder / "queries.npy", queries)
         answer = self.ask(do="search", queries=str(self.folder / "queries.npy"), effort=effort, clients=clients, seconds=seconds, field=field)
         return answer["report"], answer["ids"]

@@ -9,25 +9,24 @@ run_bench() {
   setup_test_python
   build_preset release all "${bench_targets[@]}"
   link_bench_dir
-  if wants_vectors "$@"; then
+  if names_any_of "vectors servers filtered burst restart churn growth" "$@"; then
     step "Python packages of the peers" make_bench_venv
+  fi
+  if names_any_of "vectors servers filtered" "$@"; then
     step "paragraphs" make_paragraphs
     step "vectors of the paragraphs" make_paragraph_vectors
-    case " $* " in
-      *" servers "* | *" filtered "*) step "Weaviate" make_weaviate ;;
-    esac
   fi
+  if names_any_of "servers filtered" "$@"; then step "Weaviate" make_weaviate; fi
   export QUARRY_BIN=$root/build/release/bin
   exec "$venv_dir/bin/python" -B "$root/bench/run.py" "$@"
 }
 
-# Benches that work without sets of vectors; a call with no name runs only such.
-wants_vectors() {
-  local word
+# names_any_of "A B" WORD...: whether one of the words is A or B.
+names_any_of() {
+  local word names=" $1 "
+  shift
   for word in "$@"; do
-    case $word in
-      vectors | servers | filtered | growth) return 0 ;;
-    esac
+    [[ $names != *" $word "* ]] || return 0
   done
   return 1
 }
@@ -44,7 +43,7 @@ link_bench_dir() {
 
 make_bench_venv() {
   local setup=$root/tools/setup want line absent=() stamp=$bench_venv_dir/.stamp
-  want=$(digest_of "$setup"/{requirements,constraints}-bench.txt <(echo "$root $(/usr/bin/python3 --version)"))
+  want=$(digest_of "$setup"/{requirements,constraints}-bench.txt <(echo "$(realpath "$deps_dir") $(/usr/bin/python3 --version)"))
   if is_current "$stamp" "$want"; then
     note "present"
     return
