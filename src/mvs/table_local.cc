@@ -1,4 +1,6 @@
 // What a table keeps on the local disk: its segments, mapped, and its indexes. All of it can be made again from the data files.
+#include <arrow/memory_pool.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -44,6 +46,7 @@ Status Table::localize() {
     publish(std::move(next));
   }
   files_.local.retain(paths);
+  arrow::default_memory_pool()->ReleaseUnused();  // what the segments were read into
   return Ok{};
 }
 
