@@ -40,18 +40,8 @@ bool wants_stage_map(const Request& request) {
   return header(request, "x-response-shape") == "contract" || header(request, "user-agent").starts_with("OpenAPI-Generator/");
 }
 
-Status attach_tables(const RequestContext& context, const Dependencies& deps, const std::vector<std::string>& identifiers) {
-  for (const std::string& identifier : identifiers) {
-    if (deps.internals->tables.contains(identifier)) continue;
-    auto opened = open_collection(context, deps, identifier);
-    const bool is_absent = !opened.ok() && opened.error().kind == ErrorKind::kNotFound;
-    if (!opened.ok() && !is_absent) return std::move(opened).error();
-  }
-  return Ok{};
-}
-
 Status settle_collections(const RequestContext& context, const Dependencies& deps, retrieval::ParsedRetriever& retriever) {
-  if (!retriever.collection_ids.empty()) return attach_tables(context, deps, retriever.collection_ids);
+  if (!retriever.collection_ids.empty()) return Ok{};
   QUARRY_ASSIGN_OR_RETURN(auto all, open_collections(context, deps, {}));
   for (const auto& opened : all) retriever.collection_ids.push_back(opened.resource.id);
   return Ok{};

@@ -11,10 +11,6 @@ retrieval::Environment retrieval_environment(const Dependencies& deps);
 // contract.
 bool wants_stage_map(const Request& request);
 
-// Makes the tables of the collections named known to the store, which a restart forgets. Names that are none are left to whoever reads
-// them.
-Status attach_tables(const RequestContext& context, const Dependencies& deps, const std::vector<std::string>& identifiers);
-
 // A retriever that names no collections reads all of its namespace, less the archived ones.
 Status settle_collections(const RequestContext& context, const Dependencies& deps, retrieval::ParsedRetriever& retriever);
 

@@ -39,10 +39,7 @@ struct Question {
 
 Result<std::shared_ptr<const retrieval::ParsedRetriever>> with_collections(const RequestContext& context, const Dependencies& deps,
                                                                            std::shared_ptr<const retrieval::ParsedRetriever> parsed) {
-  if (!parsed->collection_ids.empty()) {
-    QUARRY_RETURN_IF_ERROR(attach_tables(context, deps, parsed->collection_ids));
-    return parsed;
-  }
+  if (!parsed->collection_ids.empty()) return parsed;
   auto settled = std::make_shared<retrieval::ParsedRetriever>(*parsed);
   QUARRY_RETURN_IF_ERROR(settle_collections(context, deps, *settled));
   return std::shared_ptr<const retrieval::ParsedRetriever>(std::move(settled));

@@ -27,10 +27,6 @@ class TableSet {
     add(collection.collection_id, collection.transitioned_at);
     return Ok{};
   }
-  bool contains(const std::string& collection_id) const {
-    std::shared_lock lock(mutex_);
-    return known_.contains(collection_id);
-  }
   void add(const std::string& collection_id, const std::string& transitioned_at = {}) {
     std::unique_lock lock(mutex_);
     std::string& known = known_[collection_id];
@@ -42,7 +38,7 @@ class TableSet {
   }
 
  private:
-  mutable std::shared_mutex mutex_;
+  std::shared_mutex mutex_;
   std::unordered_map<std::string, std::string> known_;  // when the collection last moved, as this process knows
 };
 
