@@ -67,9 +67,10 @@ def test_statistics_never_hide_a_row(fresh_server: Server) -> None:
     for document_id in rows:
         [(count,)] = connection.execute(f"SELECT count(*) FROM {scan} WHERE document_id = '{document_id}'").fetchall()
         assert count == 1, document_id
-    times = connection.execute(f"SELECT document_id, updated_at, created_at FROM {scan}").fetchall()
+    times = connection.execute(f"SELECT document_id, updated_at::VARCHAR, created_at::VARCHAR FROM {scan}").fetchall()
     for document_id, updated, created in times:
-        found = connection.execute(f"SELECT document_id FROM {scan} WHERE updated_at >= ? AND created_at <= ?", [updated, created]).fetchall()
+        times_of_row = f"updated_at >= '{updated}'::TIMESTAMPTZ AND created_at <= '{created}'::TIMESTAMPTZ"
+        found = connection.execute(f"SELECT document_id FROM {scan} WHERE {times_of_row}").fetchall()
         assert (document_id,) in found
 
 

@@ -34,6 +34,9 @@ def test_golden_folder(archive: pathlib.Path, tmp_path) -> None:
         assert [[r["document_id"], r["score"]] for r in found["results"]] == expected["results"]
         own = client.ok("GET", f"/v1/namespaces/{expected['standalone']}/documents/kept?return_vectors=true", headers={"X-Namespace": expected["standalone"]})
         assert own["document_id"] == "kept"
+        for document_id, vectors in expected.get("kinds", {}).items():  # since format 3
+            kept = client.ok("GET", f"/v1/namespaces/golden-kinds/documents/{document_id}?return_vectors=true", headers={"X-Namespace": "golden-kinds"})
+            assert kept["vectors"] == vectors
     now = (tmp_path / "copy/FORMAT").read_text()
     kept = [(folder / "FORMAT").read_text() for folder in (tmp_path / "copy/backups").glob("*")]
     assert kept == ([] if made_with == now else [made_with])

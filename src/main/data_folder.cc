@@ -48,7 +48,7 @@ Result<std::string> load_or_make_secret(const fs::path& file) {
 }
 
 // One step per format, applied in turn to folders below kDataFormat. 1 is the first; from 1 to 2 only the catalog's tables change, which it
-// sees to when it is opened.
+// sees to when it is opened; from 2 to 3 tables may have sparse and multi-vector columns, which older programs can't read.
 using Migration = Status (*)(const fs::path& root);
 constexpr std::array<Migration, kDataFormat> kMigrations{};
 

@@ -16,7 +16,7 @@
 
 namespace quarry {
 
-inline constexpr int kDataFormat = 2;
+inline constexpr int kDataFormat = 3;
 
 class DataFolder {
  public:

@@ -37,10 +37,15 @@ def main() -> None:
             client.ok("DELETE", f"/v1/collections/{collection}/documents/{gone}")
             server.client().ok("POST", "/v1/namespaces/standalone", {"namespace_id": "golden-own", "vector_configs": [{"name": "v", "dimension": 2}]})
             client.ok("POST", "/v1/namespaces/golden-own/documents/upsert", {"documents": [{"document_id": "kept", "vectors": {"v": [1, 0]}}]}, headers={"X-Namespace": "golden-own"})
+            configs = [{"name": "words", "type": "sparse"}, {"name": "tokens", "type": "multi_dense", "dimension": 2}]
+            server.client().ok("POST", "/v1/namespaces/standalone", {"namespace_id": "golden-kinds", "vector_configs": configs})
+            kinds = {"kept": {"words": {"indices": [3, 4000000000], "values": [0.5, 2.0]}, "tokens": [[1.0, 0.0], [0.0, 0.5]]}}
+            documents = [{"document_id": key, "vectors": vectors} for key, vectors in kinds.items()]
+            client.ok("POST", "/v1/namespaces/golden-kinds/documents/upsert", {"documents": documents}, headers={"X-Namespace": "golden-kinds"})
             query = "a bird in a pond"
             found = client.ok("POST", "/v1/retrievers/execute", search_body([collection], query))
             expected = {
-                "key": KEY, "namespace": client.namespace, "collection": collection, "query": query, "standalone": "golden-own",
+                "key": KEY, "namespace": client.namespace, "collection": collection, "query": query, "standalone": "golden-own", "kinds": kinds,
                 "texts": {d["document_id"]: d["text"] for d in all_documents(client, collection)},
                 "results": [[r["document_id"], r["score"]] for r in found["results"]],
             }
