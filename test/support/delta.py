@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import subprocess
@@ -35,15 +36,39 @@ def duckdb_connection() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def saw_half_a_listing(error: Exception) -> bool:
+    """Listing a folder while commits arrive may show a later one and not an earlier one: the reader's look at the log, not the log, has a gap."""
+    return "found gap" in str(error)
+
+
+def whole(read: Reader) -> Reader:
+    """Looks again where a reader saw half a listing; a gap that is there fails after all."""
+
+    @functools.wraps(read)
+    def again(table: str, version: int, column: str) -> Rows:
+        for _ in range(50):
+            try:
+                return read(table, version, column)
+            except Exception as error:  # noqa: BLE001 -- each reader has its own
+                if not saw_half_a_listing(error):
+                    raise
+        return read(table, version, column)
+
+    return again
+
+
+@whole
 def read_duckdb(table: str, version: int, column: str) -> Rows:
     rows = duckdb_connection().execute(f'SELECT document_id, "{column}" FROM delta_scan(?, version => ?)', [table, version]).fetchall()
     return unique(rows)
 
 
+@whole
 def read_polars(table: str, version: int, column: str) -> Rows:
     return unique(polars.scan_delta(table, version=version).select("document_id", column).collect().rows())
 
 
+@whole
 def read_deltalake(table: str, version: int, column: str) -> Rows:
     found = QueryBuilder().register("t", DeltaTable(table, version=version)).execute(f'SELECT document_id, "{column}" FROM t').read_all()
     return unique(list(zip(found["document_id"].to_pylist(), found[column].to_pylist())))

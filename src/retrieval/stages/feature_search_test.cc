@@ -94,8 +94,8 @@ TEST_F(FeatureSearchTest, RefusesWhatItCannotAnswer) {
   const Case cases[] = {
       {R"([1,0])", ErrorKind::kBadRequest, "has 2 dimensions"},
       {R"({"input_mode":"vector","value":"xyz"})", ErrorKind::kValidation, "array of numbers"},
-      {R"({"input_mode":"vector","value":[1,"x",0]})", ErrorKind::kValidation, "numbers only"},
-      {R"([1e300,0,0])", ErrorKind::kValidation, "32-bit float"},
+      {R"({"input_mode":"vector","value":[1,"x",0]})", ErrorKind::kValidation, "element 1 is not a finite number"},
+      {R"([1e300,0,0])", ErrorKind::kValidation, "element 0 is not a finite number"},
       {R"({"input_mode":"vector","value":[[1,0,0],[0,1,0]]})", ErrorKind::kBadRequest, "is multi_dense"},
       {R"({"input_mode":"content","value":"https://example.org/cat.png"})", ErrorKind::kNotImplemented, "media content"},
       {R"({"input_mode":"content","content":{"url":"https://example.org/cat.txt"}})", ErrorKind::kNotImplemented, "URL"},
