@@ -22,8 +22,9 @@ from support.server import KEY, Server
 import life  # noqa: F401  registers its benches
 import servers  # noqa: F401
 import vectors  # noqa: F401
+import words  # noqa: F401
 
-SLOW = {"build", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth"}  # only by name
+SLOW = {"build", "text", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth"}  # only by name
 
 
 @bench

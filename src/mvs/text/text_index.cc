@@ -131,6 +131,8 @@ Status TextIndex::check_dictionary(std::string_view name) const {
     if (!cursor.next()) return bad_index(name, header_.dictionary.offset, fmt::format("term {} does not parse", ordinal));
     if (ordinal > 0 && cursor.term() <= before)
       return bad_index(name, header_.dictionary.offset, fmt::format("term {} is out of order", ordinal));
+    if (ordinal % text_layout::kTermsPerBlock == 0 && first_term(ordinal / text_layout::kTermsPerBlock) != cursor.term())
+      return bad_index(name, header_.keys.offset, fmt::format("the key of term {} is another", ordinal));
     before = cursor.term();
     if (!cursor.follows(postings_end, positions_end))
       return bad_index(name, header_.postings.offset + postings_end, fmt::format("the postings of term {} lie elsewhere", ordinal));

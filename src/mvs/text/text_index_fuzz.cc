@@ -1,5 +1,5 @@
-// libFuzzer: what TextIndex::open accepts can be read to the end; what it does not accept harms nothing. The checksums are put right first, or
-// no input would get past them.
+// libFuzzer: what TextIndex::open accepts can be read to the end; what it does not accept harms nothing. The checksums are put right first,
+// or no input would get past them.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -24,7 +24,8 @@ void mend_checksums(std::string& bytes) {
   if (offset > bytes.size()) return;
   const size_t pages = (offset + kPageBytes - 1) / kPageBytes;
   for (size_t p = 0; p < pages; ++p)
-    put(offset + p * 4, quarry::crc32c(std::string_view(bytes).substr(p * kPageBytes, std::min<size_t>(kPageBytes, offset - p * kPageBytes))));
+    put(offset + p * 4,
+        quarry::crc32c(std::string_view(bytes).substr(p * kPageBytes, std::min<size_t>(kPageBytes, offset - p * kPageBytes))));
   if (bytes.size() - offset >= pages * 4) put(offset + pages * 4, quarry::crc32c(std::string_view(bytes).substr(offset, pages * 4)));
 }
 

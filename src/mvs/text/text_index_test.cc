@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "mvs/text/bm25.h"
+#include "mvs/text/index_layout.h"
 #include "mvs/text/segment_text.h"
 #include "mvs/text/text_index_builder.h"
 
@@ -224,6 +225,28 @@ TEST(TextIndex, EveryBrokenByteIsFound) {
   }
   for (size_t size = 0; size < bytes.size(); size += 1 + rng() % 97) EXPECT_FALSE(TextIndex::open(bytes.substr(0, size), "t").ok());
   EXPECT_FALSE(TextIndex::open(bytes + "x", "t").ok());
+}
+
+// Right checksums make no index right.
+TEST(TextIndex, FalseKeysAreFoundBehindRightChecksums) {
+  const std::string bytes = build(draw_rows(8, 400));
+  ASSERT_LT(bytes.size(), text_layout::kPageBytes) << "one page, one checksum";
+  uint64_t keys = 0, sums = 0;
+  std::memcpy(&keys, bytes.data() + text_layout::kSectionsAt + 4 * 16, sizeof keys);
+  std::memcpy(&sums, bytes.data() + text_layout::kSectionsAt + 5 * 16, sizeof sums);
+  const auto mended = [&](std::string changed) {
+    const uint32_t page = crc32c(std::string_view(changed).substr(0, sums));
+    std::memcpy(changed.data() + sums, &page, sizeof page);
+    const uint32_t both = crc32c(std::string_view(changed).substr(sums, sizeof page));
+    std::memcpy(changed.data() + sums + sizeof page, &both, sizeof both);
+    return changed;
+  };
+  ASSERT_TRUE(TextIndex::open(mended(bytes), "t").ok());
+  for (size_t at = keys; at < sums; ++at) {
+    std::string bad = bytes;
+    bad[at] = char(bad[at] ^ 1);
+    EXPECT_FALSE(TextIndex::open(mended(bad), "t").ok()) << at - keys;
+  }
 }
 
 // docs/formats/text_index.md describes these bytes.

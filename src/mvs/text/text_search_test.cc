@@ -301,6 +301,9 @@ TEST_F(TextSearchTest, OneScoreWhateverTheSegments) {
       store = open(kMerge, &executor);
       ASSERT_QUARRY_OK(store->attach_table(spec()));
       for (size_t i = 0; i < requests.size(); i += 5) ASSERT_NO_FATAL_FAILURE(expect_as(wanted[i], *store, requests[i]));
+      ASSERT_QUARRY_OK(store->set_tier(kTable, Tier::kCold));
+      for (size_t i = 0; i < requests.size(); i += 20) ASSERT_NO_FATAL_FAILURE(expect_as(wanted[i], *store, requests[i]));
+      ASSERT_QUARRY_OK(store->set_tier(kTable, Tier::kActive));
       ASSERT_QUARRY_OK(store->maintain(kTable));
       EXPECT_LT(store->stats(kTable)->files, 8u);
       for (size_t i = 0; i < requests.size(); ++i) ASSERT_NO_FATAL_FAILURE(expect_as(wanted[i], *store, requests[i]));

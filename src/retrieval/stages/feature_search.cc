@@ -63,10 +63,11 @@ void describe(const FeatureSearchSpec& spec, const SearchPlan& plan, StageReport
 class FeatureSearchStage final : public Stage {
  public:
   const StageDefinition& definition() const override {
-    static const StageDefinition kDefinition{"feature_search",
-                                             "Finds documents by the likeness of their vectors to text, a vector or another document, or by words; "
-                                             "several searches are fused into one ranking.",
-                                             StageCategory::kFilter, "search", feature_search_schema()};
+    static const StageDefinition kDefinition{
+        "feature_search",
+        "Finds documents by the likeness of their vectors to text, a vector or another document, or by words; "
+        "several searches are fused into one ranking.",
+        StageCategory::kFilter, "search", feature_search_schema()};
     return kDefinition;
   }
 

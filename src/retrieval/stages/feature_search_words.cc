@@ -36,7 +36,8 @@ Status check_words(const json::object& search, const json::array& at) {
   bool by_words = bool_of(search, "lexical", false) || is_word_feature(uri);
   for (std::string_view name : {"fields", "operator", "prefix"})
     if (search.contains(name) && !by_words)
-      return validation_error("value_error", extended(at, json::string_view(name)), fmt::format("'{}' belongs to a search with \"lexical\": true", name));
+      return validation_error("value_error", extended(at, json::string_view(name)),
+                              fmt::format("'{}' belongs to a search with \"lexical\": true", name));
   // BM25 has no upper end; vectors' scores do.
   const json::value* least = search.if_contains("min_score");
   if (!by_words && least != nullptr && least->is_number() && least->to_number<double>() > 1)
@@ -49,7 +50,9 @@ std::optional<WordSearch> parse_words(const json::object& search) {
   WordSearch out;
   out.fields = texts_of(search, "fields");
   std::string match = text_of(search, "operator", "or");
-  out.match = match == "and" ? mvs::TextQuery::Match::kAll : match == "phrase" ? mvs::TextQuery::Match::kPhrase : mvs::TextQuery::Match::kAny;
+  out.match = match == "and"      ? mvs::TextQuery::Match::kAll
+              : match == "phrase" ? mvs::TextQuery::Match::kPhrase
+                                  : mvs::TextQuery::Match::kAny;
   out.prefix = bool_of(search, "prefix", false);
   return out;
 }
@@ -57,7 +60,8 @@ std::optional<WordSearch> parse_words(const json::object& search) {
 std::vector<std::string> word_fields(const WordSearch& words, const Collection& collection) {
   std::vector<std::string> known = declared_texts(collection);
   if (words.fields.empty()) return known;
-  std::erase_if(known, [&](const std::string& name) { return std::find(words.fields.begin(), words.fields.end(), name) == words.fields.end(); });
+  std::erase_if(known,
+                [&](const std::string& name) { return std::find(words.fields.begin(), words.fields.end(), name) == words.fields.end(); });
   return known;
 }
 

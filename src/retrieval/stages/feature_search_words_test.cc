@@ -36,7 +36,8 @@ class WordSearchTest : public RetrievalTest {
       return session.replace(resource);
     });
     ASSERT_TRUE(changed.ok()) << changed.error().message;
-    Status made = real_->create_table({id, "org/ns_1/" + id, {{"letters", std::string(kLetters), 3, mvs::Metric::kCosine}}, std::move(fields)});
+    Status made =
+        real_->create_table({id, "org/ns_1/" + id, {{"letters", std::string(kLetters), 3, mvs::Metric::kCosine}}, std::move(fields)});
     ASSERT_TRUE(made.ok()) << made.error().message;
   }
 
@@ -51,8 +52,9 @@ class WordSearchTest : public RetrievalTest {
   }
 
   static std::string words(std::string_view query, std::string_view more = "", std::string_view stage = "") {
-    return fmt::format(R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"mixpeek://bm25@v1/text","query":"{}"{}}}]{}}}}}])",
-                       query, more, stage);
+    return fmt::format(
+        R"([{{"stage_id":"feature_search","parameters":{{"searches":[{{"feature_uri":"mixpeek://bm25@v1/text","query":"{}"{}}}]{}}}}}])",
+        query, more, stage);
   }
 
   Error refusal(const std::string& stages, std::vector<std::string> collections = {"col_a"}) {
@@ -78,9 +80,10 @@ TEST_F(WordSearchTest, RanksByWords) {
   EXPECT_TRUE(ids(run(retriever(words("warranty", fmt::format(R"(,"min_score":{})", score * 1.01))))).empty());
   // The forms that older clients write.
   EXPECT_EQ(ids(run(retriever("[" + search(R"(,"lexical":true)", "", R"("e42")") + "]"))), (Ids{"a2"}));
-  EXPECT_EQ(ids(run(retriever(
-                R"([{"stage_id":"feature_search","parameters":{"feature_uri":"mixpeek://text_extractor@v1/bm25_sparse","query":"e42"}}])"))),
-            (Ids{"a2"}));
+  EXPECT_EQ(
+      ids(run(retriever(
+          R"([{"stage_id":"feature_search","parameters":{"feature_uri":"mixpeek://text_extractor@v1/bm25_sparse","query":"e42"}}])"))),
+      (Ids{"a2"}));
 }
 
 TEST_F(WordSearchTest, SearchesTheCollectionsThatHaveTexts) {
