@@ -60,7 +60,10 @@ class Traffic:
 
     def rows(self) -> dict[str, int | None]:
         """{document_id: n} as the server answers."""
-        return {d["document_id"]: d.get("n") for d in all_documents(self.client, self.collection)}
+        documents = all_documents(self.client, self.collection)
+        out = {d["document_id"]: d.get("n") for d in documents}
+        assert len(out) == len(documents), "the server lists a document twice"
+        return out
 
     def _run(self) -> None:
         try:
@@ -68,6 +71,8 @@ class Traffic:
                 with self._one_at_a_time:
                     self._write()
                     self.writes += 1
+                # Other writers need a gap between two versions that is longer than their change takes, on a busy machine too.
+                self._stopping.wait(0.8 if self.writes % 8 == 0 else 0.005)
         except BaseException as e:  # noqa: BLE001 -- told to the test
             self._failure = e
 
