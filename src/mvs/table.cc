@@ -59,9 +59,11 @@ ServedSnapshot Table::current_view() const {
 }
 
 void Table::publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes) {
+  const int64_t bytes = next != nullptr ? int64_t(next->memory_bytes()) : 0;
   ServedSnapshot old;  // freed outside the lock
   std::lock_guard lock(snapshot_mutex_);
   old.snapshot = std::exchange(snapshot_, std::move(next));
+  snapshot_bytes_ = bytes;
   if (indexes != nullptr) old.indexes = std::exchange(indexes_, std::move(indexes));
   count_memory();
 }
@@ -80,7 +82,7 @@ void Table::publish_index(const std::string& vector_name, std::shared_ptr<const 
 
 // Under snapshot_mutex_.
 void Table::count_memory() {
-  int64_t bytes = snapshot_ != nullptr ? int64_t(snapshot_->memory_bytes()) : 0;
+  int64_t bytes = snapshot_bytes_;
   for (const auto& [name, index] : *indexes_) bytes += int64_t(index->memory_bytes());
   shared_->memory_bytes += bytes - published_bytes_;
   TierMetrics::memory_bytes().Increment(double(bytes - published_bytes_));

@@ -207,7 +207,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   mutable std::mutex snapshot_mutex_;  // held for a pointer copy only
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const IndexSet> indexes_ = std::make_shared<const IndexSet>();  // changed by the one upkeep that runs
-  int64_t published_bytes_ = 0;
+  int64_t snapshot_bytes_ = 0, published_bytes_ = 0;
 
   // What of an index is on the local disk. Touched by the one upkeep that runs, and while there is no snapshot.
   struct SavedIndex {

@@ -20,7 +20,7 @@ struct Selected {
   size_t count = 0;
 };
 
-// Nodes by their rows. Not thread-safe only in that it must outlive the search.
+// Nodes by the rows they stand for.
 class RowFilter final : public NodeFilter {
  public:
   RowFilter(const Snapshot& snapshot, const NodeMap& nodes, const std::vector<Selected>& selected)
