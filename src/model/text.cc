@@ -1,6 +1,5 @@
 #include "model/text.h"
 
-#include <unicode/brkiter.h>
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
 #include <unicode/ubrk.h>
@@ -10,6 +9,7 @@
 #include <memory>
 
 #include "base/result.h"
+#include "model/word_iterator.h"
 
 namespace quarry {
 namespace {
@@ -46,17 +46,6 @@ std::vector<std::string> ascii_words(std::string_view text) {
   return words;
 }
 
-// One per thread: a break iterator is costly to make and not thread-safe.
-icu::BreakIterator& word_breaker() {
-  thread_local std::unique_ptr<icu::BreakIterator> breaker = [] {
-    UErrorCode status = U_ZERO_ERROR;
-    std::unique_ptr<icu::BreakIterator> made(icu::BreakIterator::createWordInstance(icu::Locale::getRoot(), status));
-    QUARRY_CHECK(U_SUCCESS(status));  // ICU's data is missing: nothing works
-    return made;
-  }();
-  return *breaker;
-}
-
 // ICU also calls a run of underscores a word.
 bool is_word(int32_t rule, std::string_view segment) {
   return rule >= UBRK_WORD_NUMBER && rule < UBRK_WORD_IDEO_LIMIT && segment.find_first_not_of('_') != std::string_view::npos;
@@ -80,7 +69,7 @@ std::vector<std::string> fold_words(std::string_view text) {
   UErrorCode status = U_ZERO_ERROR;
   std::unique_ptr<UText, decltype(&utext_close)> handle(utext_openUTF8(nullptr, text.data(), static_cast<int64_t>(text.size()), &status),
                                                         utext_close);
-  icu::BreakIterator& breaker = word_breaker();
+  icu::BreakIterator& breaker = word_iterator();
   breaker.setText(handle.get(), status);
   std::vector<std::string> words;
   if (U_FAILURE(status)) return words;

@@ -13,24 +13,14 @@
 #include <bit>
 #include <cstring>
 
+#include "base/bytes.h"
+
 namespace quarry::mvs {
 namespace {
 
 constexpr uint32_t kBeforeFirst = UINT32_MAX;  // "row before the first": one more is 0
 constexpr size_t kNumbersPerBlock = 3 + kImpactPoints;
 constexpr size_t kTableBytesPerBlock = kNumbersPerBlock * sizeof(uint32_t) + sizeof(uint16_t);
-
-template <class T>
-void append_number(std::string& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-template <class T>
-T read_number(std::string_view bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
 
 const uint8_t* as_bytes(std::string_view text) { return reinterpret_cast<const uint8_t*>(text.data()); }
 
@@ -196,10 +186,10 @@ void encode_postings(const Postings& p, const uint32_t* lengths, std::string& re
 PostingsReader::PostingsReader(uint32_t df, std::string_view record, std::string_view positions)
     : df_(df), blocks_((size_t(df) + kBlockRows - 1) / kBlockRows), record_(record), positions_(positions) {}
 
-uint32_t PostingsReader::number(size_t index) const { return read_number<uint32_t>(record_, index * sizeof(uint32_t)); }
+uint32_t PostingsReader::number(size_t index) const { return read_little<uint32_t>(record_, index * sizeof(uint32_t)); }
 
 uint16_t PostingsReader::widths(size_t block) const {
-  return read_number<uint16_t>(record_, blocks_ * kNumbersPerBlock * sizeof(uint32_t) + block * sizeof(uint16_t));
+  return read_little<uint16_t>(record_, blocks_ * kNumbersPerBlock * sizeof(uint32_t) + block * sizeof(uint16_t));
 }
 
 void PostingsReader::decode_rows(size_t block, PostingsBlock& out) const {

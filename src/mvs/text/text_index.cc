@@ -5,19 +5,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "mvs/text/analyzer.h"
 #include "mvs/text/index_layout.h"
 
 namespace quarry::mvs {
 namespace {
-
-template <class T>
-T read_number(std::string_view bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
 
 Error bad_index(std::string_view name, size_t offset, std::string_view why) {
   return corruption(fmt::format("text index {} at offset {}: {}", name, offset, why));
@@ -26,15 +20,15 @@ Error bad_index(std::string_view name, size_t offset, std::string_view why) {
 TextIndex::Header read_header(std::string_view bytes) {
   using namespace text_layout;
   TextIndex::Header h;
-  h.rows = read_number<uint32_t>(bytes, kRowsAt);
-  h.documents = read_number<uint32_t>(bytes, kDocumentsAt);
-  h.words = read_number<uint64_t>(bytes, kWordsAt);
-  h.terms = read_number<uint32_t>(bytes, kTermsAt);
-  h.dictionary_blocks = read_number<uint32_t>(bytes, kBlocksAt);
+  h.rows = read_little<uint32_t>(bytes, kRowsAt);
+  h.documents = read_little<uint32_t>(bytes, kDocumentsAt);
+  h.words = read_little<uint64_t>(bytes, kWordsAt);
+  h.terms = read_little<uint32_t>(bytes, kTermsAt);
+  h.dictionary_blocks = read_little<uint32_t>(bytes, kBlocksAt);
   size_t at = kSectionsAt;
   for (auto* section : {&h.lengths, &h.postings, &h.positions, &h.dictionary, &h.keys, &h.checksums}) {
-    section->offset = read_number<uint64_t>(bytes, at);
-    section->size = read_number<uint64_t>(bytes, at + 8);
+    section->offset = read_little<uint64_t>(bytes, at);
+    section->size = read_little<uint64_t>(bytes, at + 8);
     at += 16;
   }
   return h;
@@ -44,10 +38,10 @@ Status check_checksums(std::string_view bytes, std::string_view sums, std::strin
   using namespace text_layout;
   const size_t covered = bytes.size() - sums.size(), pages = (covered + kPageBytes - 1) / kPageBytes;
   if (sums.size() != (pages + 1) * sizeof(uint32_t)) return bad_index(name, covered, "its checksums are too few or too many");
-  if (crc32c(sums.substr(0, pages * sizeof(uint32_t))) != read_number<uint32_t>(sums, pages * sizeof(uint32_t)))
+  if (crc32c(sums.substr(0, pages * sizeof(uint32_t))) != read_little<uint32_t>(sums, pages * sizeof(uint32_t)))
     return bad_index(name, covered, "the checksums' checksum differs");
   for (size_t p = 0; p < pages; ++p)
-    if (crc32c(bytes.substr(p * kPageBytes, std::min(kPageBytes, covered - p * kPageBytes))) != read_number<uint32_t>(sums, p * 4))
+    if (crc32c(bytes.substr(p * kPageBytes, std::min(kPageBytes, covered - p * kPageBytes))) != read_little<uint32_t>(sums, p * 4))
       return bad_index(name, p * kPageBytes, "the page's checksum differs");
   return Ok{};
 }
@@ -75,10 +69,10 @@ void TextIndex::bind() {
 
 Status TextIndex::check(std::string_view name) {
   using namespace text_layout;
-  if (bytes_.size() < kHeaderBytes || read_number<uint32_t>(bytes_, 0) != kMagic) return bad_index(name, 0, "not a text index");
-  if (crc32c(std::string_view(bytes_).substr(0, kHeaderCrcAt)) != read_number<uint32_t>(bytes_, kHeaderCrcAt))
+  if (bytes_.size() < kHeaderBytes || read_little<uint32_t>(bytes_, 0) != kMagic) return bad_index(name, 0, "not a text index");
+  if (crc32c(std::string_view(bytes_).substr(0, kHeaderCrcAt)) != read_little<uint32_t>(bytes_, kHeaderCrcAt))
     return bad_index(name, 0, "the header's checksum differs");
-  const auto format = read_number<uint16_t>(bytes_, kFormatAt), analysis = read_number<uint16_t>(bytes_, kAnalysisAt);
+  const auto format = read_little<uint16_t>(bytes_, kFormatAt), analysis = read_little<uint16_t>(bytes_, kAnalysisAt);
   if (format != kFormatVersion || analysis != kAnalysisVersion)
     return storage_error(fmt::format("text index {} has format {} and analysis {}, not {} and {}: it must be built again", name, format,
                                      analysis, kFormatVersion, kAnalysisVersion));
@@ -105,7 +99,7 @@ Status TextIndex::check_sections(std::string_view name) const {
   if (keys.size() / kKeyBytes < header_.dictionary_blocks) return bad_index(name, header_.keys.offset, "too few keys");
   uint32_t before[2] = {0, uint32_t(header_.dictionary_blocks * kKeyBytes)};
   for (size_t b = 0; b < header_.dictionary_blocks; ++b) {
-    const auto block = read_number<uint32_t>(keys, b * kKeyBytes), key = read_number<uint32_t>(keys, b * kKeyBytes + 4);
+    const auto block = read_little<uint32_t>(keys, b * kKeyBytes), key = read_little<uint32_t>(keys, b * kKeyBytes + 4);
     if (block < before[0] || block > header_.dictionary.size || key < before[1] || key > keys.size())
       return bad_index(name, header_.keys.offset + b * kKeyBytes, "a key is out of order");
     before[0] = block;
@@ -149,8 +143,8 @@ Status TextIndex::check_dictionary(std::string_view name) const {
 std::string_view TextIndex::first_term(size_t block) const {
   using namespace text_layout;
   const std::string_view keys = section(header_.keys);
-  const auto begin = read_number<uint32_t>(keys, block * kKeyBytes + 4);
-  const size_t end = block + 1 < header_.dictionary_blocks ? read_number<uint32_t>(keys, (block + 1) * kKeyBytes + 4) : keys.size();
+  const auto begin = read_little<uint32_t>(keys, block * kKeyBytes + 4);
+  const size_t end = block + 1 < header_.dictionary_blocks ? read_little<uint32_t>(keys, (block + 1) * kKeyBytes + 4) : keys.size();
   return keys.substr(begin, end - begin);
 }
 
@@ -175,15 +169,15 @@ std::optional<TextTerm> TextIndex::find(std::string_view term) const {
 bool TextIndex::TermCursor::enter_block() {
   using namespace text_layout;
   const std::string_view keys = index_.section(index_.header_.keys);
-  at_ = read_number<uint32_t>(keys, next_block_ * kKeyBytes);
+  at_ = read_little<uint32_t>(keys, next_block_ * kKeyBytes);
   const size_t blocks = index_.header_.dictionary_blocks;
-  block_end_ = next_block_ + 1 < blocks ? read_number<uint32_t>(keys, (next_block_ + 1) * kKeyBytes) : index_.header_.dictionary.size;
+  block_end_ = next_block_ + 1 < blocks ? read_little<uint32_t>(keys, (next_block_ + 1) * kKeyBytes) : index_.header_.dictionary.size;
   ordinal_ = uint32_t(next_block_ * kTermsPerBlock);
   in_block_ = std::min<size_t>(kTermsPerBlock, index_.header_.terms - ordinal_);
   if (block_end_ < at_ || block_end_ - at_ < 16) return false;
   const std::string_view dictionary = index_.section(index_.header_.dictionary);
-  postings_at_ = read_number<uint64_t>(dictionary, at_);
-  positions_at_ = read_number<uint64_t>(dictionary, at_ + 8);
+  postings_at_ = read_little<uint64_t>(dictionary, at_);
+  positions_at_ = read_little<uint64_t>(dictionary, at_ + 8);
   postings_size_ = positions_size_ = 0;
   at_ += 16;
   ++next_block_;

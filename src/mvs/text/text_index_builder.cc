@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "mvs/text/index_layout.h"
 #include "mvs/text/word_breaker.h"
@@ -45,11 +46,6 @@ void put_number(std::string& bytes, size_t offset, T value) {
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
-template <class T>
-void append_number(std::string& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
 size_t shared_prefix(std::string_view a, std::string_view b) {
   return size_t(std::mismatch(a.begin(), a.begin() + ptrdiff_t(std::min(a.size(), b.size())), b.begin()).first - a.begin());
 }
@@ -68,8 +64,8 @@ class DictionaryWriter {
       put_number(keys_, at, uint32_t(dictionary_.size()));
       put_number(keys_, at + 4, uint32_t(keys_.size()));
       keys_ += term;
-      append_number(dictionary_, postings_at);
-      append_number(dictionary_, positions_at);
+      append_little(dictionary_, postings_at);
+      append_little(dictionary_, positions_at);
       before_.clear();
     }
     const size_t shared = shared_prefix(term, before_);
@@ -224,8 +220,8 @@ class TextIndexBuilder {
     note_section((pages + 1) * sizeof(uint32_t));
     put_number(out, kHeaderCrcAt, crc32c(std::string_view(out).substr(0, kHeaderCrcAt)));
     for (size_t p = 0; p < pages; ++p)
-      append_number(out, crc32c(std::string_view(out).substr(p * kPageBytes, std::min(kPageBytes, covered - p * kPageBytes))));
-    append_number(out, crc32c(std::string_view(out).substr(covered)));
+      append_little(out, crc32c(std::string_view(out).substr(p * kPageBytes, std::min(kPageBytes, covered - p * kPageBytes))));
+    append_little(out, crc32c(std::string_view(out).substr(covered)));
     return out;
   }
 

@@ -1,15 +1,14 @@
 #include "mvs/text/word_breaker.h"
 
-#include <unicode/brkiter.h>
 #include <unicode/ubrk.h>
 #include <unicode/utext.h>
 
 #include <array>
-#include <memory>
 
 #include "base/result.h"
 #include "base/utf8.h"
 #include "model/text.h"
+#include "model/word_iterator.h"
 
 namespace quarry::mvs {
 namespace {
@@ -39,17 +38,6 @@ bool joins(CharClass before, CharClass middle, CharClass after) {
   if (before != after) return false;
   if (before == kLetter) return middle == kMidAny;
   return before == kDigit && (middle == kMidAny || middle == kMidNumber);
-}
-
-// One per thread: a break iterator is costly to make and not thread-safe.
-icu::BreakIterator& word_iterator() {
-  thread_local std::unique_ptr<icu::BreakIterator> iterator = [] {
-    UErrorCode status = U_ZERO_ERROR;
-    std::unique_ptr<icu::BreakIterator> made(icu::BreakIterator::createWordInstance(icu::Locale::getRoot(), status));
-    QUARRY_CHECK(U_SUCCESS(status));  // ICU's data is missing: nothing works
-    return made;
-  }();
-  return *iterator;
 }
 
 // Longest prefix of at most kMaxWordBytes that ends between characters.

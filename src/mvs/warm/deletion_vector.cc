@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/rng.h"
 
 namespace quarry::mvs {
@@ -20,18 +21,6 @@ constexpr char kFormatVersion = 1;
 constexpr char kZ85[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
 using RoaringPtr = std::unique_ptr<roaring_bitmap_t, decltype(&roaring_bitmap_free)>;
-
-template <class T>
-void append_little(std::string& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-template <class T>
-T read_little(std::string_view bytes, size_t offset) {
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
 
 void append_big(std::string& out, uint32_t value) { append_little(out, __builtin_bswap32(value)); }
 uint32_t read_big(std::string_view bytes, size_t offset) { return __builtin_bswap32(read_little<uint32_t>(bytes, offset)); }
