@@ -32,11 +32,12 @@ Status write_all(int fd, std::string_view bytes, const fs::path& path) {
 }
 
 // A complete, synced temporary file that will become `path`; the caller publishes or removes it.
-Result<fs::path> write_temporary(const fs::path& path, std::string_view bytes, unsigned mode, const fs::path& dir) {
+Result<fs::path> write_temporary(const fs::path& path, std::span<const std::string_view> pieces, unsigned mode, const fs::path& dir) {
   fs::path tmp = temporary_name(path, dir);
   FileDescriptor fd(::open(tmp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd) return errno_error("create", tmp, errno);
-  Status written = write_all(fd.get(), bytes, path);
+  Status written = Ok{};
+  for (size_t i = 0; written.ok() && i < pieces.size(); ++i) written = write_all(fd.get(), pieces[i], path);
   if (written.ok() && ::fsync(fd.get()) != 0) written = errno_error("fsync", path, errno);
   if (!written.ok()) {
     ::unlink(tmp.c_str());
@@ -109,7 +110,11 @@ Status make_directories(const fs::path& dir) {
 }
 
 Status write_file_atomic(const fs::path& path, std::string_view bytes, unsigned mode, const fs::path& temporary_dir) {
-  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, bytes, mode, temporary_dir));
+  return write_file_atomic(path, {&bytes, 1}, mode, temporary_dir);
+}
+
+Status write_file_atomic(const fs::path& path, std::span<const std::string_view> pieces, unsigned mode, const fs::path& temporary_dir) {
+  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, pieces, mode, temporary_dir));
   if (::rename(tmp.c_str(), path.c_str()) != 0) {
     int error_number = errno;
     ::unlink(tmp.c_str());
@@ -119,7 +124,7 @@ Status write_file_atomic(const fs::path& path, std::string_view bytes, unsigned 
 }
 
 Status write_file_if_absent(const fs::path& path, std::string_view bytes, const fs::path& temporary_dir) {
-  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, bytes, 0644, temporary_dir));
+  QUARRY_ASSIGN_OR_RETURN(fs::path tmp, write_temporary(path, {&bytes, 1}, 0644, temporary_dir));
   int rc = ::link(tmp.c_str(), path.c_str());
   int error_number = errno;
   ::unlink(tmp.c_str());

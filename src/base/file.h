@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,9 @@ Result<std::string> read_file_range(const std::filesystem::path& path, uint64_t 
 // Temporary file, write, fsync, rename over `path`, fsync of the folder: afterwards the old or the new content is there, never a mix.
 // The temporary file lies in `temporary_dir` (same file system), by default beside `path`; a crash may leave it behind as ".tmp-*".
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644,
+                         const std::filesystem::path& temporary_dir = {});
+// The same of several pieces, one after another.
+Status write_file_atomic(const std::filesystem::path& path, std::span<const std::string_view> pieces, unsigned mode = 0644,
                          const std::filesystem::path& temporary_dir = {});
 // As write_file_atomic, but kAlreadyExists if `path` exists: exactly one of several racing writers succeeds (link(2)).
 Status write_file_if_absent(const std::filesystem::path& path, std::string_view bytes, const std::filesystem::path& temporary_dir = {});

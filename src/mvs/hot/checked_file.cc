@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/hash.h"
 
@@ -30,16 +31,6 @@ static_assert(sizeof(Trailer) == 32);
 uint32_t crc_of(const Trailer& t) { return crc32c({reinterpret_cast<const char*>(&t), offsetof(Trailer, trailer_crc)}); }
 size_t blocks_in(uint64_t bytes) { return size_t(bytes / kBlockBytes + (bytes % kBlockBytes != 0)); }
 
-Status write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error("writing", path, errno);
-    bytes.remove_prefix(size_t(n));
-  }
-  return Ok{};
-}
-
 // The checksums of the blocks of a stream of pieces.
 class BlockSums {
  public:
@@ -59,7 +50,7 @@ class BlockSums {
 
  private:
   void close() {
-    sums_.append(reinterpret_cast<const char*>(&crc_), sizeof crc_);
+    append_little(sums_, crc_);
     crc_ = 0;
     filled_ = 0;
   }
@@ -69,41 +60,26 @@ class BlockSums {
   size_t filled_ = 0;
 };
 
-Status write_pieces(const std::filesystem::path& path, const FileKind& kind, uint64_t identity, std::span<const std::string_view> pieces) {
-  FileDescriptor file(::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
-  if (!file) return errno_error("creating", path, errno);
+}  // namespace
+
+Status write_checked_file(const std::filesystem::path& path, const FileKind& kind, uint64_t identity,
+                          std::span<const std::string_view> pieces) {
   BlockSums sums;
   Trailer trailer;
   for (const auto piece : pieces) {
     sums.add(piece);
     trailer.data_bytes += piece.size();
-    QUARRY_RETURN_IF_ERROR(write_all(file.get(), piece, path));
   }
   const std::string& block_sums = sums.finish();
   trailer.identity = identity;
   trailer.sums_crc = crc32c(block_sums);
   std::memcpy(trailer.kind, kind, sizeof trailer.kind);
   trailer.trailer_crc = crc_of(trailer);
-  QUARRY_RETURN_IF_ERROR(write_all(file.get(), block_sums, path));
-  QUARRY_RETURN_IF_ERROR(write_all(file.get(), {reinterpret_cast<const char*>(&trailer), sizeof trailer}, path));
-  if (::fsync(file.get()) != 0) return errno_error("syncing", path, errno);
-  return Ok{};
-}
-
-}  // namespace
-
-Status write_checked_file(const std::filesystem::path& path, const FileKind& kind, uint64_t identity,
-                          std::span<const std::string_view> pieces) {
+  std::vector<std::string_view> all(pieces.begin(), pieces.end());
+  all.push_back(block_sums);
+  all.emplace_back(reinterpret_cast<const char*>(&trailer), sizeof trailer);
   QUARRY_RETURN_IF_ERROR(make_directories(path.parent_path()));
-  auto temporary = path;
-  temporary += ".new";
-  Status status = write_pieces(temporary, kind, identity, pieces);
-  std::error_code error;
-  if (status.ok()) std::filesystem::rename(temporary, path, error);
-  if (status.ok() && error) status = errno_error("renaming", path, error.value());
-  if (status.ok()) return sync_directory(path.parent_path());
-  std::filesystem::remove(temporary, error);
-  return status;
+  return write_file_atomic(path, all, 0600);
 }
 
 CheckedFile::~CheckedFile() {
@@ -142,8 +118,7 @@ Status CheckedFile::check(const std::filesystem::path& path, const FileKind& kin
     return corruption(fmt::format("{}: the checksums at offset {} are damaged", path.string(), t.data_bytes));
   if (t.identity != identity) return not_found(fmt::format("{} was made from something else", path.string()));
   for (size_t b = 0; b < blocks_in(t.data_bytes); ++b) {
-    uint32_t expected;
-    std::memcpy(&expected, sums.data() + b * sizeof expected, sizeof expected);
+    const auto expected = read_little<uint32_t>(sums, b * sizeof(uint32_t));
     const size_t first = b * kBlockBytes;
     if (crc32c({base_ + first, std::min<size_t>(kBlockBytes, t.data_bytes - first)}) != expected)
       return corruption(fmt::format("{}: the block at offset {} does not match its checksum", path.string(), first));

@@ -78,9 +78,10 @@ void LocalSegments::retain(const std::set<std::string>& paths) const {
   for (const auto& path : paths) wanted.insert(path_of(path));
   std::error_code error;
   for (std::filesystem::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
-    const auto extension = it->path().extension();
+    // What a crash left half written lies beside the segments.
+    const bool ours = it->path().extension() == ".segment" || it->path().filename().string().starts_with(".tmp-");
     std::error_code ignored;
-    if ((extension == ".segment" || extension == ".new") && !wanted.contains(it->path())) std::filesystem::remove(it->path(), ignored);
+    if (ours && !wanted.contains(it->path())) std::filesystem::remove(it->path(), ignored);
   }
 }
 
