@@ -44,10 +44,10 @@ bool wants_rebuild(const Backlog& b) { return b.gone > kExactTail && b.gone > b.
 
 bool is_due(const Backlog& b) { return b.uncovered > kExactTail || b.unlinked > kExactTail || wants_rebuild(b); }
 
-std::vector<VectorSpec> dense_columns(const TableSchema& schema) {
-  std::vector<VectorSpec> out;
+std::vector<const VectorSpec*> dense_columns(const TableSchema& schema) {
+  std::vector<const VectorSpec*> out;
   for (const Column& column : schema.columns())
-    if (column.kind == ColumnKind::kVector) out.push_back(column.vector);
+    if (column.kind == ColumnKind::kVector) out.push_back(&column.vector);
   return out;
 }
 
@@ -61,9 +61,9 @@ Executor* Table::background() const {
 
 bool Table::index_is_due(const ServedSnapshot& view) const {
   if (view.snapshot == nullptr || tier_ != Tier::kActive) return false;
-  for (const VectorSpec& spec : dense_columns(*view.snapshot->schema)) {
-    const auto it = view.indexes->find(spec.name);
-    if (it == view.indexes->end() ? live_vectors(*view.snapshot, spec.name) >= shared_->options.index_min_rows
+  for (const VectorSpec* spec : dense_columns(*view.snapshot->schema)) {
+    const auto it = view.indexes->find(spec->name);
+    if (it == view.indexes->end() ? live_vectors(*view.snapshot, spec->name) >= shared_->options.index_min_rows
                                   : is_due(backlog_of(*view.snapshot, *it->second)))
       return true;
   }
@@ -85,8 +85,8 @@ Status Table::index() {
 Result<bool> Table::index_step() {
   const ServedSnapshot view = current_view();
   if (view.snapshot == nullptr || tier_ != Tier::kActive) return false;
-  for (const VectorSpec& spec : dense_columns(*view.snapshot->schema)) {
-    QUARRY_ASSIGN_OR_RETURN(const bool worked, index_column(view, spec));
+  for (const VectorSpec* spec : dense_columns(*view.snapshot->schema)) {
+    QUARRY_ASSIGN_OR_RETURN(const bool worked, index_column(view, *spec));
     if (worked) return true;
   }
   return false;

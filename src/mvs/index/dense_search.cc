@@ -16,6 +16,8 @@ constexpr double kScanNs = 10, kHopNs = 700;
 struct Selected {
   const SegmentView* view = nullptr;  // null: not covered, or no such row
   const NodeOfRow* nodes = nullptr;
+  const VectorColumn* vectors = nullptr;
+  const float* norms = nullptr;
   std::unique_ptr<Bitmap> rows;  // null: every row
   size_t count = 0;
 };
@@ -61,7 +63,7 @@ class IndexedSearch {
       } else if (view.deleted != nullptr) {
         s.rows = std::make_unique<Bitmap>(view.live_rows());
       }
-      if (s.count > 0) s.view = &view;
+      if (s.count > 0) bind(s, view);
       covered_ += view.live;
       matching_ += s.count;
     }
@@ -86,6 +88,15 @@ class IndexedSearch {
   uint64_t rows_scored = 0;
 
  private:
+  // A segment's own schema may number columns differently from the newest.
+  void bind(Selected& s, const SegmentView& view) const {
+    const RowBlock& block = view.segment->block();
+    const int column = block.schema().find_vector(request_.vector_name);
+    s.view = &view;
+    s.vectors = block.vector(column);
+    if (s.vectors != nullptr) s.norms = view.segment->norms(column);
+  }
+
   static QueryCodes& thread_codes() {
     static thread_local QueryCodes codes;
     return codes;
@@ -150,10 +161,10 @@ class IndexedSearch {
       const RowRef ref = index_.nodes.at(c.node);
       const SegmentView* view = snapshot_.view(ref.segment);
       if (view == nullptr || !view->is_live(ref.row)) continue;
-      const int own = view->segment->block().schema().find_vector(request_.vector_name);
-      const VectorColumn* vectors = view->segment->block().vector(own);
-      if (vectors == nullptr || vectors->at_row(ref.row) == nullptr) continue;
-      const float score = scorer.score(vectors->at_row(ref.row), view->segment->norms(own)[size_t(vectors->ordinal(ref.row))]);
+      const Selected& s = selected_[size_t(view - snapshot_.views.data())];
+      const float* vector = s.vectors == nullptr ? nullptr : s.vectors->at_row(ref.row);
+      if (vector == nullptr) continue;
+      const float score = scorer.score(vector, s.norms[size_t(s.vectors->ordinal(ref.row))]);
       if (!request_.min_score || score >= *request_.min_score) out.push_back({score, view, ref.row});
     }
     return out;

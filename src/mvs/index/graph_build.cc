@@ -20,33 +20,21 @@ bool by_distance(const Candidate& a, const Candidate& b) { return a.key != b.key
 
 // A stored vector as a query, from its bytes.
 void Graph::query_of(uint32_t node, QueryCodes& out) const {
-  const size_t width = quantizer_->width(), words = quantizer_->words();
+  const size_t width = quantizer_->width();
   const SketchTail& tail = quantizer_->tail(records_.at(node));
   out.bytes.resize(width);
   const int32_t sum = code_kernels().to_query(bytes_.at(node), width, out.bytes.data());
   const float step = tail.scale * kByteStep;
   out.byte_factor = kByteStep * step;
   out.byte_offset = 128 * sum;
-  int low = 127, high = -128;
-  for (size_t i = 0; i < width; ++i) {
-    low = std::min<int>(low, out.bytes[i]);
-    high = std::max<int>(high, out.bytes[i]);
+  int8_t low = 127, high = -128;
+  int64_t squared = 0;
+  for (const int8_t v : out.bytes) {
+    low = std::min(low, v);
+    high = std::max(high, v);
+    squared += v * v;
   }
-  const float level_step = float(high - low) / float((1 << kQueryPlanes) - 1);
-  const float inverse = level_step > 0 ? 1 / level_step : 0;
-  out.planes.assign(kQueryPlanes * words, 0);
-  int64_t total = 0, squared = 0;
-  for (size_t w = 0; w < words; ++w)
-    for (size_t i = 0; i < 64; ++i) {
-      const int v = out.bytes[w * 64 + i];
-      const auto level = uint32_t(float(v - low) * inverse + 0.5f);
-      total += level;
-      squared += v * v;
-      for (size_t p = 0; p < kQueryPlanes; ++p) out.planes[p * words + w] |= uint64_t((level >> p) & 1) << i;
-    }
-  out.ones_factor = 2 * float(low) * step;
-  out.sum_factor = 2 * level_step * step;
-  out.offset = (float(low) * float(width) + level_step * float(total)) * step;
+  cut_planes(out.bytes.data(), width, low, high, step, out);
   out.length = std::sqrt(float(squared)) * step;
 }
 

@@ -11,7 +11,6 @@ namespace {
 constexpr uint64_t kRotationSeed = 0x5175617272793031;
 constexpr float kByteReach = 4;  // in scales of the sketch: what lies beyond is cut
 constexpr float kByteSteps = 127;
-constexpr float kQuerySteps = (1 << kQueryPlanes) - 1;
 
 size_t padded_width(size_t dimension) { return (dimension + 63) / 64 * 64; }
 
@@ -54,11 +53,6 @@ float largest_of(Metric metric, size_t dimension, std::span<const float* const> 
 
 }  // namespace
 
-struct Quantizer::Scratch {
-  static thread_local std::vector<float> values;
-};
-thread_local std::vector<float> Quantizer::Scratch::values;
-
 Quantizer::Quantizer(Metric metric, size_t dimension, std::span<const float* const> sample)
     : Quantizer(metric, mean_of(metric, dimension, sample), largest_of(metric, dimension, sample)) {}
 
@@ -73,19 +67,18 @@ Quantizer::Quantizer(Metric metric, std::vector<float> centre, float largest_nor
   centre_bias_ += 0.5 * double(largest_norm_) * largest_norm_;
 }
 
-// R(x - c), in memory of the calling thread.
-float* Quantizer::rotated(const float* vector, Scratch& scratch) const {
-  auto& values = scratch.values;
+// R(factor x - c), in memory of the calling thread.
+float* Quantizer::rotated(const float* vector, float factor) const {
+  static thread_local std::vector<float> values;
   values.assign(width_, 0);
-  const float factor = unit_factor(metric_, vector, dimension());
   for (size_t i = 0; i < dimension(); ++i) values[i] = vector[i] * factor - centre_[i];
   rotation_.apply(values.data());
   return values.data();
 }
 
 Quantizer::Norms Quantizer::encode(const float* vector, uint8_t* record, uint8_t* bytes) const {
-  Scratch scratch;
-  const float* r = rotated(vector, scratch);
+  const float factor = unit_factor(metric_, vector, dimension());
+  const float* r = rotated(vector, factor);
   double squared = 0, absolute = 0;
   for (size_t i = 0; i < width_; ++i) {
     squared += double(r[i]) * r[i];
@@ -110,7 +103,7 @@ Quantizer::Norms Quantizer::encode(const float* vector, uint8_t* record, uint8_t
 
   Norms norms{float(squared), 0};
   tail.bias = float(squared / 2);
-  if (metric_ == Metric::kCosine && unit_factor(metric_, vector, dimension()) == 0) tail.bias += 0.5f;  // its score is 0, not that of c
+  if (metric_ == Metric::kCosine && factor == 0) tail.bias += 0.5f;  // its score is 0, not that of c
   if (metric_ == Metric::kDot) {
     double dot = 0, length = 0;
     for (size_t i = 0; i < dimension(); ++i) {
@@ -126,8 +119,7 @@ Quantizer::Norms Quantizer::encode(const float* vector, uint8_t* record, uint8_t
 }
 
 void Quantizer::prepare(const float* query, QueryCodes& out) const {
-  Scratch scratch;
-  const float* r = rotated(query, scratch);
+  const float* r = rotated(query, unit_factor(metric_, query, dimension()));
   float low = r[0], high = r[0], reach = 0, squared = 0;
   for (size_t i = 0; i < width_; ++i) {
     low = std::min(low, r[i]);
@@ -137,19 +129,7 @@ void Quantizer::prepare(const float* query, QueryCodes& out) const {
   reach = std::max(std::fabs(low), std::fabs(high));
   out.length = std::sqrt(squared);
 
-  const float step = (high - low) / kQuerySteps, inverse = step > 0 ? 1 / step : 0;
-  out.planes.assign(kQueryPlanes * words(), 0);
-  int64_t total = 0;
-  for (size_t w = 0; w < words(); ++w)
-    for (size_t i = 0; i < 64; ++i) {
-      const auto level = uint32_t((r[w * 64 + i] - low) * inverse + 0.5f);
-      total += level;
-      for (size_t p = 0; p < kQueryPlanes; ++p) out.planes[p * words() + w] |= uint64_t((level >> p) & 1) << i;
-    }
-  // sum sign_i q_i with q = low + step * level
-  out.ones_factor = 2 * low;
-  out.sum_factor = 2 * step;
-  out.offset = low * float(width_) + step * float(total);
+  cut_planes(r, width_, low, high, 1.0f, out);
 
   out.bytes.resize(width_);
   const float byte_step = reach > 0 ? kByteSteps / reach : 0;

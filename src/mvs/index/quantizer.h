@@ -63,8 +63,7 @@ class Quantizer {
   const SketchTail& tail(const uint8_t* record) const { return *reinterpret_cast<const SketchTail*>(record + words() * 8); }
 
  private:
-  struct Scratch;
-  float* rotated(const float* vector, Scratch& scratch) const;
+  float* rotated(const float* vector, float factor) const;
 
   Metric metric_;
   std::vector<float> centre_;
@@ -73,6 +72,26 @@ class Quantizer {
   size_t width_, record_bytes_;
   Rotation rotation_;
 };
+
+// Cuts `width` coordinates, a multiple of 64, into kQueryPlanes bits each, from `low` to `high`: fills the planes and what sketches need of
+// the query, whose coordinates are `unit` times these.
+template <class T>
+void cut_planes(const T* values, size_t width, T low, T high, float unit, QueryCodes& out) {
+  const size_t words = width / 64;
+  const float step = float(high - low) / float((1 << kQueryPlanes) - 1), inverse = step > 0 ? 1 / step : 0;
+  out.planes.assign(kQueryPlanes * words, 0);
+  int64_t total = 0;
+  for (size_t w = 0; w < words; ++w)
+    for (size_t i = 0; i < 64; ++i) {
+      const auto level = uint32_t(float(values[w * 64 + i] - low) * inverse + 0.5f);
+      total += level;
+      for (size_t p = 0; p < kQueryPlanes; ++p) out.planes[p * words + w] |= uint64_t((level >> p) & 1) << i;
+    }
+  // The sum over sign_i q_i with q = low + step * level.
+  out.ones_factor = 2 * float(low) * unit;
+  out.sum_factor = 2 * step * unit;
+  out.offset = (float(low) * float(width) + step * float(total)) * unit;
+}
 
 inline float sketch_dot(const QueryCodes& q, const SketchTail& tail, uint32_t sum) {
   return tail.scale * (tail.ones * q.ones_factor + float(sum) * q.sum_factor - q.offset);
