@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -28,8 +27,7 @@ def test_every_reader_sees_the_live_rows_of_every_version(fresh_server: Server, 
         table = delta.table_folder(fresh_server.data, traffic.collection)
         for _ in range(3 * PICTURES if is_long else PICTURES):
             wanted = traffic.writes + 40  # enough for several compactions
-            while traffic.writes < wanted:
-                time.sleep(0.01)
+            traffic.wait_for_writes(wanted)
             with traffic.paused():
                 pictures.append((delta.newest_version(table), traffic.rows()))
             for name, reader in delta.READERS.items():  # while writes go on
@@ -58,8 +56,7 @@ def test_statistics_never_hide_a_row(fresh_server: Server) -> None:
     """A reader that skips files by their statistics finds what a full read finds, also after patches and deletes."""
     with Traffic(fresh_server.client(), seed=9) as traffic:
         table = delta.table_folder(fresh_server.data, traffic.collection)
-        while traffic.writes < 60:
-            time.sleep(0.01)
+        traffic.wait_for_writes(60)
         with traffic.paused():
             version, rows = delta.newest_version(table), traffic.rows()
     connection = delta.duckdb_connection()
@@ -98,8 +95,7 @@ def test_spark_sees_the_same(fresh_server: Server, is_long: bool) -> None:
         pytest.skip("Spark starts in the long form only")
     with Traffic(fresh_server.client(), seed=3) as traffic:
         table = delta.table_folder(fresh_server.data, traffic.collection)
-        while traffic.writes < 80:
-            time.sleep(0.01)
+        traffic.wait_for_writes(80)
         with traffic.paused():
             version, rows = delta.newest_version(table), traffic.rows()
             traffic_columns = {d["document_id"] for d in traffic_documents_with(traffic, "words")}

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/temporary_folder.h"
+
 namespace quarry {
 namespace {
 
@@ -17,15 +19,10 @@ namespace fs = std::filesystem;
 
 class FileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "quarry-file-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(dir_); }
   size_t entries() const { return static_cast<size_t>(std::distance(fs::directory_iterator(dir_), fs::directory_iterator())); }
 
-  fs::path dir_;
+  const TemporaryFolder made_{"quarry-file"};
+  const fs::path& dir_ = made_.path();
 };
 
 template <typename T>

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "base/temporary_folder.h"
 #include "catalog/catalog.h"
 #include "catalog/postgres_cluster.h"
 
@@ -29,18 +30,12 @@ class Backend {
 
 class SqliteBackend : public Backend {
  public:
-  SqliteBackend() {
-    std::string pattern = (fs::temp_directory_path() / "quarry-catalog-XXXXXX").string();
-    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  ~SqliteBackend() override { fs::remove_all(folder_); }
   Result<std::unique_ptr<Catalog>> open(const Clock& clock) override {
-    return open_sqlite_catalog(folder_ / "a folder" / "catalog.db", clock);
+    return open_sqlite_catalog(folder_.path() / "a folder" / "catalog.db", clock);
   }
 
  private:
-  fs::path folder_;
+  const TemporaryFolder folder_{"quarry-catalog"};
 };
 
 // Each in a schema of its own.

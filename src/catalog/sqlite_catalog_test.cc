@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "base/temporary_folder.h"
 #include "catalog/sqlite_catalog.h"
 
 namespace quarry::catalog {
@@ -16,14 +17,6 @@ namespace fs = std::filesystem;
 
 class SqliteCatalogTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "quarry-sqlite-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    file_ = folder_ / "catalog.db";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   std::unique_ptr<Catalog> open(const SqliteOptions& options = {}) {
     auto opened = open_sqlite_catalog(file_, clock_, options);
     EXPECT_TRUE(opened.ok()) << (opened.ok() ? "" : opened.error().message);
@@ -39,7 +32,9 @@ class SqliteCatalogTest : public testing::Test {
 
   ManualClock clock_;
   Scope scope_{"org_1", "ns_1"};
-  fs::path folder_, file_;
+  const TemporaryFolder made_{"quarry-sqlite"};
+  const fs::path& folder_ = made_.path();
+  const fs::path file_ = folder_ / "catalog.db";
 };
 
 TEST_F(SqliteCatalogTest, FoldsTheLogIntoTheFileOnClose) {

@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "base/temporary_folder.h"
 #include "objects/caching_store.h"
 #include "objects/counting_store.h"
 #include "objects/object_store.h"
@@ -21,22 +22,19 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 
-// A store with everything it stands on; the folder is removed with it.
+// A store with everything it stands on.
 struct StoreUnderTest {
-  fs::path folder;
+  std::optional<TemporaryFolder> made;
   std::vector<std::unique_ptr<ObjectStore>> layers;
   ObjectStore& store() { return *layers.back(); }
   ~StoreUnderTest() {
     while (!layers.empty()) layers.pop_back();  // each stands on the one before
-    if (!folder.empty()) fs::remove_all(folder);
+  }
+  const fs::path& folder() {
+    if (!made) made.emplace("quarry-store");
+    return made->path();
   }
 };
-
-fs::path fresh_folder() {
-  std::string pattern = (fs::temp_directory_path() / "quarry-store-XXXXXX").string();
-  EXPECT_NE(mkdtemp(pattern.data()), nullptr);
-  return pattern;
-}
 
 std::unique_ptr<StoreUnderTest> memory() {
   auto out = std::make_unique<StoreUnderTest>();
@@ -46,8 +44,7 @@ std::unique_ptr<StoreUnderTest> memory() {
 
 std::unique_ptr<StoreUnderTest> local() {
   auto out = std::make_unique<StoreUnderTest>();
-  out->folder = fresh_folder();
-  auto opened = open_local_store(out->folder / "deep" / "root");
+  auto opened = open_local_store(out->folder() / "deep" / "root");
   EXPECT_TRUE(opened.ok());
   out->layers.push_back(std::move(opened).value());
   return out;
@@ -96,9 +93,8 @@ std::unique_ptr<StoreUnderTest> slow() {
 // Blocks that hold the battery's objects whole: it replaces objects while they are read, as nobody may replace an immutable one.
 std::unique_ptr<StoreUnderTest> caching_over(std::unique_ptr<StoreUnderTest> inner, uint64_t max_bytes) {
   if (inner == nullptr) return nullptr;
-  if (inner->folder.empty()) inner->folder = fresh_folder();
   CacheOptions options;
-  options.folder = inner->folder / "cache";
+  options.folder = inner->folder() / "cache";
   options.max_bytes = max_bytes;
   options.block_bytes = 4 << 20;
   options.is_immutable = [](std::string_view) { return true; };

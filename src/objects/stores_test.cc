@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/temporary_folder.h"
 #include "objects/counting_store.h"
 #include "objects/object_store.h"
 #include "objects/power_cut_store.h"
@@ -21,12 +22,6 @@ namespace fs = std::filesystem;
 
 class LocalStoreTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "quarry-local-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    root_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(root_); }
   std::unique_ptr<ObjectStore> open() {
     auto opened = open_local_store(root_);
     EXPECT_TRUE(opened.ok());
@@ -34,7 +29,8 @@ class LocalStoreTest : public testing::Test {
   }
   void write(const fs::path& path, std::string_view bytes) { std::ofstream(path) << bytes; }
 
-  fs::path root_;
+  const TemporaryFolder made_{"quarry-local"};
+  const fs::path& root_ = made_.path();
 };
 
 TEST_F(LocalStoreTest, KeysAreFiles) {

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/temporary_folder.h"
 #include "objects/s3_store.h"
 #include "objects/test_http_server.h"
 
@@ -29,18 +30,16 @@ class TestS3Server {
   ~TestS3Server() {
     ::kill(process_, SIGTERM);
     ::waitpid(process_, nullptr, 0);
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
   }
 
   std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  std::filesystem::path bucket_folder(const std::string& bucket) const { return folder_ / bucket; }
+  std::filesystem::path bucket_folder(const std::string& bucket) const { return folder_.path() / bucket; }
 
   // Options for a bucket of the caller's own, which is made.
   S3Options fresh_bucket() {
     S3Options options;
     options.bucket = "bucket-" + std::to_string(++buckets_);
-    std::filesystem::create_directory(folder_ / options.bucket);
+    std::filesystem::create_directory(bucket_folder(options.bucket));
     options.endpoint = endpoint();
     options.credentials = {kAccessKey, kSecretKey, "", "the test"};
     return options;
@@ -69,10 +68,7 @@ class TestS3Server {
   }
 
   TestS3Server() : port_(free_port()) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "quarry-s3-XXXXXX").string();
-    QUARRY_CHECK(mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
-    const std::string path = program(), address = "127.0.0.1:" + std::to_string(port_), root = folder_.string();
+    const std::string path = program(), address = "127.0.0.1:" + std::to_string(port_), root = folder_.path().string();
     const std::string domain = "localhost:" + std::to_string(port_);  // bucket.localhost addresses a bucket as well
     process_ = ::fork();
     QUARRY_CHECK(process_ >= 0);
@@ -99,7 +95,7 @@ class TestS3Server {
   }
 
   const int port_;
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_{"quarry-s3"};
   pid_t process_ = -1;
   std::atomic<int> buckets_{0};
 };

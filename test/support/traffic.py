@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+import time
 from typing import Iterator
 
 from .flow import all_documents, unique
@@ -42,6 +43,12 @@ class Traffic:
         with self._one_at_a_time:
             assert self._failure is None, self._failure
             yield
+
+    def wait_for_writes(self, count: int) -> None:
+        """Until so many writes were made in all."""
+        while self.writes < count:
+            assert self._failure is None, self._failure
+            time.sleep(0.01)
 
     def id(self) -> str:
         return f"{self.prefix}{self.random.randrange(40)}"

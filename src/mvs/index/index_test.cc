@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "base/temporary_folder.h"
 #include "mvs/index/code_kernels.h"
 #include "mvs/index/graph.h"
 #include "mvs/test_table.h"
@@ -414,14 +415,10 @@ TEST_F(IndexedStoreTest, FreshChangedAndDeletedRowsCountAtOnce) {
 
 class LocalStoreTest : public IndexedStoreTest {
  protected:
-  LocalStoreTest() {
-    std::string name = (std::filesystem::temp_directory_path() / "quarry-local-XXXXXX").string();
-    local_ = ::mkdtemp(name.data());
-  }
-  ~LocalStoreTest() override {
-    store_.reset();
-    std::filesystem::remove_all(local_);
-  }
+  LocalStoreTest() { local_ = folder_.path(); }
+  ~LocalStoreTest() override { store_.reset(); }
+
+  const TemporaryFolder folder_{"quarry-local"};
 };
 
 TEST_F(LocalStoreTest, ARestartOpensSegmentsAndIndexes) {

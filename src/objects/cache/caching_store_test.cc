@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "base/temporary_folder.h"
 #include "objects/cache/block_file.h"
 #include "objects/cache/block_index.h"
 #include "objects/counting_store.h"
@@ -28,16 +29,8 @@ std::string numbered(size_t size) {
 
 class CachingStoreTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "quarry-cache-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    reopen();
-  }
-  void TearDown() override {
-    cache_.reset();
-    fs::remove_all(folder_);
-  }
+  void SetUp() override { reopen(); }
+  void TearDown() override { cache_.reset(); }
   void reopen(uint64_t max_bytes = 1 << 20, const std::string& identity = "one", uint64_t block_bytes = kBlock) {
     cache_.reset();
     CacheOptions options{folder_, max_bytes, block_bytes, [](std::string_view key) { return !key.starts_with("log/"); }, identity};
@@ -55,7 +48,8 @@ class CachingStoreTest : public testing::Test {
     return out;
   }
 
-  fs::path folder_;
+  const TemporaryFolder made_{"quarry-cache"};
+  const fs::path& folder_ = made_.path();
   std::unique_ptr<ObjectStore> memory_ = make_memory_store();
   CountingStore counted_{*memory_};
   std::unique_ptr<CachingStore> cache_;
