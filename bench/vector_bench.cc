@@ -1,4 +1,5 @@
 // The vector index alone, over .fvecs files: build time, memory, and for each effort recall, queries a second and latency.
+#include <CLI/CLI.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -6,12 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <boost/json.hpp>
 #include <chrono>
 #include <fstream>
 #include <iostream>
-#include <set>
 #include <thread>
 
 #include "mvs/hot/kernels.h"
@@ -66,45 +65,40 @@ size_t anonymous_bytes() {
 }
 
 struct Options {
-  std::string base, query, truth, json, efforts = "10,16,24,32,48,64,96,128,192,256,384,512";
+  std::string base, query, truth, json;
   std::string metric = "cosine";
+  std::vector<size_t> efforts{10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
   size_t threads = 1, build_threads = 2, limit = 0, keep = 0;
   double seconds = 2;
   bool refine = true, scan = false;
   GraphOptions graph;
 };
 
-Options parse(int argc, char** argv) {
-  Options o;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--base") o.base = value;
-    else if (flag == "--query") o.query = value;
-    else if (flag == "--truth") o.truth = value;
-    else if (flag == "--json") o.json = value;
-    else if (flag == "--metric") o.metric = value;
-    else if (flag == "--threads") o.threads = std::stoul(value);
-    else if (flag == "--build-threads") o.build_threads = std::stoul(value);
-    else if (flag == "--efforts") o.efforts = value;
-    else if (flag == "--seconds") o.seconds = std::stod(value);
-    else if (flag == "--limit") o.limit = std::stoul(value);
-    else if (flag == "--keep") o.keep = std::stoul(value);
-    else if (flag == "--scan") o.scan = value != "0";
-    else if (flag == "--refine") o.refine = value != "0";
-    else if (flag == "--degree") o.graph.degree = uint32_t(std::stoul(value));
-    else if (flag == "--capacity") o.graph.capacity = uint32_t(std::stoul(value));
-    else if (flag == "--build-effort") o.graph.build_effort = uint32_t(std::stoul(value));
-    else if (flag == "--spread") o.graph.spread = std::stof(value);
-    else throw std::runtime_error("unknown flag " + flag);
-  }
-  return o;
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("--base", o.base, "vectors to index, .fvecs")->required();
+  app.add_option("--query", o.query, "queries, .fvecs")->required();
+  app.add_option("--truth", o.truth, "the nearest rows of each query, .ivecs")->required();
+  app.add_option("--json", o.json, "where results go as well");
+  app.add_option("--metric", o.metric, "cosine, dot or euclidean");
+  app.add_option("--threads", o.threads, "that search")->check(CLI::Range(1, 64));
+  app.add_option("--build-threads", o.build_threads, "that build")->check(CLI::Range(1, 64));
+  app.add_option("--efforts", o.efforts, "of the searches, with commas between")->delimiter(',');
+  app.add_option("--seconds", o.seconds, "per effort, at least all queries once");
+  app.add_option("--limit", o.limit, "rows indexed; 0: all");
+  app.add_option("--keep", o.keep, "candidates scored from their vectors; 0: ten and an eighth of the effort, at least twenty");
+  app.add_option("--scan", o.scan, "look at every node instead of walking");
+  app.add_option("--refine", o.refine, "link all nodes a second time");
+  app.add_option("--degree", o.graph.degree)->check(CLI::Range(1, 64));
+  app.add_option("--capacity", o.graph.capacity)->check(CLI::Range(1, 64));
+  app.add_option("--build-effort", o.graph.build_effort);
+  app.add_option("--spread", o.graph.spread);
 }
 
 constexpr size_t kWanted = 10;
 
 // The ten best of the candidates by the true score.
-void rescore(const Rows<float>& base, const Scorer& scorer, const std::vector<float>& norms, const std::vector<Candidate>& candidates, size_t keep,
-             std::vector<std::pair<float, uint32_t>>& out) {
+void rescore(const Rows<float>& base, const Scorer& scorer, const std::vector<float>& norms, const std::vector<Candidate>& candidates,
+             size_t keep, std::vector<std::pair<float, uint32_t>>& out) {
   out.clear();
   const size_t n = std::min(candidates.size(), keep);
   for (size_t i = 0; i < n; ++i) {
@@ -116,85 +110,116 @@ void rescore(const Rows<float>& base, const Scorer& scorer, const std::vector<fl
   if (out.size() > kWanted) out.resize(kWanted);
 }
 
+// What one thread saw.
+struct Tally {
+  std::vector<double> seconds;  // of each query
+  uint64_t hits = 0;
+  double cpu_s = 0;
+};
+
+class Bench {
+ public:
+  explicit Bench(const Options& options)
+      : o_(options),
+        base_(o_.base),
+        query_(o_.query),
+        truth_(o_.truth),
+        rows_(o_.limit ? std::min(o_.limit, base_.count) : base_.count),
+        metric_(*parse_metric(o_.metric)),
+        norms_(rows_) {
+    for (size_t i = 0; i < rows_; ++i) norms_[i] = norm(base_.row(i), base_.dimension);
+  }
+
+  boost::json::object build() {
+    Executor executor("build", o_.build_threads > 1 ? o_.build_threads - 1 : 1, 64);
+    Executor* pool = o_.build_threads > 1 ? &executor : nullptr;
+    const size_t before = anonymous_bytes();
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<const float*> pointers(rows_), sample;
+    for (size_t i = 0; i < rows_; ++i) pointers[i] = base_.row(i);
+    for (size_t i = 0; i < rows_; i += std::max<size_t>(rows_ / 10'000, 1)) sample.push_back(pointers[i]);
+    graph_ = std::make_unique<Graph>(std::make_shared<const Quantizer>(metric_, base_.dimension, sample), o_.graph);
+    if (!graph_->append(pointers, pool)) throw std::runtime_error("no memory for the codes");
+    const double append_s = seconds_since(start);
+    graph_->link(uint32_t(rows_), pool);
+    const double link_s = seconds_since(start);
+    if (o_.refine) graph_->refine(pool);
+    const double build_s = seconds_since(start);
+    const size_t anonymous = anonymous_bytes() - before;
+    fmt::print("rows {} build {:.1f} s (codes {:.1f}, link {:.1f}), anonymous {:.1f} MB\n", rows_, build_s, append_s, link_s - append_s,
+               double(anonymous) / 1e6);
+    return {{"rows", rows_},           {"dimension", base_.dimension}, {"build_s", build_s},
+            {"anon_bytes", anonymous}, {"mapped_bytes", base_.bytes()}, {"graph_bytes", graph_->memory_bytes()}};
+  }
+
+  boost::json::object measure(size_t effort) const {
+    std::vector<Tally> tallies(o_.threads);
+    std::vector<std::thread> threads;
+    for (Tally& tally : tallies) threads.emplace_back([&] { search(effort, tally); });
+    for (auto& thread : threads) thread.join();
+    std::vector<double> seconds;
+    double cpu_s = 0, busy_s = 0;
+    uint64_t hits = 0;
+    for (const Tally& tally : tallies) {
+      seconds.insert(seconds.end(), tally.seconds.begin(), tally.seconds.end());
+      cpu_s += tally.cpu_s;
+      hits += tally.hits;
+    }
+    std::sort(seconds.begin(), seconds.end());
+    for (const double s : seconds) busy_s += s;
+    const double asked = double(seconds.size());
+    const double recall = double(hits) / (asked * kWanted), qps = double(o_.threads) * asked / busy_s, cpu_us = 1e6 * cpu_s / asked;
+    const double p50 = seconds[seconds.size() / 2] * 1e6, p99 = seconds[seconds.size() * 99 / 100] * 1e6;
+    fmt::print("effort {:4} recall {:.4f} qps {:8.0f} p50 {:6.1f} us p99 {:6.1f} us cpu {:6.1f} us\n", effort, recall, qps, p50, p99,
+               cpu_us);
+    return {{"effort", effort}, {"recall", recall}, {"qps", qps}, {"p50_us", p50}, {"p99_us", p99}, {"cpu_us", cpu_us}};
+  }
+
+ private:
+  // All queries again and again until the time is up.
+  void search(size_t effort, Tally& tally) const {
+    const size_t keep = o_.keep ? o_.keep : kWanted + std::max<size_t>(kWanted, effort / 8);
+    QueryCodes codes;
+    std::vector<Candidate> candidates;
+    std::vector<std::pair<float, uint32_t>> best;
+    const auto begin = std::chrono::steady_clock::now();
+    const double cpu_begin = cpu_seconds();
+    while (seconds_since(begin) < o_.seconds || tally.seconds.empty())
+      for (size_t q = 0; q < query_.count; ++q) {
+        const auto asked = std::chrono::steady_clock::now();
+        graph_->quantizer().prepare(query_.row(q), codes);
+        if (o_.scan)
+          graph_->scan(codes, 0, uint32_t(rows_), effort, nullptr, candidates);
+        else
+          graph_->search(codes, effort, nullptr, candidates);
+        rescore(base_, Scorer(metric_, query_.row(q), query_.dimension), norms_, candidates, keep, best);
+        tally.seconds.push_back(seconds_since(asked));
+        const int32_t* truth = truth_.row(q);
+        for (const auto& [score, node] : best) tally.hits += std::find(truth, truth + kWanted, int32_t(node)) != truth + kWanted;
+      }
+    tally.cpu_s = cpu_seconds() - cpu_begin;
+  }
+
+  const Options& o_;
+  const Rows<float> base_, query_;
+  const Rows<int32_t> truth_;
+  const size_t rows_;
+  const Metric metric_;
+  std::vector<float> norms_;
+  std::unique_ptr<Graph> graph_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Options o = parse(argc, argv);
-  const Rows<float> base(o.base), query(o.query);
-  const Rows<int32_t> truth(o.truth);
-  const size_t rows = o.limit ? std::min(o.limit, base.count) : base.count;
-  const Metric metric = *parse_metric(o.metric);
-  Executor executor("build", o.build_threads > 1 ? o.build_threads - 1 : 1, 64);
-  Executor* pool = o.build_threads > 1 ? &executor : nullptr;
-
-  std::vector<float> norms(rows);
-  for (size_t i = 0; i < rows; ++i) norms[i] = norm(base.row(i), base.dimension);
-  const size_t before = anonymous_bytes();
-  const auto start = std::chrono::steady_clock::now();
-  std::vector<const float*> pointers(rows);
-  for (size_t i = 0; i < rows; ++i) pointers[i] = base.row(i);
-  std::vector<const float*> sample;
-  for (size_t i = 0; i < rows; i += std::max<size_t>(rows / 10000, 1)) sample.push_back(pointers[i]);
-  Graph graph(std::make_shared<const Quantizer>(metric, base.dimension, sample), o.graph);
-  graph.append(pointers, pool);
-  const double append_s = seconds_since(start);
-  graph.link(uint32_t(rows), pool);
-  const double link_s = seconds_since(start);
-  if (o.refine) graph.refine(pool);
-  const double build_s = seconds_since(start);
-  const size_t anonymous = anonymous_bytes() - before;
-  boost::json::object header{{"rows", rows}, {"dimension", base.dimension}, {"build_s", build_s}, {"anon_bytes", anonymous},
-                             {"mapped_bytes", base.bytes()}, {"graph_bytes", graph.memory_bytes()}};
-  fmt::print("rows {} build {:.1f} s (codes {:.1f}, link {:.1f}), anonymous {:.1f} MB\n", rows, build_s, append_s, link_s - append_s,
-             double(anonymous) / 1e6);
+  CLI::App app("The vector index alone: build time, memory, and for each effort recall, queries a second and latency.");
+  Options options;
+  add_options(app, options);
+  CLI11_PARSE(app, argc, argv);
+  Bench bench(options);
+  const boost::json::object header = bench.build();
   boost::json::array points;
-  std::stringstream list(o.efforts);
-  for (std::string text; std::getline(list, text, ',');) {
-    const size_t effort = std::stoul(text);
-    const size_t keep = o.keep ? o.keep : kWanted + std::max<size_t>(kWanted, effort / 8);
-    std::vector<std::vector<double>> times(o.threads);
-    std::atomic<uint64_t> hits{0}, asked{0};
-    std::atomic<double> cpu{0};
-    const auto begin = std::chrono::steady_clock::now();
-    const auto work = [&](size_t t) {
-      QueryCodes codes;
-      std::vector<Candidate> candidates;
-      std::vector<std::pair<float, uint32_t>> best;
-      uint64_t found = 0, done = 0;
-      const double cpu_begin = cpu_seconds();
-      while (seconds_since(begin) < o.seconds || done < query.count)
-        for (size_t q = 0; q < query.count; ++q, ++done) {
-          const auto t0 = std::chrono::steady_clock::now();
-          graph.quantizer().prepare(query.row(q), codes);
-          if (o.scan)
-            graph.scan(codes, 0, uint32_t(rows), effort, nullptr, candidates);
-          else
-            graph.search(codes, effort, nullptr, candidates);
-          const Scorer scorer(metric, query.row(q), query.dimension);
-          rescore(base, scorer, norms, candidates, keep, best);
-          times[t].push_back(seconds_since(t0));
-          for (const auto& [score, node] : best)
-            found += std::find(truth.row(q), truth.row(q) + kWanted, int32_t(node)) != truth.row(q) + kWanted;
-        }
-      cpu += cpu_seconds() - cpu_begin;
-      hits += found;
-      asked += done;
-    };
-    std::vector<std::thread> threads;
-    for (size_t t = 0; t < o.threads; ++t) threads.emplace_back(work, t);
-    for (auto& t : threads) t.join();
-    const double wall = seconds_since(begin);
-    std::vector<double> all;
-    for (const auto& t : times) all.insert(all.end(), t.begin(), t.end());
-    std::sort(all.begin(), all.end());
-    double busy = 0;
-    for (double t : all) busy += t;
-    const double recall = double(hits) / double(asked * kWanted), qps = double(o.threads) * double(asked) / (busy);
-    const double p50 = all[all.size() / 2] * 1e6, p99 = all[all.size() * 99 / 100] * 1e6;
-    (void)wall;
-    fmt::print("effort {:4} recall {:.4f} qps {:8.0f} p50 {:6.1f} us p99 {:6.1f} us cpu {:6.1f} us\n", effort, recall, qps, p50, p99,
-               1e6 * cpu / double(asked));
-    points.push_back(boost::json::object{{"effort", effort}, {"recall", recall}, {"qps", qps}, {"p50_us", p50}, {"p99_us", p99}, {"cpu_us", 1e6 * cpu / double(asked)}});
-  }
-  if (!o.json.empty()) std::ofstream(o.json) << boost::json::serialize(boost::json::object{{"header", header}, {"points", points}}) << "\n";
+  for (const size_t effort : options.efforts) points.push_back(bench.measure(effort));
+  if (!options.json.empty())
+    std::ofstream(options.json) << boost::json::serialize(boost::json::object{{"header", header}, {"points", points}}) << "\n";
 }

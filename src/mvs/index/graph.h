@@ -89,6 +89,15 @@ class Graph {
   };
 
   Link* links(uint32_t node) const { return reinterpret_cast<Link*>(links_.at(node)); }
+  template <class F>
+  void for_each_link(uint32_t node, F&& f) const {
+    const Link* row = links(node);
+    for (uint32_t l = 0; l < options_.capacity; ++l) {
+      const uint32_t id = row[l].load(std::memory_order_acquire);
+      if (id == kNone) return;
+      f(id);
+    }
+  }
   Quantizer::Norms& norms(uint32_t node) const { return *reinterpret_cast<Quantizer::Norms*>(norms_.at(node)); }
   void walk(const QueryCodes& query, size_t effort, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
   void seed(const QueryCodes& query, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;

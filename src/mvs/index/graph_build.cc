@@ -91,13 +91,10 @@ void Graph::find_links(uint32_t node, WalkScratch& scratch) const {
   std::erase_if(seen, [&](const Candidate& c) { return c.node == node; });
   const float own = norms(node).squared;
   for (auto& c : seen) c.key = std::max(0.0f, 2 * c.key + own);  // keys to squared distances
-  const Link* row = links(node);
   scratch.nodes.clear();
-  for (uint32_t l = 0; l < options_.capacity; ++l) {
-    const uint32_t id = row[l].load(std::memory_order_relaxed);
-    if (id == kNone) break;
+  for_each_link(node, [&](uint32_t id) {
     if (std::none_of(seen.begin(), seen.end(), [&](const Candidate& c) { return c.node == id; })) scratch.nodes.push_back(id);
-  }
+  });
   if (!scratch.nodes.empty()) {
     std::vector<float> d(scratch.nodes.size());
     distances(node, scratch.nodes, scratch, d.data());
@@ -144,11 +141,7 @@ void Graph::add_back_links(std::span<const Edge> edges, WalkScratch& scratch) {
   const uint32_t target = edges.front().target;
   Link* row = links(target);
   std::vector<uint32_t> nodes;
-  for (uint32_t l = 0; l < options_.capacity; ++l) {
-    const uint32_t id = row[l].load(std::memory_order_relaxed);
-    if (id == kNone) break;
-    nodes.push_back(id);
-  }
+  for_each_link(target, [&](uint32_t id) { nodes.push_back(id); });
   const size_t before = nodes.size();
   for (const auto& e : edges)
     if (std::find(nodes.begin(), nodes.begin() + std::ptrdiff_t(before), e.source) == nodes.begin() + std::ptrdiff_t(before))
@@ -205,13 +198,11 @@ void Graph::connect() {
     if (!reached.insert(start)) return;
     stack.push_back(start);
     while (!stack.empty()) {
-      const Link* row = links(stack.back());
+      const uint32_t node = stack.back();
       stack.pop_back();
-      for (uint32_t l = 0; l < options_.capacity; ++l) {
-        const uint32_t id = row[l].load(std::memory_order_relaxed);
-        if (id == kNone) break;
+      for_each_link(node, [&](uint32_t id) {
         if (reached.insert(id)) stack.push_back(id);
-      }
+      });
     }
   };
   const auto pivots = std::atomic_load(&pivots_);
