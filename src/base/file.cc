@@ -21,16 +21,6 @@ fs::path temporary_name(const fs::path& path, const fs::path& dir) {
          fmt::format(".tmp-{}-{}-{}", path.filename().string().substr(0, 100), getpid(), counter++);
 }
 
-Status write_all(int fd, std::string_view bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error("write", path, errno);
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return Ok{};
-}
-
 // A complete, synced temporary file that will become `path`; the caller publishes or removes it.
 Result<fs::path> write_temporary(const fs::path& path, std::span<const std::string_view> pieces, unsigned mode, const fs::path& dir) {
   fs::path tmp = temporary_name(path, dir);
@@ -47,6 +37,16 @@ Result<fs::path> write_temporary(const fs::path& path, std::span<const std::stri
 }
 
 }  // namespace
+
+Status write_all(int fd, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return errno_error("write", path, errno);
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return Ok{};
+}
 
 FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
   std::swap(fd_, other.fd_);

@@ -15,6 +15,8 @@ namespace quarry {
 Result<std::string> read_file(const std::filesystem::path& path);
 Result<std::string> read_file_range(const std::filesystem::path& path, uint64_t offset, uint64_t length);
 
+// All of `bytes` to a descriptor, however many calls that takes; `path` is for messages.
+Status write_all(int fd, std::string_view bytes, const std::filesystem::path& path);
 // Temporary file, write, fsync, rename over `path`, fsync of the folder: afterwards the old or the new content is there, never a mix.
 // The temporary file lies in `temporary_dir` (same file system), by default beside `path`; a crash may leave it behind as ".tmp-*".
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644,

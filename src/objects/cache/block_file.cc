@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 
 namespace quarry::objects {
@@ -12,39 +13,29 @@ namespace {
 constexpr std::string_view kMagic = "QRYBLK1\n";
 constexpr size_t kCrcAt = 8, kBodyAt = 12, kKeyAt = 40;
 
-void put_number(std::string& out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
-}
-
-uint64_t number_at(std::string_view bytes, size_t at, int size) {
-  uint64_t out = 0;
-  for (int i = size - 1; i >= 0; --i) out = out << 8 | static_cast<unsigned char>(bytes[at + static_cast<size_t>(i)]);
-  return out;
-}
-
 }  // namespace
 
 std::string encode_block(const BlockHeader& header, std::string_view payload) {
   std::string body;
   body.reserve(kKeyAt - kBodyAt + header.key.size() + payload.size());
-  put_number(body, header.key.size(), 4);
-  put_number(body, payload.size(), 8);
-  put_number(body, header.block, 8);
-  put_number(body, header.block_bytes, 8);
+  append_little(body, uint32_t(header.key.size()));
+  append_little(body, uint64_t(payload.size()));
+  append_little(body, header.block);
+  append_little(body, header.block_bytes);
   body.append(header.key).append(payload);
   std::string out(kMagic);
-  put_number(out, crc32c(body), 4);
+  append_little(out, crc32c(body));
   return out += body;
 }
 
 Result<std::string> decode_block(std::string_view bytes, const BlockHeader& expected) {
   if (bytes.size() < kKeyAt || !bytes.starts_with(kMagic)) return corruption("no header at offset 0");
-  if (crc32c(bytes.substr(kBodyAt)) != number_at(bytes, kCrcAt, 4))
+  if (crc32c(bytes.substr(kBodyAt)) != read_little<uint32_t>(bytes, kCrcAt))
     return corruption(fmt::format("the checksum at offset {} differs", kCrcAt));
-  const uint64_t key_size = number_at(bytes, kBodyAt, 4), payload_size = number_at(bytes, 16, 8);
+  const uint64_t key_size = read_little<uint32_t>(bytes, kBodyAt), payload_size = read_little<uint64_t>(bytes, 16);
   if (key_size > bytes.size() - kKeyAt || payload_size != bytes.size() - kKeyAt - key_size) return corruption("sizes at offset 12 differ");
-  const bool is_it = bytes.substr(kKeyAt, key_size) == expected.key && number_at(bytes, 24, 8) == expected.block &&
-                     number_at(bytes, 32, 8) == expected.block_bytes && payload_size <= expected.block_bytes;
+  const bool is_it = bytes.substr(kKeyAt, key_size) == expected.key && read_little<uint64_t>(bytes, 24) == expected.block &&
+                     read_little<uint64_t>(bytes, 32) == expected.block_bytes && payload_size <= expected.block_bytes;
   if (!is_it) return corruption("another block's file");
   return std::string(bytes.substr(kKeyAt + key_size));
 }

@@ -67,16 +67,6 @@ void scan_folder(const fs::path& dir, std::vector<FoundFile>& found) {
   }
 }
 
-Status write_all(int fd, const fs::path& path, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return errno_error("write", path, errno);
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return Ok{};
-}
-
 }  // namespace
 
 DiskCache::DiskCache(const CacheOptions& options, FileDescriptor lock)
@@ -167,7 +157,7 @@ Status DiskCache::write_file(const BlockId& id, std::string_view bytes) {
   }
   const fs::path temporary = temporary_dir_ / std::to_string(number), path = path_of(id);
   FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  Status written = file ? write_all(file.get(), temporary, bytes) : Status(errno_error("make", temporary, errno));
+  Status written = file ? write_all(file.get(), bytes, temporary) : Status(errno_error("make", temporary, errno));
   if (written.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
     (void)::mkdir(path.parent_path().c_str(), 0700);
     if (::rename(temporary.c_str(), path.c_str()) != 0) written = errno_error("rename", temporary, errno);
