@@ -1,10 +1,6 @@
 // The vector index alone, over .fvecs files: build time, memory, and for each effort recall, queries a second and latency.
 #include <CLI/CLI.hpp>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -13,6 +9,7 @@
 #include <iostream>
 #include <thread>
 
+#include "fvecs.h"
 #include "mvs/hot/kernels.h"
 #include "mvs/index/graph.h"
 
@@ -20,30 +17,6 @@ using namespace quarry;
 using namespace quarry::mvs;
 
 namespace {
-
-// Rows of 32-bit values behind a 32-bit count, as .fvecs and .ivecs hold them; mapped, not read.
-template <class T>
-class Rows {
- public:
-  explicit Rows(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY);
-    struct stat info{};
-    if (fd < 0 || ::fstat(fd, &info) != 0) throw std::runtime_error("cannot open " + path);
-    bytes_ = size_t(info.st_size);
-    base_ = static_cast<const T*>(::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, fd, 0));
-    ::close(fd);
-    dimension = size_t(*reinterpret_cast<const int32_t*>(base_));
-    count = bytes_ / (4 * (dimension + 1));
-  }
-  const T* row(size_t i) const { return base_ + i * (dimension + 1) + 1; }
-  size_t bytes() const { return bytes_; }
-
-  size_t dimension = 0, count = 0;
-
- private:
-  const T* base_;
-  size_t bytes_ = 0;
-};
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

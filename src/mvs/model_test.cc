@@ -91,7 +91,11 @@ float oracle_max_sim(Metric metric, size_t dimension, const std::vector<float>& 
 class ModelRun {
  public:
   ModelRun(uint64_t seed, objects::ObjectStore& store, Executor* executor)
-      : source_(seed), objects_(store), executor_(executor), cold_cache_bytes_(seed % 3 == 0 ? 1 << 20 : 0) {
+      : source_(seed),
+        objects_(store),
+        executor_(executor),
+        cold_cache_bytes_(seed % 3 == 0 ? 1 << 20 : 0),
+        sidecar_min_rows_(seed % 4 == 0 ? 4096 : 1) {
     open();
   }
 
@@ -107,6 +111,7 @@ class ModelRun {
     store_ = *VectorStore::open({.store = &objects_,
                                  .executor = executor_,
                                  .cold_cache_bytes = cold_cache_bytes_,
+                                 .sidecar_min_rows = sidecar_min_rows_,
                                  .commit_window_us = 0,
                                  .checkpoint_interval = 4,
                                  .target_file_bytes = 40'000,
@@ -357,6 +362,8 @@ class ModelRun {
     const Score score_of = draw_query(r);
     r.filter = draw_filter();
     r.k = source_.below(25);
+    r.exact = source_.one_in(2);
+    r.projection.vectors = true;
     if (source_.one_in(3)) r.min_score = 0.4f;
     std::vector<std::pair<float, std::string>> expected;
     for (const auto& [id, d] : model_) {
@@ -374,6 +381,7 @@ class ModelRun {
     for (size_t i = 0; i < expected.size(); ++i) {
       ASSERT_EQ(got->hits[i].document.document_id, expected[i].second) << i;
       ASSERT_EQ(std::bit_cast<uint32_t>(got->hits[i].score), std::bit_cast<uint32_t>(expected[i].first)) << i;
+      ASSERT_TRUE(identical(as_json(got->hits[i].document), as_json(model_[expected[i].second]))) << i;
     }
   }
 
@@ -486,7 +494,7 @@ class ModelRun {
   DocumentSource source_;
   objects::ObjectStore& objects_;
   Executor* const executor_;
-  const uint64_t cold_cache_bytes_;
+  const uint64_t cold_cache_bytes_, sidecar_min_rows_;
   std::unique_ptr<VectorStore> store_;
   Tier tier_ = Tier::kActive;
   Model model_;

@@ -61,8 +61,9 @@ inline constexpr size_t kMaxQueryTokens = 2'048;
 
 // Where a table's searches are served from. Every tier gives the same scores and answers the same calls.
 //   active  the newest snapshot is held in memory
-//   cold    nothing of the rows is held: a call reads what it needs from the object store and lets go of it (StoreOptions.cold_cache_bytes
-//           bounds what stays for the next one). Writes commit to the warm tier as always; they need the ids, so they read the table too.
+//   cold    nothing of the rows is held: a call reads what it needs from the object store, in parts, and lets go of it
+//           (StoreOptions.cold_cache_bytes bounds what stays for the next one). Writes commit to the warm tier as always; they read the
+//           table whole.
 enum class Tier { kActive, kCold };
 std::string_view to_string(Tier tier);  // "active", "cold"
 
@@ -241,6 +242,8 @@ struct StoreOptions {
   uint64_t memory_budget_bytes = 0;
   uint64_t cold_cache_bytes = 64ull << 20;        // of the tables read last from the cold tier; 0: each is read again for each call
   int64_t cold_timeout_us = 60'000'000;           // a call that reads waits so long for a cold table (kTimeout), a write until it is there
+  // Rows of a data file from which on a cold table reads it in parts, by sidecars that are made when the table goes cold.
+  uint64_t sidecar_min_rows = 4096;
   int64_t commit_window_us = 5'000;               // how long the committer waits for company
   int64_t checkpoint_interval = 50;               // commits between checkpoints of a table's log
   uint64_t target_file_bytes = 64ull << 20;       // of a data file; one of half the size is never merged again

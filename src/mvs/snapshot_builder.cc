@@ -11,21 +11,6 @@
 namespace quarry::mvs {
 namespace {
 
-Result<std::shared_ptr<const Bitmap>> load_deleted(const TableFiles& files, const AddFile& file, size_t rows) {
-  const DeletionVectorRef& ref = *file.deletion_vector;
-  std::string bytes;
-  std::string name = "inline";
-  if (ref.storage_type != "i") {
-    QUARRY_ASSIGN_OR_RETURN(const std::string path, deletion_vector_path(ref));
-    name = files.key(path);
-    QUARRY_ASSIGN_OR_RETURN(bytes,
-                            files.store.get_range(name, uint64_t(ref.offset.value_or(1)), uint64_t(std::max(ref.size_in_bytes, 0)) + 8));
-  }
-  auto bits = decode_deletion_vector(ref, bytes, rows);
-  if (!bits.ok()) return std::move(bits).error().with_context(fmt::format("{} at offset {}", name, ref.offset.value_or(0)));
-  return std::make_shared<const Bitmap>(std::move(bits).value());
-}
-
 Result<std::shared_ptr<const RowBlock>> load_block(const TableFiles& files, const AddFile& file,
                                                    const std::shared_ptr<const TableSchema>& schema) {
   auto local = files.local.open(file, schema);
@@ -42,6 +27,23 @@ Result<std::shared_ptr<const RowBlock>> load_block(const TableFiles& files, cons
   return block;
 }
 
+}  // namespace
+
+Result<std::shared_ptr<const Bitmap>> load_deleted(const TableFiles& files, const AddFile& file, size_t rows) {
+  const DeletionVectorRef& ref = *file.deletion_vector;
+  std::string bytes;
+  std::string name = "inline";
+  if (ref.storage_type != "i") {
+    QUARRY_ASSIGN_OR_RETURN(const std::string path, deletion_vector_path(ref));
+    name = files.key(path);
+    QUARRY_ASSIGN_OR_RETURN(bytes,
+                            files.store.get_range(name, uint64_t(ref.offset.value_or(1)), uint64_t(std::max(ref.size_in_bytes, 0)) + 8));
+  }
+  auto bits = decode_deletion_vector(ref, bytes, rows);
+  if (!bits.ok()) return std::move(bits).error().with_context(fmt::format("{} at offset {}", name, ref.offset.value_or(0)));
+  return std::make_shared<const Bitmap>(std::move(bits).value());
+}
+
 Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const AddFile> file,
                               const std::shared_ptr<const TableSchema>& schema, uint32_t uid) {
   QUARRY_ASSIGN_OR_RETURN(auto block, load_block(files, *file, schema));
@@ -52,15 +54,12 @@ Result<SegmentView> load_view(const TableFiles& files, std::shared_ptr<const Add
   return view;
 }
 
-// A language that this program does not know, or none that is named, is read as English.
 Analyzer analyzer_of(const Metadata& metadata) {
   const auto named = metadata.configuration.find(std::string(kTextLanguage));
   if (named != metadata.configuration.end())
     if (auto known = Analyzer::make(named->second); known.ok()) return std::move(known).value();
   return Analyzer::make("english").value_or(Analyzer());
 }
-
-}  // namespace
 
 Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, const LogState& log, const Snapshot* previous,
                                                        std::atomic<uint32_t>& next_uid, Executor* executor) {

@@ -14,6 +14,7 @@
 #include <set>
 #include <span>
 
+#include "mvs/cold/cold_view.h"
 #include "mvs/commit_queue.h"
 #include "mvs/hot/snapshot.h"
 #include "mvs/index/column_index.h"
@@ -59,9 +60,25 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
 
   Result<WriteResult> write(WriteBatch batch);
   Result<uint64_t> delete_where(const Filter& filter);
+  // A caller's read comes, which makes an evicted table active if there is room again. True: the table is cold and nothing of it is held;
+  // read it in parts.
+  Result<bool> begin_read(int64_t deadline_us);
   // The newest, for a caller's read; the first call, and those of a cold table, read the files. kTimeout past `deadline_us` of the steady
   // clock, or when a cold table takes longer than the store's limit.
   Result<ServedSnapshot> serve(int64_t deadline_us);
+  // What `read` answers from the newest version of a cold table, in parts. `read` holds what it needs: past the deadline it goes on alone.
+  template <class T>
+  Result<T> read_in_parts(std::function<Result<T>(const ColdView&)> read, int64_t deadline_us) {
+    const std::function<Result<T>()> body = [table = shared_from_this(), read = std::move(read)]() -> Result<T> {
+      for (;;) {
+        QUARRY_ASSIGN_OR_RETURN(ColdLease lease, table->lease_view());
+        Result<T> out = read(*lease.view);
+        QUARRY_ASSIGN_OR_RETURN(const bool stands, table->settle(lease, out.ok() ? nullptr : &out.error()));
+        if (stands) return out;
+      }
+    };
+    return shared_->cold.call(body, cold_deadline(deadline_us));
+  }
   Result<TableStats> stats();
 
   Status set_tier(Tier tier);
@@ -69,7 +86,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   bool evict();
   TableUsage usage() const;
   Result<std::shared_ptr<const Snapshot>> read_cold() override { return load(); }
-  bool release_cold(std::shared_ptr<const Snapshot>& freed) override;
+  bool release_cold(ColdGarbage& freed) override;
 
   Status maintain();
   // If it is time to: follows what other writers committed, and reads back what this one did. Called by one thread.
@@ -114,6 +131,23 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Status catch_up();
   Error gone() const;
 
+  // table_cold.cc
+  struct FreshCheck;
+  struct ColdLease {
+    std::shared_ptr<const ColdView> view;
+    std::shared_ptr<FreshCheck> check;  // null: the view is new
+  };
+  int64_t cold_deadline(int64_t deadline_us) const;
+  Result<ColdLease> lease_view();
+  Result<std::shared_ptr<const ColdView>> open_view(const ColdView* previous);
+  std::shared_ptr<FreshCheck> begin_fresh_check(int64_t version);
+  // Whether an answer from `lease`, or its `error`, stands. False: there is a newer version, or a sidecar was broken; ask again.
+  Result<bool> settle(const ColdLease& lease, const Error* error);
+  std::shared_ptr<const ColdView> note_view(std::shared_ptr<const ColdView> view);
+  void ask_for_sidecars();
+  Status make_sidecars();
+  Status prepare_for_cold();
+
   // table_commit.cc
   Result<WriteResult> submit(PendingWrite& write, uint64_t bytes);
   Status check_budget(const WriteBatch& batch, uint64_t bytes);
@@ -148,6 +182,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // table_upkeep.cc
   void schedule_upkeep();
   bool upkeep_is_due(const Snapshot& snapshot) const;
+  Status as_upkeep(const std::function<Status()>& steps);
   Status refresh();
   Status compact();
   Result<bool> compact_views(const Snapshot& base, const std::vector<SegmentView>& inputs);
@@ -182,6 +217,13 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   const DeltaLog delta_log_;
   CommitQueue queue_;
   std::atomic<uint32_t> next_uid_{1};
+
+  std::mutex cold_open_mutex_;  // one opens a view at a time
+  mutable std::mutex cold_mutex_;
+  std::shared_ptr<const ColdView> cold_view_;  // under cold_mutex_
+  int64_t cold_view_bytes_ = 0;
+  std::atomic<int64_t> sidecars_asked_us_{0};  // on the steady clock
+  std::atomic<bool> going_cold_{false};
 
   std::mutex tier_change_mutex_;  // one set_tier() at a time
   mutable std::mutex tier_mutex_;

@@ -72,6 +72,7 @@ bool Table::index_is_due(const ServedSnapshot& view) const {
 
 Status Table::index() {
   for (;;) {
+    if (going_cold_) return Ok{};
     QUARRY_ASSIGN_OR_RETURN(const bool worked, index_step());
     if (!worked) return Ok{};
     {
@@ -140,7 +141,7 @@ Status Table::rebuild_index(const ServedSnapshot& view, const VectorSpec& spec) 
   while (graph.linked() < graph.size()) {
     graph.link(std::min<uint32_t>(graph.linked() + kLinksPerStep, graph.size()), background());
     std::lock_guard lock(upkeep_mutex_);
-    if (closed_) return Ok{};
+    if (closed_ || going_cold_) return Ok{};
   }
   publish_index(spec.name, std::move(index));
   return Ok{};

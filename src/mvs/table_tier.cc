@@ -25,7 +25,8 @@ uint64_t Table::resident_bytes() const {
   const ServedSnapshot view = current_view();
   uint64_t bytes = view.snapshot != nullptr ? view.snapshot->memory_bytes() : 0;
   for (const auto& [name, index] : *view.indexes) bytes += index->memory_bytes();
-  return bytes;
+  std::lock_guard lock(cold_mutex_);
+  return bytes + (cold_view_ != nullptr ? cold_view_->memory_bytes() : 0);
 }
 
 Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {
@@ -40,16 +41,25 @@ Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {
   return shared_->cold.read(shared_from_this(), deadline_us);
 }
 
-Result<ServedSnapshot> Table::serve(int64_t deadline_us) {
-  const Clock& clock = *shared_->options.clock;
-  last_read_us_ = clock.now_us();
+Result<bool> Table::begin_read(int64_t deadline_us) {
+  if (dropped_) return gone();
+  last_read_us_ = shared_->options.clock->now_us();
+  used_us_.store(shared_->options.clock->steady_us(), std::memory_order_relaxed);
   if (evicted_) {  // is there room again?
     const uint64_t needed_bytes = current() != nullptr ? 0 : evicted_bytes_.load();
     if (shared_->excess_bytes(needed_bytes) == 0) QUARRY_RETURN_IF_ERROR(activate(deadline_us));
   }
+  return tier_ == Tier::kCold && current() == nullptr;
+}
+
+int64_t Table::cold_deadline(int64_t deadline_us) const {
+  return std::min(deadline_us, shared_->options.clock->steady_us() + shared_->options.cold_timeout_us);
+}
+
+Result<ServedSnapshot> Table::serve(int64_t deadline_us) {
   ServedSnapshot out;
   out.tier = tier_;
-  if (out.tier == Tier::kCold) deadline_us = std::min(deadline_us, clock.steady_us() + shared_->options.cold_timeout_us);
+  if (out.tier == Tier::kCold) deadline_us = cold_deadline(deadline_us);
   QUARRY_ASSIGN_OR_RETURN(out.snapshot, snapshot(deadline_us));
   ServedSnapshot newest = current_view();
   static const auto kNoIndexes = std::make_shared<const IndexSet>();
@@ -61,14 +71,16 @@ Result<ServedSnapshot> Table::serve(int64_t deadline_us) {
   return out;
 }
 
-bool Table::release_cold(std::shared_ptr<const Snapshot>& freed) {
+bool Table::release_cold(ColdGarbage& freed) {
   std::lock_guard lock(tier_mutex_);
   if (tier_ == Tier::kActive) return true;
+  freed.push_back(note_view(nullptr));
   if (pins_ > 0) return false;
-  freed = current();
-  if (freed == nullptr) return true;
-  released_stats_ = stats_of(*freed);
+  const auto snapshot = current();
+  if (snapshot == nullptr) return true;
+  released_stats_ = stats_of(*snapshot);
   publish(nullptr, std::make_shared<const IndexSet>());
+  freed.push_back(snapshot);
   return true;
 }
 
@@ -93,6 +105,7 @@ Status Table::activate(int64_t deadline_us) {
   QUARRY_RETURN_IF_ERROR(snapshot(deadline_us));
   change_tier(Tier::kActive);
   shared_->cold.forget(*this);
+  note_view(nullptr);
   return Ok{};
 }
 
@@ -105,7 +118,7 @@ bool Table::evict() {
   }
   evicted_bytes_ = resident_bytes();
   change_tier(Tier::kCold, true);
-  std::shared_ptr<const Snapshot> freed;
+  ColdGarbage freed;
   release_cold(freed);
   return true;
 }
@@ -118,8 +131,9 @@ Status Table::set_tier(Tier tier) {
   }
   std::lock_guard one_at_a_time(tier_change_mutex_);
   if (dropped_) return gone();
+  if (tier_ == Tier::kActive) QUARRY_RETURN_IF_ERROR(prepare_for_cold());
   change_tier(tier);
-  std::shared_ptr<const Snapshot> freed;
+  ColdGarbage freed;
   release_cold(freed);  // what a writer needs goes when it is done
   forget_local();
   return Ok{};

@@ -101,7 +101,8 @@ void Table::close() {
   upkeep_changed_.wait(lock, [&] { return !upkeep_running_; });
 }
 
-Status Table::maintain() {
+// Runs `steps` alone among upkeep, with a snapshot in memory.
+Status Table::as_upkeep(const std::function<Status()>& steps) {
   {
     std::unique_lock lock(upkeep_mutex_);
     upkeep_changed_.wait(lock, [&] { return !upkeep_running_ || closed_; });
@@ -109,23 +110,30 @@ Status Table::maintain() {
     upkeep_running_ = true;
   }
   const Pin pin(*this);
-  const auto run = [&]() -> Status {
-    QUARRY_RETURN_IF_ERROR(snapshot());
+  Status status = Ok{};
+  if (auto loaded = snapshot(); loaded.ok())
+    status = steps();
+  else
+    status = std::move(loaded).error();
+  std::lock_guard lock(upkeep_mutex_);
+  upkeep_running_ = false;
+  upkeep_changed_.notify_all();
+  return status;
+}
+
+Status Table::maintain() {
+  return as_upkeep([&]() -> Status {
     QUARRY_RETURN_IF_ERROR(refresh());
     QUARRY_RETURN_IF_ERROR(verify_own_commits(0));  // before a checkpoint makes our state everybody's
     const Status compacted = compact();             // should it fail, the log must not grow for that
     QUARRY_RETURN_IF_ERROR(checkpoint());
     QUARRY_RETURN_IF_ERROR(clean_up());
     QUARRY_RETURN_IF_ERROR(compacted);
+    if (tier_ == Tier::kCold && !evicted_) QUARRY_RETURN_IF_ERROR(make_sidecars());
     QUARRY_RETURN_IF_ERROR(localize());
     QUARRY_RETURN_IF_ERROR(index());
     return save_indexes();
-  };
-  Status status = run();
-  std::lock_guard lock(upkeep_mutex_);
-  upkeep_running_ = false;
-  upkeep_changed_.notify_all();
-  return status;
+  });
 }
 
 // Follows what other writers committed.
@@ -259,7 +267,8 @@ std::set<std::string> Table::referenced_paths() const {
   return out;
 }
 
-// Data files and deletion vectors that no commit ever named, as a crash between the file and its commit leaves them.
+// Data files and deletion vectors that no commit ever named, as a crash between the file and its commit leaves them; sidecars of files that
+// are gone.
 Status Table::remove_orphans(TimestampUs before_us) {
   std::set<std::string> referenced;
   {
@@ -274,7 +283,9 @@ Status Table::remove_orphans(TimestampUs before_us) {
     QUARRY_ASSIGN_OR_RETURN(const auto page, files_.store.list(folder, after, kListPage));
     for (const auto& object : page) {
       const std::string path = object.key.substr(folder.size());
-      // Deletion vectors may be another writer's, who has yet to commit them.
+      // Sidecars go with their data file. Deletion vectors may be another writer's, who has yet to commit them.
+      if (path.starts_with(kColdFolder) && object.modified_at < before_us && !referenced.contains(std::string(data_file_of(path))))
+        QUARRY_RETURN_IF_ERROR(files_.store.remove(object.key));
       const bool old = path.starts_with("quarry-")
                            ? object.modified_at < before_us
                            : path.starts_with("deletion_vector_") && object.modified_at < before_us - kForeignOrphanAgeUs;

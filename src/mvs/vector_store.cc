@@ -5,6 +5,7 @@
 #include <shared_mutex>
 
 #include "base/log.h"
+#include "mvs/cold/cold_reads.h"
 #include "mvs/hot/exact_search.h"
 #include "mvs/hot/scan.h"
 #include "mvs/index/dense_search.h"
@@ -71,53 +72,44 @@ class VectorStoreImpl : public VectorStore {
   }
 
   Result<SearchResult> search(const SearchRequest& request) override {
-    QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, serve(request.table_id, request.deadline_us));
-    const auto& snapshot = served.snapshot;
-    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, search_served(served, request));
-    SearchResult out;
-    out.tier = served.tier;
-    TierMetrics::searches(served.tier).Increment();
-    out.version = snapshot->version;
-    out.rows_scored = found.rows_scored;
-    for (const ScoredRow& row : found.rows) {
-      QUARRY_ASSIGN_OR_RETURN(auto document, row.view->segment->block().document(row.row, request.projection));
-      out.hits.push_back({row.score, std::move(document)});
-    }
+    const auto whole = [&](const ServedSnapshot& served) { return search_whole(served, request); };
+    const auto in_parts = [request, options = cold_options()](const ColdView& view) { return cold_search(view, request, options); };
+    auto out = read<SearchResult>(request.table_id, request.deadline_us, whole, in_parts);
+    if (out.ok()) TierMetrics::searches(out->tier).Increment();
     return out;
   }
 
   Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids,
                                     const Projection& projection) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
-    std::vector<Document> out;
-    for (const auto& id : document_ids) {
-      const auto ref = snapshot->find(id);
-      if (!ref) continue;
-      QUARRY_ASSIGN_OR_RETURN(auto document, snapshot->view(ref->segment)->segment->block().document(ref->row, projection));
-      out.push_back(std::move(document));
-    }
-    return out;
+    const auto whole = [&](const ServedSnapshot& served) { return get_whole(*served.snapshot, document_ids, projection); };
+    const auto in_parts = [document_ids, projection](const ColdView& view) { return cold_get(view, document_ids, projection); };
+    return read<std::vector<Document>>(table_id, INT64_MAX, whole, in_parts);
   }
 
   Result<ScanResult> scan(const ScanRequest& request) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(request.table_id));
-    return scan_snapshot(*snapshot, request, shared_->options.executor);
+    const auto whole = [&](const ServedSnapshot& served) { return scan_snapshot(*served.snapshot, request, shared_->options.executor); };
+    const auto in_parts = [request, options = cold_options()](const ColdView& view) { return cold_scan(view, request, options); };
+    return read<ScanResult>(request.table_id, INT64_MAX, whole, in_parts);
   }
 
   Status for_each(std::string_view table_id, const Filter& filter, const Projection& projection,
                   const std::function<bool(const Document&)>& visit) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
-    return visit_rows(*snapshot, filter, projection, visit);
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    QUARRY_RETURN_IF_ERROR(table->begin_read(INT64_MAX));
+    QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, table->serve(INT64_MAX));
+    return visit_rows(*served.snapshot, filter, projection, visit);
   }
 
   Result<uint64_t> count(std::string_view table_id, const Filter& filter) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
-    return count_rows(*snapshot, filter, shared_->options.executor);
+    const auto whole = [&](const ServedSnapshot& served) { return count_rows(*served.snapshot, filter, shared_->options.executor); };
+    const auto in_parts = [filter, options = cold_options()](const ColdView& view) { return cold_count(view, filter, options); };
+    return read<uint64_t>(table_id, INT64_MAX, whole, in_parts);
   }
 
   Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field, size_t limit) override {
-    QUARRY_ASSIGN_OR_RETURN(const auto snapshot, snapshot_of(table_id));
-    return facet_rows(*snapshot, filter, field, limit);
+    const auto whole = [&](const ServedSnapshot& served) { return facet_rows(*served.snapshot, filter, field, limit); };
+    const auto in_parts = [filter, field, limit](const ColdView& view) { return cold_facet(view, filter, field, limit); };
+    return read<std::vector<FacetValue>>(table_id, INT64_MAX, whole, in_parts);
   }
 
   Result<TableStats> stats(std::string_view table_id) override {
@@ -147,6 +139,43 @@ class VectorStoreImpl : public VectorStore {
     if (spec.table_id.empty()) return bad_request("a table needs an id");
     if (auto analyzer = Analyzer::make(spec.text_language); !analyzer.ok()) return std::move(analyzer).error();
     return objects::validate_key(spec.prefix + "/_delta_log/00000000000000000000.json");
+  }
+
+  ColdReadOptions cold_options() const { return {shared_->options.executor, shared_->options.clock}; }
+
+  // `whole` answers from a snapshot, `in_parts`, which holds what it needs, from a cold table's view.
+  template <class T, class Whole, class InParts>
+  Result<T> read(std::string_view table_id, int64_t deadline_us, const Whole& whole, const InParts& in_parts) const {
+    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
+    QUARRY_ASSIGN_OR_RETURN(const bool is_cold, table->begin_read(deadline_us));
+    if (is_cold) return table->read_in_parts<T>(in_parts, deadline_us);
+    QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, table->serve(deadline_us));
+    return whole(served);
+  }
+
+  static Result<std::vector<Document>> get_whole(const Snapshot& snapshot, const std::vector<std::string>& document_ids,
+                                                 const Projection& projection) {
+    std::vector<Document> out;
+    for (const auto& id : document_ids) {
+      const auto ref = snapshot.find(id);
+      if (!ref) continue;
+      QUARRY_ASSIGN_OR_RETURN(auto document, snapshot.view(ref->segment)->segment->block().document(ref->row, projection));
+      out.push_back(std::move(document));
+    }
+    return out;
+  }
+
+  Result<SearchResult> search_whole(const ServedSnapshot& served, const SearchRequest& request) const {
+    QUARRY_ASSIGN_OR_RETURN(const ExactResult found, search_served(served, request));
+    SearchResult out;
+    out.tier = served.tier;
+    out.version = served.snapshot->version;
+    out.rows_scored = found.rows_scored;
+    for (const ScoredRow& row : found.rows) {
+      QUARRY_ASSIGN_OR_RETURN(auto document, row.view->segment->block().document(row.row, request.projection));
+      out.hits.push_back({row.score, std::move(document)});
+    }
+    return out;
   }
 
   Result<ExactResult> search_served(const ServedSnapshot& served, const SearchRequest& request) const {
@@ -195,16 +224,6 @@ class VectorStoreImpl : public VectorStore {
       log_info("a collection left memory for want of room; it is served from the cold tier",
                {{"table", tables[i]->usage().table_id}, {"bytes", candidates[i].bytes}});
     }
-  }
-
-  Result<ServedSnapshot> serve(std::string_view table_id, int64_t deadline_us) const {
-    QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
-    return table->serve(deadline_us);
-  }
-
-  Result<std::shared_ptr<const Snapshot>> snapshot_of(std::string_view table_id) const {
-    QUARRY_ASSIGN_OR_RETURN(ServedSnapshot served, serve(table_id, INT64_MAX));
-    return std::move(served.snapshot);
   }
 
   const std::shared_ptr<StoreShared> shared_;

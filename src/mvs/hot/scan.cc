@@ -10,12 +10,7 @@
 namespace quarry::mvs {
 namespace {
 
-struct Row {
-  const SegmentView* view = nullptr;
-  uint32_t row = 0;
-
-  std::string_view id() const { return view->segment->block().document_id(row); }
-};
+using Row = RowPage::Row;
 
 struct SortedRow {
   FieldKey key;
@@ -188,27 +183,42 @@ Result<std::vector<Bitmap>> matching_rows(const Snapshot& snapshot, const Filter
   return out;
 }
 
-Result<ScanResult> scan_snapshot(const Snapshot& snapshot, const ScanRequest& request, Executor* executor) {
+std::vector<RowRef> RowPage::refs() const {
+  std::vector<RowRef> out;
+  for (const Row& row : rows) out.push_back({row.view->segment->uid(), row.row});
+  return out;
+}
+
+Result<RowPage> scan_rows(const Snapshot& snapshot, const ScanRequest& request, Executor* executor) {
   if (!request.after_document_id.empty() && (request.sort || request.offset != 0))
     return bad_request("a page after a document is in document_id order: it takes neither sort nor offset");
   QUARRY_ASSIGN_OR_RETURN(const auto matching, matching_rows(snapshot, request.filter, executor));
-  ScanResult out;
-  out.version = snapshot.version;
+  RowPage out;
   if (request.with_total) {
     out.total = 0;
     for (const auto& rows : matching) *out.total += rows.count();
   }
-  std::vector<Row> rows;
   const bool by_id = !request.sort || request.sort->field.empty() || request.sort->field == kDocumentId;
   if (by_id) {
-    rows = rows_in_id_order(snapshot, matching, request, request.sort && request.sort->descending);
+    out.rows = rows_in_id_order(snapshot, matching, request, request.sort && request.sort->descending);
   } else {
-    QUARRY_ASSIGN_OR_RETURN(rows, rows_in_sort_order(snapshot, matching, request));
+    QUARRY_ASSIGN_OR_RETURN(out.rows, rows_in_sort_order(snapshot, matching, request));
   }
-  const size_t end = std::min(rows.size(), rows_needed(request) - 1);
-  out.has_more = rows.size() > end;
-  for (size_t i = request.offset; i < end; ++i) {
-    QUARRY_ASSIGN_OR_RETURN(auto document, rows[i].view->segment->block().document(rows[i].row, request.projection));
+  const size_t end = std::min(out.rows.size(), rows_needed(request) - 1);
+  out.has_more = out.rows.size() > end;
+  out.rows.resize(end);
+  out.rows.erase(out.rows.begin(), out.rows.begin() + ptrdiff_t(std::min(request.offset, end)));
+  return out;
+}
+
+Result<ScanResult> scan_snapshot(const Snapshot& snapshot, const ScanRequest& request, Executor* executor) {
+  QUARRY_ASSIGN_OR_RETURN(const RowPage page, scan_rows(snapshot, request, executor));
+  ScanResult out;
+  out.version = snapshot.version;
+  out.has_more = page.has_more;
+  out.total = page.total;
+  for (const Row& row : page.rows) {
+    QUARRY_ASSIGN_OR_RETURN(auto document, row.view->segment->block().document(row.row, request.projection));
     out.documents.push_back(std::move(document));
   }
   return out;

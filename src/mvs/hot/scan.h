@@ -7,6 +7,21 @@
 
 namespace quarry::mvs {
 
+// The rows of a page, which live in the snapshot.
+struct RowPage {
+  struct Row {
+    const SegmentView* view = nullptr;
+    uint32_t row = 0;
+
+    std::string_view id() const { return view->segment->block().document_id(row); }
+  };
+  std::vector<Row> rows;
+  bool has_more = false;
+  std::optional<uint64_t> total;
+
+  std::vector<RowRef> refs() const;
+};
+Result<RowPage> scan_rows(const Snapshot& snapshot, const ScanRequest& request, Executor* executor);
 Result<ScanResult> scan_snapshot(const Snapshot& snapshot, const ScanRequest& request, Executor* executor);
 Result<uint64_t> count_rows(const Snapshot& snapshot, const Filter& filter, Executor* executor);
 // Elements of array values count one by one; missing and null don't count.

@@ -133,6 +133,12 @@ Result<LiveText> SegmentText::field(const Segment& segment, const std::string& n
   return out;
 }
 
+void SegmentText::adopt(const std::string& name, std::shared_ptr<const TextIndex> index) {
+  const auto field = field_of(name);
+  std::lock_guard lock(field->mutex);
+  if (field->index == nullptr) field->index = std::move(index);
+}
+
 std::vector<std::string> SegmentText::fields() const {
   std::lock_guard lock(mutex_);
   std::vector<std::string> out;

@@ -56,6 +56,8 @@ class SegmentText {
   // parse.
   Result<LiveText> field(const Segment& segment, const std::string& field, const Analyzer& analyzer, std::shared_ptr<const Bitmap> deleted,
                          Executor* executor);
+  // An index that was made before, of the same rows; one that is there stays.
+  void adopt(const std::string& field, std::shared_ptr<const TextIndex> index);
   // Fields whose index is there.
   std::vector<std::string> fields() const;
   uint64_t memory_bytes() const;

@@ -9,7 +9,9 @@ namespace quarry::mvs {
 namespace {
 
 // They wait for the object store more than they compute: a few stalled reads must leave threads for other tables.
-constexpr size_t kReaders = 8, kMaxWaitingReads = 1024;
+constexpr size_t kReaders = 16, kMaxWaitingReads = 1024;
+// One query's ranged reads go out together: about as many as a store answers beside each other without making them wait.
+constexpr size_t kIoThreads = 64, kMaxWaitingRanges = 4096;
 constexpr int64_t kMaxWaitUs = 3600ll * 1'000'000;
 
 }  // namespace
@@ -36,12 +38,40 @@ Result<std::shared_ptr<const Snapshot>> ColdTier::read(const std::shared_ptr<Col
     run(source, mine);
     lock.lock();
   }
-  while (!mine->done) {
+  QUARRY_RETURN_IF_ERROR(wait_for(mine->done, lock, deadline_us));
+  return mine->result;
+}
+
+Status ColdTier::wait_for(const bool& done, std::unique_lock<std::mutex>& lock, int64_t deadline_us) {
+  while (!done) {
     const int64_t left_us = deadline_us == INT64_MAX ? kMaxWaitUs : deadline_us - clock_.steady_us();
     if (left_us <= 0) return Error(ErrorKind::kTimeout, "the collection was not read from the cold tier in time");
     finished_.wait_for(lock, std::chrono::microseconds(std::min(left_us, kMaxWaitUs)));
   }
-  return mine->result;
+  return Ok{};
+}
+
+Status ColdTier::run_and_wait(std::function<void()> body, int64_t deadline_us) {
+  const auto done = std::make_shared<bool>(false);
+  const auto task = [this, body = std::move(body), done] {
+    body();
+    std::lock_guard lock(mutex_);
+    *done = true;
+    finished_.notify_all();
+  };
+  std::unique_lock lock(mutex_);
+  if (!submit(task)) {
+    lock.unlock();
+    task();
+    lock.lock();
+  }
+  return wait_for(*done, lock, deadline_us);
+}
+
+Executor* ColdTier::io() {
+  std::lock_guard lock(mutex_);
+  if (io_ == nullptr && !stopped_) io_ = std::make_unique<Executor>("cold-io", kIoThreads, kMaxWaitingRanges);
+  return io_.get();
 }
 
 void ColdTier::run(const std::shared_ptr<ColdSource>& source, const std::shared_ptr<Read>& read) {
@@ -57,7 +87,7 @@ void ColdTier::run(const std::shared_ptr<ColdSource>& source, const std::shared_
 }
 
 void ColdTier::keep(const std::shared_ptr<ColdSource>& source, uint64_t bytes) {
-  std::vector<std::shared_ptr<const Snapshot>> freed;  // outside the lock
+  ColdGarbage freed;  // outside the lock
   std::vector<std::shared_ptr<ColdSource>> held;
   std::lock_guard lock(mutex_);
   if (stopped_) return;
@@ -72,18 +102,17 @@ void ColdTier::keep(const std::shared_ptr<ColdSource>& source, uint64_t bytes) {
 }
 
 void ColdTier::clear() {
-  std::vector<std::shared_ptr<const Snapshot>> freed;
+  ColdGarbage freed;
   std::vector<std::shared_ptr<ColdSource>> held;
   std::lock_guard lock(mutex_);
   trim(0, held, freed);
 }
 
 // Under the lock. What it releases is destroyed by the caller, outside.
-void ColdTier::trim(uint64_t limit_bytes, std::vector<std::shared_ptr<ColdSource>>& held,
-                    std::vector<std::shared_ptr<const Snapshot>>& freed) {
+void ColdTier::trim(uint64_t limit_bytes, std::vector<std::shared_ptr<ColdSource>>& held, ColdGarbage& freed) {
   for (auto next = kept_.begin(); next != kept_.end() && kept_bytes_ > limit_bytes;) {
     const auto& owner = held.emplace_back(next->source.lock());
-    if (owner != nullptr && !owner->release_cold(freed.emplace_back())) {
+    if (owner != nullptr && !owner->release_cold(freed)) {
       ++next;
       continue;
     }
@@ -115,6 +144,7 @@ void ColdTier::stop() {
     readers = std::move(readers_);
   }
   if (readers != nullptr) readers->stop();
+  if (io_ != nullptr) io_->stop();  // nobody asks for more: readers were the last who did
 }
 
 uint64_t ColdTier::cached_bytes() const {

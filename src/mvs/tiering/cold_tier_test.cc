@@ -26,8 +26,14 @@ TableSpec spec_of(const std::string& id, Tier tier = Tier::kActive) {
 class ColdTierTest : public ::testing::Test {
  protected:
   // Without an executor upkeep is done when a write returns.
-  std::unique_ptr<VectorStore> open(objects::ObjectStore& objects, uint64_t cache_bytes = 0, Executor* executor = nullptr) {
-    return VectorStore::open({.store = &objects, .executor = executor, .cold_cache_bytes = cache_bytes, .commit_window_us = 0}).value();
+  std::unique_ptr<VectorStore> open(objects::ObjectStore& objects, uint64_t cache_bytes = 0, Executor* executor = nullptr,
+                                    uint64_t sidecar_min_rows = 4096) {
+    return VectorStore::open({.store = &objects,
+                              .executor = executor,
+                              .cold_cache_bytes = cache_bytes,
+                              .sidecar_min_rows = sidecar_min_rows,
+                              .commit_window_us = 0})
+        .value();
   }
 
   // Several files, some rows deleted.
@@ -55,7 +61,7 @@ class ColdTierTest : public ::testing::Test {
     DocumentSource source(99);
     const Filter filter = parse_filter(json::object{{"field", "pages"}, {"operator", "gte"}, {"value", 2}}).value();
     for (const bool grouped : {false, true}) {
-      SearchRequest request{.table_id = id, .vector_name = "text", .query = DenseQuery{source.vector(4)}, .k = 20};
+      SearchRequest request{.table_id = id, .vector_name = "text", .query = DenseQuery{source.vector(4)}, .k = 20, .exact = true};
       request.projection.vectors = true;
       if (grouped)
         request.group = GroupSpec{.field = "title", .max_per_group = 2, .limit = 3};
@@ -104,9 +110,11 @@ class ColdTierTest : public ::testing::Test {
   std::unique_ptr<objects::ObjectStore> objects_ = objects::make_memory_store();
 };
 
-TEST_F(ColdTierTest, AnswersAsTheActiveTierDoesAndHoldsNothing) {
+class ColdAnswersTest : public ColdTierTest, public ::testing::WithParamInterface<uint64_t> {};
+
+TEST_P(ColdAnswersTest, AreTheActiveTiersAndNothingIsHeld) {
   objects::CountingStore counted(*objects_);
-  const auto store = open(counted);
+  const auto store = open(counted, 0, nullptr, GetParam());
   fill(*store, "col_a");
   const json::value active = answers(*store, "col_a");
   EXPECT_GT(memory_of(*store, "col_a"), 0u);
@@ -122,6 +130,9 @@ TEST_F(ColdTierTest, AnswersAsTheActiveTierDoesAndHoldsNothing) {
   EXPECT_EQ(answers(*store, "col_a"), active);
   EXPECT_EQ(counted.counts().bytes_read, 0u);
 }
+
+// Files read in parts, and whole.
+INSTANTIATE_TEST_SUITE_P(SidecarMinRows, ColdAnswersTest, ::testing::Values(1, 4096));
 
 TEST_F(ColdTierTest, StartsColdWithoutReading) {
   json::value active;

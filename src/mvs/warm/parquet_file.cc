@@ -76,17 +76,23 @@ Result<std::shared_ptr<arrow::RecordBatch>> to_batch(const arrow::Table& table, 
   return arrow::RecordBatch::Make(arrow::schema(std::move(fields)), table.num_rows(), std::move(arrays));
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::RandomAccessFile> file, const std::string& key,
-                                                   const TableSchema& schema) {
+// `metadata`: the parsed footer, null to read it from the file. `leaves`: null for all that the schema knows.
+Result<std::shared_ptr<arrow::RecordBatch>> decode(std::shared_ptr<arrow::io::RandomAccessFile> file,
+                                                   std::shared_ptr<parquet::FileMetaData> metadata, const std::vector<int>* leaves,
+                                                   const std::string& key, const TableSchema& schema) {
   const auto fail = [&](const arrow::Status& status) { return corruption(fmt::format("{}: {}", key, status.message())); };
   try {
     parquet::ReaderProperties properties;
     properties.set_page_checksum_verification(true);
     parquet::arrow::FileReaderBuilder builder;
-    if (auto s = builder.Open(std::move(file), properties); !s.ok()) return fail(s);
+    if (auto s = builder.Open(std::move(file), properties, std::move(metadata)); !s.ok()) return fail(s);
+    parquet::ArrowReaderProperties reading;
+    reading.set_pre_buffer(false);  // the bytes are in memory; those between the columns may be absent
+    builder.properties(reading);
     std::unique_ptr<parquet::arrow::FileReader> reader;
     if (auto s = builder.Build(&reader); !s.ok()) return fail(s);
-    auto table = reader->ReadTable(wanted_leaves(*reader->parquet_reader()->metadata()->schema(), schema));
+    const auto& descriptor = *reader->parquet_reader()->metadata()->schema();
+    auto table = reader->ReadTable(leaves != nullptr ? *leaves : wanted_leaves(descriptor, schema));
     if (!table.ok()) return fail(table.status());
     return to_batch(**table, schema, key);
   } catch (const std::exception& e) {
@@ -141,7 +147,14 @@ Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow
                                                            const TableSchema& schema, std::optional<uint32_t> crc) {
   if (crc && crc32c(view(*bytes)) != *crc)
     return corruption(fmt::format("{}: the checksum of its {} bytes differs from the log's", key, bytes->size()));
-  return decode(std::make_shared<arrow::io::BufferReader>(std::move(bytes)), key, schema);
+  return decode(std::make_shared<arrow::io::BufferReader>(std::move(bytes)), nullptr, nullptr, key, schema);
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet_columns(std::shared_ptr<arrow::io::RandomAccessFile> file,
+                                                                   std::shared_ptr<parquet::FileMetaData> metadata,
+                                                                   const std::vector<int>& leaves, const std::string& key,
+                                                                   const TableSchema& schema) {
+  return decode(std::move(file), std::move(metadata), &leaves, key, schema);
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& store, const std::string& key, const TableSchema& schema,

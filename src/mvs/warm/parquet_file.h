@@ -2,6 +2,7 @@
 // CRC.
 #pragma once
 
+#include <arrow/io/type_fwd.h>
 #include <arrow/type_fwd.h>
 
 #include <map>
@@ -12,6 +13,10 @@
 
 #include "mvs/warm/table_schema.h"
 #include "objects/object_store.h"
+
+namespace parquet {
+class FileMetaData;
+}
 
 namespace quarry::mvs {
 
@@ -25,6 +30,12 @@ Result<std::shared_ptr<arrow::RecordBatch>> read_parquet(objects::ObjectStore& s
                                                          std::optional<uint32_t> crc);
 Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key,
                                                            const TableSchema& schema, std::optional<uint32_t> crc = std::nullopt);
+
+// Some leaf columns out of a file whose parsed footer is at hand.
+Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet_columns(std::shared_ptr<arrow::io::RandomAccessFile> file,
+                                                                   std::shared_ptr<parquet::FileMetaData> metadata,
+                                                                   const std::vector<int>& leaves, const std::string& key,
+                                                                   const TableSchema& schema);
 
 // The tag of an add action that holds the CRC: eight hexadecimal digits.
 inline constexpr const char* kCrcTag = "quarry.crc32c";
