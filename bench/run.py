@@ -19,12 +19,13 @@ from harness import BENCHES, BIN, CORES, OPTIONS, ROOT, anonymous_kib, bench, bu
 from support.flow import new_namespace
 from support.server import KEY, Server
 
+import cold  # noqa: F401
 import life  # noqa: F401  registers its benches
 import servers  # noqa: F401
 import vectors  # noqa: F401
 import words  # noqa: F401
 
-SLOW = {"build", "text", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth"}  # only by name
+SLOW = {"build", "text", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth", "cold"}  # only by name
 
 
 @bench

@@ -55,7 +55,7 @@ const std::vector<SettingInfo>& all_settings() {
       {"objects.ca_file", kPath, "", "certificate authorities (PEM) of the S3 store; empty: the system's"},
       {"objects.timeout_ms", kInteger, "30000", "how long a request to the S3 store may stand still"},
       {"objects.attempts", kInteger, "6", "how often a request to the S3 store that may pass is tried in all"},
-      {"objects.connections", kInteger, "32", "requests to the S3 store at the same time"},
+      {"objects.connections", kInteger, "64", "requests to the S3 store at the same time"},
       {"objects.multipart_bytes", kBytes, "64MiB", "larger objects go to the S3 store in parts of 16 MiB"},
       {"objects.cache_bytes", kBytes, "4GiB", "disk for tables read from the S3 store, in the data folder; 0: no cache"},
       {"catalog.url", kString, "", "PostgreSQL connection string; empty: the SQLite file in the data folder"},

@@ -29,7 +29,7 @@ struct S3Options {
   S3Credentials credentials;
   std::string ca_file;                     // PEM; empty: the system's authorities
   int64_t timeout_ms = 30'000;             // for connecting, and for how long nothing may move; whole seconds, rounded up
-  size_t connections = 32;                 // requests at the same time, at most; more callers wait
+  size_t connections = 64;                 // requests at the same time, at most; more callers wait
   uint64_t multipart_bytes = 64ull << 20;  // `put` sends what is larger in parts; put_if_absent never does
   uint64_t part_bytes = 16ull << 20;       // at least 5 MiB, S3's own limit; grows where 10,000 parts would not do
   uint64_t max_object_bytes = 4ull << 30;  // `get` refuses what is larger

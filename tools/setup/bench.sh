@@ -1,7 +1,7 @@
 # ./run bench [NAME ...] [OPTIONS]: the benchmarks of bench/run.py on the release build.
 bench_dir=$root/build/bench
 bench_venv_dir=$deps_dir/bench-venv
-bench_targets=(bench-embed bench-load bench-model bench-pg-load bench-text bench-upsert)
+bench_targets=(bench-cold bench-embed bench-load bench-model bench-pg-load bench-text bench-upsert)
 weaviate_version=v1.35.2
 
 run_bench() {
@@ -9,15 +9,16 @@ run_bench() {
   setup_test_python
   build_preset release all "${bench_targets[@]}"
   link_bench_dir
-  if names_any_of "text vectors servers filtered burst restart churn growth" "$@"; then
+  if names_any_of "text vectors servers filtered burst restart churn growth cold" "$@"; then
     step "Python packages of the peers" make_bench_venv
   fi
-  if names_any_of "text vectors servers filtered" "$@"; then
+  if names_any_of "text vectors servers filtered cold" "$@"; then
     step "paragraphs" make_paragraphs
   fi
-  if names_any_of "vectors servers filtered" "$@"; then
+  if names_any_of "vectors servers filtered cold" "$@"; then
     step "vectors of the paragraphs" make_paragraph_vectors
   fi
+  if names_any_of "cold" "$@"; then setup_s3_servers; fi
   if names_any_of "servers filtered" "$@"; then step "Weaviate" make_weaviate; fi
   export QUARRY_BIN=$root/build/release/bin
   exec "$venv_dir/bin/python" -B "$root/bench/run.py" "$@"
