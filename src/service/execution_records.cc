@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "service/binding.h"
 #include "service/internals.h"
@@ -17,7 +18,7 @@ namespace quarry::service {
 namespace {
 
 constexpr size_t kMaxSummaryBytes = 200;
-constexpr size_t kMaxInputsBytes = 4'096;  // longer inputs are kept as their hash alone
+constexpr size_t kMaxInputsBytes = 2'048;  // longer inputs are kept as their hash alone; numbers count eight
 
 // The first text among the inputs, cut at a character's boundary.
 std::string query_summary(const json::object& inputs) {
@@ -180,11 +181,46 @@ Result<Reply> get_adhoc(const RequestContext& context, const Request& request, c
   return Reply(std::move(shown));
 }
 
+void append_bytes(const json::object& object, std::string& out);
+
+// Different values give different bytes. Cheaper than their text, which for a vector costs more than the search.
+void append_bytes(const json::value& value, std::string& out) {
+  append_little(out, static_cast<uint8_t>(value.kind()));
+  switch (value.kind()) {
+    case json::kind::null: return;
+    case json::kind::bool_: return append_little(out, static_cast<uint8_t>(value.get_bool()));
+    case json::kind::int64: return append_little(out, value.get_int64());
+    case json::kind::uint64: return append_little(out, value.get_uint64());
+    case json::kind::double_: return append_little(out, value.get_double());
+    case json::kind::string: {
+      append_little(out, static_cast<uint64_t>(value.get_string().size()));
+      out.append(value.get_string());
+      return;
+    }
+    case json::kind::array: {
+      append_little(out, static_cast<uint64_t>(value.get_array().size()));
+      for (const auto& element : value.get_array()) append_bytes(element, out);
+      return;
+    }
+    case json::kind::object: return append_bytes(value.get_object(), out);
+  }
+}
+
+void append_bytes(const json::object& object, std::string& out) {
+  append_little(out, static_cast<uint64_t>(object.size()));
+  for (const auto& member : object) {
+    append_little(out, static_cast<uint64_t>(member.key().size()));
+    out.append(member.key());
+    append_bytes(member.value(), out);
+  }
+}
+
 void add_inputs(const json::object& inputs, json::object& body) {
-  std::string text = json::serialize(inputs);
-  body["inputs_hash"] = sha256_hex(text).substr(0, 16);
+  std::string bytes;
+  append_bytes(inputs, bytes);
+  body["inputs_hash"] = fmt::format("{:016x}", hash64(bytes));
   body["query_summary"] = query_summary(inputs);
-  if (text.size() <= kMaxInputsBytes) body["inputs"] = inputs;
+  if (bytes.size() <= kMaxInputsBytes) body["inputs"] = inputs;
 }
 
 }  // namespace
