@@ -177,7 +177,8 @@ bool geo_matches(const Filter& condition, GeoPoint point) { return shape_contain
 GeoBounds geo_bounds(const Filter& condition) {
   const GeoShape& shape = condition.compiled->shape;
   if (condition.op == FilterOp::kGeoRadius) return bounds_of_circle(shape.center, shape.radius_m);
-  if (condition.op == FilterOp::kGeoBoundingBox) return {shape.bottom_right.lat, shape.top_left.lat, shape.top_left.lon, shape.bottom_right.lon};
+  if (condition.op == FilterOp::kGeoBoundingBox)
+    return {shape.bottom_right.lat, shape.top_left.lat, shape.top_left.lon, shape.bottom_right.lon};
   GeoBounds out{90, -90, 180, -180};
   for (const GeoPoint& p : shape.rings.front())
     out = {std::min(out.south, p.lat), std::max(out.north, p.lat), std::min(out.west, p.lon), std::max(out.east, p.lon)};

@@ -8,8 +8,8 @@
 
 namespace quarry::mvs {
 
-// A condition's answers: rows that match, and rows that the column can't answer for, which are asked of their documents. Both have a bit per
-// row of the segment.
+// A condition's answers: rows that match, and rows that the column can't answer for, which are asked of their documents. Both have a bit
+// per row of the segment.
 struct ColumnAnswer {
   explicit ColumnAnswer(size_t rows) : matching(rows), unsure(rows) {}
   Bitmap matching, unsure;

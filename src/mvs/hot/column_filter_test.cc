@@ -157,7 +157,8 @@ TEST_P(ColumnFilterRandom, PointsAgreeWithDocuments) {
   const auto segment = random_segment(source, 600, test::full_spec(), [](DocumentSource& random, json::object& payload) {
     if (!random.one_in(5)) payload["place"] = random_place(random);
     if (random.one_in(2)) payload["trip"] = {{"place", random_place(random)}};
-    if (random.one_in(9)) payload["trip"] = json::array{json::object{{"place", random_place(random)}}, json::object{{"place", random_place(random)}}};
+    const auto stop = [&] { return json::object{{"place", random_place(random)}}; };
+    if (random.one_in(9)) payload["trip"] = json::array{stop(), stop()};
   });
   const Bitmap all(segment->rows(), true);
   size_t found = 0;
@@ -189,7 +190,8 @@ TEST_P(ColumnFilterRandom, FacetsAreTheSameByIndex) {
     if (uid == 2) view.deleted = deleted;
     snapshot.views.push_back(std::move(view));
   }
-  for (const char* field : {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "tags", "document_id", "source_type", "created_at", "nowhere"})
+  for (const char* field : {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "tags", "document_id", "source_type",
+                            "created_at", "nowhere"})
     for (int i = 0; i < 6; ++i) {
       const auto filter = i == 0 ? Result<Filter>(Filter{}) : parse_filter(random_filter(source, 1));
       if (!filter.ok()) continue;

@@ -98,7 +98,8 @@ Status count_indexed(const Segment& segment, const FieldReader& reader, IndexUse
     const auto is_counted = [&](uint32_t row) { return decided.test(row); };
     const auto first = all ? members.begin() : std::find_if(members.begin(), members.end(), is_counted);
     if (first == members.end()) continue;
-    QUARRY_RETURN_IF_ERROR(counter.add_equal(reader, *first, all ? members.size() : size_t(std::count_if(first, members.end(), is_counted))));
+    const size_t counted = all ? members.size() : size_t(std::count_if(first, members.end(), is_counted));
+    QUARRY_RETURN_IF_ERROR(counter.add_equal(reader, *first, counted));
   }
   rows = std::move(rest);
   return Ok{};

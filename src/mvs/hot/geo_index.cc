@@ -29,7 +29,8 @@ void GeoIndex::add_rows(const Filter& condition, Bitmap& out) const {
   }
 }
 
-void GeoIndex::add_stretch(const Band& band, double west, double east, const Filter& condition, const GeoBounds& bounds, Bitmap& out) const {
+void GeoIndex::add_stretch(const Band& band, double west, double east, const Filter& condition, const GeoBounds& bounds,
+                           Bitmap& out) const {
   const auto end = points_.begin() + band.last;
   auto at = std::lower_bound(points_.begin() + band.first, end, west, [](const GeoRow& r, double lon) { return r.point.lon < lon; });
   for (; at != end && at->point.lon <= east; ++at) {

@@ -42,11 +42,11 @@ class Segment {
 
   // Rows whose JSON column may hold the payload field of `column`: there, not in the column, is what was written.
   const Bitmap& overridden(int column) const;
-  // Of the column at `column`, of any kind but vectors. nullptr: there is none, or none yet: one call makes it, which takes as long as a sort
-  // of the rows, while others go without.
+  // Of the column at `column`, of any kind but vectors. nullptr: there is none, or none yet: one call makes it, which takes as long as a
+  // sort of the rows, while others go without.
   const ValueIndex* value_index(int column, IndexUse use) const;
-  // Of the points at a path that no column holds. The first call makes it, which takes as long as reading every row's JSON; of concurrent ones
-  // the others wait. nullptr: as many paths as there may be have one already.
+  // Of the points at a path that no column holds. The first call makes it, which takes as long as reading every row's JSON; others wait
+  // meanwhile. nullptr: as many paths as there may be have one already.
   const GeoIndex* geo_index(std::string_view path) const;
   // hash64 of each row's source_id; 0 where it has none.
   const std::vector<uint64_t>& source_hashes() const;

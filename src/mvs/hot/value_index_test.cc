@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "mvs/hot/column_filter.h"
 #include "mvs/test_table.h"
@@ -70,7 +71,8 @@ TEST(ValueIndexTest, ValuesWithoutAPlaceInTheOrderAreLookedAtOneByOne) {
                            R"({"field":"at","operator":"gt","value":"1970-01-01T00:00:00.000100Z"})"}) {
     const Filter filter = *parse_filter(json::parse(text));
     const Bitmap all(segment->rows(), true);
-    const Bitmap scanned = *filter_rows(filter, *segment, all, IndexUse::kNever), indexed = *filter_rows(filter, *segment, all, IndexUse::kAlways);
+    const Bitmap scanned = *filter_rows(filter, *segment, all, IndexUse::kNever);
+    const Bitmap indexed = *filter_rows(filter, *segment, all, IndexUse::kAlways);
     EXPECT_GT(scanned.count(), 0u);
     for (size_t row = 0; row < segment->rows(); ++row) ASSERT_EQ(scanned.test(row), indexed.test(row)) << text << row;
   }
@@ -92,6 +94,25 @@ TEST(ValueIndexTest, IsMadeForColumnsThatAreAskedAgain) {
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(made->groups(), 1000u);
   EXPECT_EQ(segment->memory_bytes(), before + made->memory_bytes());
+}
+
+TEST(ValueIndexTest, OneThreadMakesItWhileOthersGoOn) {
+  arrow::StringBuilder texts;
+  for (int i = 0; i < 20'000; ++i) ASSERT_TRUE(texts.Append(fmt::format("name_{}", i * 37 % 501)).ok());
+  const auto segment = segment_of({{"name", FieldType::kString}}, {*texts.Finish()});
+  const Filter filter = *parse_filter(json::object{{"field", "name"}, {"operator", "eq"}, {"value", "name_7"}});
+  const Bitmap all(segment->rows(), true);
+  const size_t expected = filter_rows(filter, *segment, all, IndexUse::kNever)->count();
+  std::atomic<size_t> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) wrong += filter_rows(filter, *segment, all)->count() != expected;
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_GT(expected, 0u);
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_NE(segment->value_index(segment->block().schema().find("name"), IndexUse::kWhenWorth), nullptr);
 }
 
 }  // namespace
