@@ -1,4 +1,4 @@
-// How a search that may return only some of the rows finds them: pure arithmetic over what was measured (docs/decisions/0009).
+// How a search that may return only some of the rows finds them: pure arithmetic over what was measured (docs/decisions/0010).
 #pragma once
 
 #include <cstddef>
