@@ -75,7 +75,7 @@ class Evaluator {
     ColumnAnswer answer(candidates.size());
     if (column >= 0) {
       answer = ask_column(condition, column, candidates);
-    } else if (is_geo(condition.op) && use_ != IndexUse::kNever) {
+    } else if (is_geo(condition.op)) {
       answer = ask_points(condition, candidates);
     } else {
       answer.unsure = candidates;
@@ -88,7 +88,7 @@ class Evaluator {
     ColumnAnswer answer(candidates.size());
     answer.unsure = candidates;
     if (use_ == IndexUse::kWhenWorth && candidates.count() < kFewRows) return answer;
-    const GeoIndex* index = segment_.geo_index(condition.field);
+    const GeoIndex* index = segment_.geo_index(condition.field, use_);
     if (index == nullptr) return answer;
     answer.unsure &= index->other();
     index->add_rows(condition, answer.matching);

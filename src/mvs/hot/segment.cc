@@ -74,10 +74,23 @@ const ValueIndex* Segment::value_index(int column, IndexUse use) const {
   return lazy.index.get();
 }
 
-const GeoIndex* Segment::geo_index(std::string_view path) const {
+const GeoIndex* Segment::geo_index(std::string_view path, IndexUse use) const {
+  if (use == IndexUse::kNever) return nullptr;
   std::lock_guard lock(geo_mutex_);
-  if (const auto known = geo_.find(path); known != geo_.end()) return known->second.get();
-  if (geo_.size() >= kMaxGeoPaths) return nullptr;
+  auto known = geo_.find(path);
+  const bool asked = known != geo_.end();
+  if (!asked) {
+    if (geo_.size() >= kMaxGeoPaths) return nullptr;
+    known = geo_.emplace(path, nullptr).first;
+  }
+  if (known->second == nullptr && (asked || use == IndexUse::kAlways)) {
+    known->second = make_geo_index(path);
+    memory_bytes_ += known->second->memory_bytes();
+  }
+  return known->second.get();
+}
+
+std::unique_ptr<const GeoIndex> Segment::make_geo_index(std::string_view path) const {
   const DocumentReader documents(*block_, path);
   std::vector<GeoRow> points;
   Bitmap other(rows());
@@ -91,9 +104,7 @@ const GeoIndex* Segment::geo_index(std::string_view path) const {
     if (content == GeoContent::kOther) other.set(row);
   }
   points.shrink_to_fit();
-  auto made = std::make_unique<const GeoIndex>(std::move(points), std::move(other));
-  memory_bytes_ += made->memory_bytes();
-  return geo_.emplace(path, std::move(made)).first->second.get();
+  return std::make_unique<const GeoIndex>(std::move(points), std::move(other));
 }
 
 const std::vector<uint64_t>& Segment::source_hashes() const {

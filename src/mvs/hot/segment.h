@@ -45,9 +45,9 @@ class Segment {
   // Of the column at `column`, of any kind but vectors. nullptr: there is none, or none yet: one call makes it, which takes as long as a
   // sort of the rows, while others go without.
   const ValueIndex* value_index(int column, IndexUse use) const;
-  // Of the points at a path that no column holds. The first call makes it, which takes as long as reading every row's JSON; others wait
-  // meanwhile. nullptr: as many paths as there may be have one already.
-  const GeoIndex* geo_index(std::string_view path) const;
+  // Of the points at a path that no column holds. The second question makes it, which takes as long as reading every row's JSON; others
+  // wait meanwhile. nullptr: there is none yet, or as many paths as there may be were asked for already.
+  const GeoIndex* geo_index(std::string_view path, IndexUse use) const;
   // hash64 of each row's source_id; 0 where it has none.
   const std::vector<uint64_t>& source_hashes() const;
   // Rows in ascending order of document_id.
@@ -75,6 +75,8 @@ class Segment {
     std::atomic<const ValueIndex*> ready{nullptr};
   };
 
+  std::unique_ptr<const GeoIndex> make_geo_index(std::string_view path) const;
+
   const uint32_t uid_;
   const std::shared_ptr<const RowBlock> block_;
   std::vector<std::vector<float>> norms_;  // by column
@@ -83,7 +85,7 @@ class Segment {
   std::unique_ptr<LazySparseIndex[]> sparse_;
   std::unique_ptr<LazyValueIndex[]> values_;
   mutable std::mutex geo_mutex_;
-  mutable std::map<std::string, std::unique_ptr<const GeoIndex>, std::less<>> geo_;  // by path
+  mutable std::map<std::string, std::unique_ptr<const GeoIndex>, std::less<>> geo_;  // by path; null: asked for once
   mutable std::once_flag source_once_, order_once_;
   mutable std::vector<uint64_t> source_hashes_;
   mutable std::vector<uint32_t> id_order_;
