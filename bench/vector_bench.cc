@@ -9,6 +9,7 @@
 #include <iostream>
 #include <thread>
 
+#include "clocks.h"
 #include "fvecs.h"
 #include "mvs/hot/kernels.h"
 #include "mvs/index/graph.h"
@@ -17,17 +18,6 @@ using namespace quarry;
 using namespace quarry::mvs;
 
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-// Of the calling thread: what others on the machine take does not count.
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return double(now.tv_sec) + double(now.tv_nsec) * 1e-9;
-}
 
 size_t anonymous_bytes() {
   std::ifstream file("/proc/self/smaps_rollup");

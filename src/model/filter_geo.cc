@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kMeanEarthRadiusM = 6371008.8;  // IUGG mean radius R1
 constexpr size_t kMaxPoints = 10'000;
+constexpr double kMarginDegrees = 1e-6;  // a tenth of a metre: far more than rounding takes
 
 std::optional<double> number_at(const json::object& object, std::string_view key) {
   const json::value* v = object.if_contains(key);
@@ -48,6 +49,23 @@ bool on_segment(GeoPoint a, GeoPoint b, GeoPoint p) {
   double cross = (b.lon - a.lon) * (p.lat - a.lat) - (b.lat - a.lat) * (p.lon - a.lon);
   return cross == 0 && p.lon >= std::min(a.lon, b.lon) && p.lon <= std::max(a.lon, b.lon) && p.lat >= std::min(a.lat, b.lat) &&
          p.lat <= std::max(a.lat, b.lat);
+}
+
+double degrees(double radians) { return radians * (180.0 / std::numbers::pi); }
+
+// The meridians that touch the circle: sin(lon - center.lon) = sin(angle) / cos(center.lat).
+GeoBounds bounds_of_circle(GeoPoint center, double radius_m) {
+  const double angle = radius_m / kMeanEarthRadiusM, half = degrees(angle) + kMarginDegrees;
+  if (half >= 89) return {};  // and more: distances of half the earth are too uncertain to be bounded
+  GeoBounds out{center.lat - half, center.lat + half, -180, 180};
+  if (out.south <= -90 || out.north >= 90) return out;  // about a pole
+  const double reach = degrees(std::asin(std::min(1.0, std::sin(radians(half)) / std::cos(radians(center.lat))))) + kMarginDegrees;
+  out.west = center.lon - reach;
+  out.east = center.lon + reach;
+  if (out.west >= -180 && out.east <= 180) return out;
+  if (out.west < -180) out.west += 360;
+  if (out.east > 180) out.east -= 360;
+  return out;
 }
 
 enum class Side { kOutside, kEdge, kInside };
@@ -152,6 +170,19 @@ Result<GeoShape> parse_geo_shape(FilterOp op, const json::value& value) {
   const json::object* o = value.if_object();
   if (o == nullptr) return bad_request(fmt::format("{} needs an object as its value", to_string(op)));
   return op == FilterOp::kGeoRadius ? parse_radius(*o) : parse_box(*o);
+}
+
+bool geo_matches(const Filter& condition, GeoPoint point) { return shape_contains(condition.op, condition.compiled->shape, point); }
+
+GeoBounds geo_bounds(const Filter& condition) {
+  const GeoShape& shape = condition.compiled->shape;
+  if (condition.op == FilterOp::kGeoRadius) return bounds_of_circle(shape.center, shape.radius_m);
+  if (condition.op == FilterOp::kGeoBoundingBox)
+    return {shape.bottom_right.lat, shape.top_left.lat, shape.top_left.lon, shape.bottom_right.lon};
+  GeoBounds out{90, -90, 180, -180};
+  for (const GeoPoint& p : shape.rings.front())
+    out = {std::min(out.south, p.lat), std::max(out.north, p.lat), std::min(out.west, p.lon), std::max(out.east, p.lon)};
+  return {out.south - kMarginDegrees, out.north + kMarginDegrees, out.west - kMarginDegrees, out.east + kMarginDegrees};
 }
 
 bool shape_contains(FilterOp op, const GeoShape& shape, GeoPoint point) {

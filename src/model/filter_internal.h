@@ -10,12 +10,9 @@
 
 #include "base/clock.h"
 #include "model/filter.h"
+#include "model/geo.h"
 
 namespace quarry {
-
-struct GeoPoint {
-  double lat = 0, lon = 0;  // degrees
-};
 
 struct GeoShape {
   // Radius: centre and metres. Box: top_left and bottom_right; left > right crosses the antimeridian. Polygon: rings, the first the outer
@@ -36,9 +33,6 @@ struct CompiledOperand {
   GeoShape shape;
 };
 
-// A point as documents and filters write it: {lat, lon}, {latitude, longitude}, {lat, lng}, [lon, lat], or GeoJSON {type: "Point",
-// coordinates}.
-std::optional<GeoPoint> read_geo_point(const json::value& value);
 // Errors: plain text saying what is wrong with the operand.
 Result<GeoShape> parse_geo_shape(FilterOp op, const json::value& value);
 bool shape_contains(FilterOp op, const GeoShape& shape, GeoPoint point);

@@ -107,8 +107,6 @@ bool matches_contains(const Filter& c, const json::value& v) {
   return v.is_string() && c.value.is_string() && matches_affix(c, v);
 }
 
-bool is_geo(FilterOp op) { return op == FilterOp::kGeoRadius || op == FilterOp::kGeoBoundingBox || op == FilterOp::kGeoPolygon; }
-
 // The positive sense of the operator: ne and nin ask whether something equals.
 bool matches_any(const Filter& c, const json::value& v) {
   if (c.op == FilterOp::kContains) return matches_contains(c, v);
@@ -187,6 +185,16 @@ const json::value* read_path(const json::object& document, std::string_view path
   if (values.empty()) return nullptr;
   scratch = std::move(values);
   return &scratch;
+}
+
+GeoContent read_geo_content(const json::object& document, std::string_view path, GeoPoint& point) {
+  Leaves leaves;
+  collect_in_object(document, path, leaves);
+  if (std::all_of(leaves.begin(), leaves.end(), missing)) return GeoContent::kNothing;
+  const auto found = leaves.size() == 1 ? read_geo_point(*leaves.front()) : std::nullopt;
+  if (!found) return GeoContent::kOther;
+  point = *found;
+  return GeoContent::kPoint;
 }
 
 bool matches_condition(const Filter& condition, const json::value* field_value) {

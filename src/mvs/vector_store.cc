@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "mvs/cold/cold_reads.h"
 #include "mvs/hot/exact_search.h"
+#include "mvs/hot/facet.h"
 #include "mvs/hot/scan.h"
 #include "mvs/index/dense_search.h"
 #include "mvs/log_follower.h"

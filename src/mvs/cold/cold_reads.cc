@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "mvs/cold/dense_candidates.h"
 #include "mvs/hot/exact_search.h"
+#include "mvs/hot/facet.h"
 #include "mvs/hot/scan.h"
 #include "mvs/text/text_search.h"
 

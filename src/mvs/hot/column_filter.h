@@ -7,7 +7,7 @@
 namespace quarry::mvs {
 
 // The rows of `candidates` that match. Conditions on typed and system columns are answered from columns; what is left is asked of the rows
-// that remain, one JSON document at a time. kCorruption if a stored payload does not parse.
-Result<Bitmap> filter_rows(const Filter& filter, const Segment& segment, Bitmap candidates);
+// that remain, one JSON document at a time. kCorruption if a stored payload does not parse. The answer does not depend on `use`.
+Result<Bitmap> filter_rows(const Filter& filter, const Segment& segment, Bitmap candidates, IndexUse use = IndexUse::kWhenWorth);
 
 }  // namespace quarry::mvs

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "mvs/hot/facet.h"
 #include "mvs/hot/field_reader.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/row_encoder.h"
@@ -12,22 +13,26 @@ namespace {
 
 using test::DocumentSource;
 
-std::shared_ptr<const Segment> random_segment(DocumentSource& source, size_t rows, const TableSpec& spec) {
+using Change = std::function<void(DocumentSource&, json::object& payload)>;
+
+std::shared_ptr<const Segment> random_segment(DocumentSource& source, size_t rows, const TableSpec& spec, const Change& change = {},
+                                              uint32_t uid = 1) {
   const auto schema = std::make_shared<const TableSchema>(*TableSchema::from_spec(spec));
   RowEncoder encoder(schema, rows);
   for (size_t i = 0; i < rows; ++i) {
     Document d = source.document(1'000'000);
     d.document_id += "_" + std::to_string(i);
+    if (change) change(source, d.payload);
     EXPECT_TRUE(encoder.append(d).ok());
   }
   auto block = RowBlock::make(schema, *encoder.finish());
   EXPECT_TRUE(block.ok());
-  return std::make_shared<const Segment>(1, *block);
+  return std::make_shared<const Segment>(uid, *block);
 }
 
 json::value random_filter(DocumentSource& source, int depth) {
-  static constexpr const char* kOps[] = {"eq",  "ne",       "gt",          "lt",        "gte",    "lte",    "in",
-                                         "nin", "contains", "starts_with", "ends_with", "exists", "is_null"};
+  static constexpr const char* kOps[] = {"eq",          "ne",        "gt",     "lt",      "gte",  "lte",    "in",    "nin", "contains",
+                                         "starts_with", "ends_with", "exists", "is_null", "text", "phrase", "words", "regex"};
   static constexpr const char* kPaths[] = {"title",
                                            "pages",
                                            "price",
@@ -65,12 +70,55 @@ json::value random_filter(DocumentSource& source, int depth) {
     out["value"] = json::array{source.value(field), source.value(field), source.any()};
   else if (op == "exists" || op == "is_null")
     out["value"] = source.one_in(2);
-  else if (op == "starts_with" || op == "ends_with" || op == "contains")
+  else if (op == "starts_with" || op == "ends_with" || op == "contains" || op == "text" ||
+           op == "phrase" || op == "words" || op == "regex")
     out["value"] = source.word();
   else
     out["value"] = field == "created_at" || field == "updated_at" ? json::value(json::string(format_timestamp(1'700'000'000'000'500)))
                                                                   : source.value(field);
   if (source.one_in(3)) out["case_sensitive"] = true;
+  return out;
+}
+
+// Points, lists of points, and what is none; some at the poles and the antimeridian.
+json::value random_place(DocumentSource& source) {
+  const auto point = [&] {
+    const double lat = source.one_in(8) ? 90 - 180 * double(source.below(2)) : double(source.below(1800)) / 10 - 90;
+    const double lon = source.one_in(8) ? 180 - 360 * double(source.below(2)) : double(source.below(3600)) / 10 - 180;
+    return source.one_in(3) ? json::value(json::array{lon, lat}) : json::value(json::object{{"lat", lat}, {"lon", lon}});
+  };
+  switch (source.below(8)) {
+    case 0: return source.any();
+    case 1: return json::array{point(), point()};
+    case 2: return json::object{{"type", "Point"}, {"coordinates", json::array{12.5, 41.9}}};
+    default: return point();
+  }
+}
+
+json::value random_geo_filter(DocumentSource& source) {
+  const auto degree = [&](int most) { return double(source.below(uint64_t(most) * 20 + 1)) / 10 - most; };
+  const auto at = [](double lat, double lon) { return json::object{{"lat", lat}, {"lon", lon}}; };
+  json::object out{{"field", source.one_in(4) ? "trip.place" : "place"}};
+  switch (source.below(3)) {
+    case 0: {
+      static constexpr double kRadii[] = {0, 1'000, 500'000, 3'000'000, 9'000'000, 15'000'000, 20'100'000};
+      out["operator"] = "geo_radius";
+      out["value"] = {{"center", at(degree(90), degree(180))}, {"radius", kRadii[source.below(std::size(kRadii))]}};
+      break;
+    }
+    case 1: {
+      const double a = degree(90), b = degree(90);
+      out["operator"] = "geo_bounding_box";
+      out["value"] = {{"top_left", at(std::max(a, b), degree(180))}, {"bottom_right", at(std::min(a, b), degree(180))}};
+      break;
+    }
+    default: {
+      json::array ring;
+      for (uint64_t i = 0; i < 3 + source.below(4); ++i) ring.push_back(at(degree(90), degree(180)));
+      out["operator"] = "geo_polygon";
+      out["value"] = {{"exterior", {{"points", ring}}}};
+    }
+  }
   return out;
 }
 
@@ -88,15 +136,75 @@ TEST_P(ColumnFilterRandom, AgreesWithDocuments) {
     Bitmap candidates(segment->rows());
     for (size_t row = 0; row < segment->rows(); ++row)
       if (!source.one_in(4)) candidates.set(row);
-    const auto rows = filter_rows(*filter, *segment, candidates);
+    const auto rows = filter_rows(*filter, *segment, candidates, IndexUse::kNever);
     ASSERT_TRUE(rows.ok()) << rows.error().message;
+    const auto indexed = filter_rows(*filter, *segment, candidates, IndexUse::kAlways);
+    ASSERT_TRUE(indexed.ok()) << indexed.error().message;
     for (size_t row = 0; row < segment->rows(); ++row) {
       const json::object document = *segment->block().filter_document(row);
-      ASSERT_EQ(rows->test(row), candidates.test(row) && matches(*filter, document))
+      const bool expected = candidates.test(row) && matches(*filter, document);
+      ASSERT_EQ(rows->test(row), expected)
           << "seed " << GetParam() << "\nfilter " << json::serialize(text) << "\nrow " << json::serialize(document);
+      ASSERT_EQ(indexed->test(row), expected)
+          << "by index, seed " << GetParam() << "\nfilter " << json::serialize(text) << "\nrow " << json::serialize(document);
     }
   }
   EXPECT_GT(asked, 100);
+}
+
+TEST_P(ColumnFilterRandom, PointsAgreeWithDocuments) {
+  DocumentSource source(GetParam() + 2000);
+  const auto segment = random_segment(source, 600, test::full_spec(), [](DocumentSource& random, json::object& payload) {
+    if (!random.one_in(5)) payload["place"] = random_place(random);
+    if (random.one_in(2)) payload["trip"] = {{"place", random_place(random)}};
+    const auto stop = [&] { return json::object{{"place", random_place(random)}}; };
+    if (random.one_in(9)) payload["trip"] = json::array{stop(), stop()};
+  });
+  const Bitmap all(segment->rows(), true);
+  size_t found = 0;
+  for (int i = 0; i < 150; ++i) {
+    const json::value text = random_geo_filter(source);
+    const auto filter = parse_filter(text);
+    if (!filter.ok()) continue;  // a ring of equal points
+    const auto rows = filter_rows(*filter, *segment, all, IndexUse::kAlways);
+    ASSERT_TRUE(rows.ok()) << rows.error().message;
+    found += rows->count();
+    for (size_t row = 0; row < segment->rows(); ++row) {
+      const json::object document = *segment->block().filter_document(row);
+      ASSERT_EQ(rows->test(row), matches(*filter, document))
+          << "seed " << GetParam() << "\nfilter " << json::serialize(text) << "\nrow " << json::serialize(document);
+    }
+  }
+  EXPECT_GT(found, 1000u);
+}
+
+TEST_P(ColumnFilterRandom, FacetsAreTheSameByIndex) {
+  DocumentSource source(GetParam() + 3000);
+  Snapshot snapshot;
+  for (uint32_t uid = 1; uid <= 2; ++uid) {
+    SegmentView view;
+    view.segment = random_segment(source, 150, test::full_spec(), {}, uid);
+    auto deleted = std::make_shared<Bitmap>(view.segment->rows());
+    for (size_t row = 0; uid == 2 && row < view.segment->rows(); row += 3) deleted->set(row);
+    view.live = view.segment->rows() - deleted->count();
+    if (uid == 2) view.deleted = deleted;
+    snapshot.views.push_back(std::move(view));
+  }
+  for (const char* field : {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "tags", "document_id", "source_type",
+                            "created_at", "nowhere"})
+    for (int i = 0; i < 6; ++i) {
+      const auto filter = i == 0 ? Result<Filter>(Filter{}) : parse_filter(random_filter(source, 1));
+      if (!filter.ok()) continue;
+      const auto scanned = facet_rows(snapshot, *filter, field, 1000, IndexUse::kNever);
+      const auto indexed = facet_rows(snapshot, *filter, field, 1000, IndexUse::kAlways);
+      ASSERT_TRUE(scanned.ok() && indexed.ok());
+      ASSERT_EQ(scanned->size(), indexed->size()) << field;
+      for (size_t v = 0; v < scanned->size(); ++v) {
+        ASSERT_EQ((*scanned)[v].count, (*indexed)[v].count) << field;
+        ASSERT_TRUE(test::identical((*scanned)[v].value, (*indexed)[v].value))
+            << field << " " << json::serialize((*scanned)[v].value) << " " << json::serialize((*indexed)[v].value);
+      }
+    }
 }
 
 TEST_P(ColumnFilterRandom, FieldsReadAsInDocuments) {

@@ -26,6 +26,7 @@ class FieldReader {
   // As read_path() of model/filter.h; nullopt: the row has no such field. System columns win over payload fields of the same name.
   Result<std::optional<json::value>> value(size_t row) const;
   Result<FieldKey> key(size_t row) const;
+  int column() const { return column_; }  // that holds the field's values, but where the JSON column does; -1: none
 
  private:
   bool column_decides(size_t row) const;

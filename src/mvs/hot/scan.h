@@ -1,4 +1,4 @@
-// Reads of a snapshot that need no score: pages, counts, facets.
+// Reads of a snapshot that need no score: pages, counts, visits.
 #pragma once
 
 #include "base/executor.h"
@@ -24,8 +24,6 @@ struct RowPage {
 Result<RowPage> scan_rows(const Snapshot& snapshot, const ScanRequest& request, Executor* executor);
 Result<ScanResult> scan_snapshot(const Snapshot& snapshot, const ScanRequest& request, Executor* executor);
 Result<uint64_t> count_rows(const Snapshot& snapshot, const Filter& filter, Executor* executor);
-// Elements of array values count one by one; missing and null don't count.
-Result<std::vector<FacetValue>> facet_rows(const Snapshot& snapshot, const Filter& filter, const std::string& field, size_t limit);
 Status visit_rows(const Snapshot& snapshot, const Filter& filter, const Projection& projection,
                   const std::function<bool(const Document&)>& visit);
 

@@ -1,15 +1,17 @@
 #include "mvs/hot/segment.h"
 
-#include <arrow/array.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "base/hash.h"
+#include "mvs/hot/document_reader.h"
 #include "mvs/hot/kernels.h"
 
 namespace quarry::mvs {
 namespace {
+
+constexpr uint64_t kAskedBeforeIndex = 4;
+constexpr size_t kMaxGeoPaths = 16;
 
 std::vector<float> norms_of(const float* vectors, size_t count, size_t dimension) {
   std::vector<float> out(count);
@@ -32,7 +34,7 @@ Segment::Segment(uint32_t uid, std::shared_ptr<const RowBlock> block) : uid_(uid
   for (size_t row = 0; row < rows(); ++row) id_hashes_[row] = hash64(block_->document_id(row));
   overridden_ = std::make_unique<LazyBitmap[]>(columns);
   sparse_ = std::make_unique<LazySparseIndex[]>(columns);
-  keywords_ = std::make_unique<LazyKeywordIndex[]>(columns);
+  values_ = std::make_unique<LazyValueIndex[]>(columns);
   memory_bytes_ = bytes + rows() * sizeof(uint64_t);
 }
 
@@ -59,13 +61,50 @@ const SparseIndex& Segment::sparse_index(int column) const {
   return *lazy.index;
 }
 
-const KeywordIndex& Segment::keyword_index(int column) const {
-  LazyKeywordIndex& lazy = keywords_[size_t(column)];
+const ValueIndex* Segment::value_index(int column, IndexUse use) const {
+  if (use == IndexUse::kNever || block_->array(column) == nullptr) return nullptr;
+  LazyValueIndex& lazy = values_[size_t(column)];
+  if (const ValueIndex* ready = lazy.ready.load(std::memory_order_acquire)) return ready;
+  if (use == IndexUse::kWhenWorth && lazy.asked.fetch_add(1, std::memory_order_relaxed) + 1 != kAskedBeforeIndex) return nullptr;
   std::call_once(lazy.once, [&] {
-    lazy.index = std::make_unique<const KeywordIndex>(static_cast<const arrow::StringArray&>(*block_->array(column)));
-    memory_bytes_ += lazy.index->memory_bytes();
+    lazy.index = ValueIndex::make(*block_, column);
+    if (lazy.index != nullptr) memory_bytes_ += lazy.index->memory_bytes();
+    lazy.ready.store(lazy.index.get(), std::memory_order_release);
   });
-  return *lazy.index;
+  return lazy.index.get();
+}
+
+const GeoIndex* Segment::geo_index(std::string_view path, IndexUse use) const {
+  if (use == IndexUse::kNever) return nullptr;
+  std::lock_guard lock(geo_mutex_);
+  auto known = geo_.find(path);
+  const bool asked = known != geo_.end();
+  if (!asked) {
+    if (geo_.size() >= kMaxGeoPaths) return nullptr;
+    known = geo_.emplace(path, nullptr).first;
+  }
+  if (known->second == nullptr && (asked || use == IndexUse::kAlways)) {
+    known->second = make_geo_index(path);
+    memory_bytes_ += known->second->memory_bytes();
+  }
+  return known->second.get();
+}
+
+std::unique_ptr<const GeoIndex> Segment::make_geo_index(std::string_view path) const {
+  const DocumentReader documents(*block_, path);
+  std::vector<GeoRow> points;
+  Bitmap other(rows());
+  for (size_t row = 0; row < rows(); ++row) {
+    if (documents.is_empty(row)) continue;
+    const auto document = documents.read(row);
+    GeoRow found{{}, uint32_t(row)};
+    // A payload that does not parse is met again where the row is asked for.
+    const GeoContent content = document.ok() ? read_geo_content(*document, path, found.point) : GeoContent::kOther;
+    if (content == GeoContent::kPoint) points.push_back(found);
+    if (content == GeoContent::kOther) other.set(row);
+  }
+  points.shrink_to_fit();
+  return std::make_unique<const GeoIndex>(std::move(points), std::move(other));
 }
 
 const std::vector<uint64_t>& Segment::source_hashes() const {

@@ -2,17 +2,26 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
 
-#include "mvs/hot/keyword_index.h"
+#include "mvs/hot/geo_index.h"
 #include "mvs/hot/sparse_index.h"
+#include "mvs/hot/value_index.h"
 #include "mvs/text/segment_text.h"
 #include "mvs/warm/deletion_vector.h"
 #include "mvs/warm/row_block.h"
 
 namespace quarry::mvs {
+
+// Whether a condition is answered through an index.
+enum class IndexUse {
+  kWhenWorth,  // once the column has been asked a few times, which is when making one has paid
+  kAlways,     // and made at once
+  kNever,
+};
 
 // Immutable and thread-safe; what is derived lazily is derived once. Rows are physical: deleted ones are known to the snapshot, not here.
 class Segment {
@@ -33,8 +42,12 @@ class Segment {
 
   // Rows whose JSON column may hold the payload field of `column`: there, not in the column, is what was written.
   const Bitmap& overridden(int column) const;
-  // Of the text column at `column`, which the block has. Made at the first call, which takes as long as a sort of its rows.
-  const KeywordIndex& keyword_index(int column) const;
+  // Of the column at `column`, of any kind but vectors. nullptr: there is none, or none yet: one call makes it, which takes as long as a
+  // sort of the rows, while others go without.
+  const ValueIndex* value_index(int column, IndexUse use) const;
+  // Of the points at a path that no column holds. The second question makes it, which takes as long as reading every row's JSON; others
+  // wait meanwhile. nullptr: there is none yet, or as many paths as there may be were asked for already.
+  const GeoIndex* geo_index(std::string_view path, IndexUse use) const;
   // hash64 of each row's source_id; 0 where it has none.
   const std::vector<uint64_t>& source_hashes() const;
   // Rows in ascending order of document_id.
@@ -55,10 +68,14 @@ class Segment {
     std::unique_ptr<const SparseIndex> index;
   };
 
-  struct LazyKeywordIndex {
+  struct LazyValueIndex {
     std::once_flag once;
-    std::unique_ptr<const KeywordIndex> index;
+    std::atomic<uint64_t> asked{0};
+    std::unique_ptr<const ValueIndex> index;
+    std::atomic<const ValueIndex*> ready{nullptr};
   };
+
+  std::unique_ptr<const GeoIndex> make_geo_index(std::string_view path) const;
 
   const uint32_t uid_;
   const std::shared_ptr<const RowBlock> block_;
@@ -66,7 +83,9 @@ class Segment {
   std::vector<uint64_t> id_hashes_;
   std::unique_ptr<LazyBitmap[]> overridden_;
   std::unique_ptr<LazySparseIndex[]> sparse_;
-  std::unique_ptr<LazyKeywordIndex[]> keywords_;
+  std::unique_ptr<LazyValueIndex[]> values_;
+  mutable std::mutex geo_mutex_;
+  mutable std::map<std::string, std::unique_ptr<const GeoIndex>, std::less<>> geo_;  // by path; null: asked for once
   mutable std::once_flag source_once_, order_once_;
   mutable std::vector<uint64_t> source_hashes_;
   mutable std::vector<uint32_t> id_order_;

@@ -1,6 +1,7 @@
 #include "mvs/index/column_index.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace quarry::mvs {
 namespace {
@@ -15,8 +16,8 @@ const VectorColumn* vectors_of(const Segment& segment, const std::string& name) 
 }
 
 // Adds rows as nodes. `missing` lists rows of `segment` that have a vector; their nodes are written to `nodes`.
-bool append_rows(Graph& graph, const Segment& segment, const VectorColumn& vectors, const std::vector<uint32_t>& missing, NodeOfRow& nodes,
-                 std::vector<NodeMap::Entry>& entries, Executor* executor) {
+bool append_rows(Graph& graph, const Segment& segment, const VectorColumn& vectors, const std::vector<uint32_t>& missing,
+                 std::vector<uint32_t>& nodes, std::vector<NodeMap::Entry>& entries, Executor* executor) {
   std::vector<const float*> pointers;
   for (const uint32_t row : missing) pointers.push_back(vectors.at_row(row));
   uint32_t next = graph.size();
@@ -44,6 +45,32 @@ NodeMap NodeMap::with(size_t size, std::vector<Entry> entries) const {
   return out;
 }
 
+NodeOfRow::NodeOfRow(std::vector<uint32_t> nodes) : nodes_(std::move(nodes)), first_of_word_(nodes_.size() / 64, kNoNode) {
+  for (size_t w = 0; w < first_of_word_.size(); ++w) {
+    const uint32_t* word = &nodes_[w * 64];
+    const auto follow = [](uint32_t a, uint32_t b) { return a == kNoNode || b != a + 1; };
+    if (*word != kNoNode && std::adjacent_find(word, word + 64, follow) == word + 64) first_of_word_[w] = *word;
+  }
+}
+
+void NodeOfRow::add_nodes(const Bitmap& rows, Bitmap& out) const {
+  for (size_t w = 0; w < rows.word_count(); ++w) {
+    uint64_t bits = rows.words()[w];
+    if (bits == 0) continue;
+    const uint32_t first = w < first_of_word_.size() ? first_of_word_[w] : kNoNode;
+    if (first != kNoNode && size_t(first) + 64 <= out.size()) {
+      uint64_t* to = out.words() + first / 64;
+      to[0] |= bits << (first % 64);
+      if (first % 64 != 0) to[1] |= bits >> (64 - first % 64);
+      continue;
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      const uint32_t node = nodes_[w * 64 + size_t(std::countr_zero(bits))];
+      if (node < out.size()) out.set(node);
+    }
+  }
+}
+
 const NodeOfRow* ColumnIndex::of_segment(uint32_t segment) const {
   const auto it = std::lower_bound(covered.begin(), covered.end(), Covered{segment, nullptr}, by_segment);
   return it != covered.end() && it->segment == segment ? it->nodes.get() : nullptr;
@@ -51,7 +78,7 @@ const NodeOfRow* ColumnIndex::of_segment(uint32_t segment) const {
 
 uint64_t ColumnIndex::memory_bytes() const {
   uint64_t bytes = graph->memory_bytes() + nodes.memory_bytes();
-  for (const auto& c : covered) bytes += c.nodes->size() * sizeof(uint32_t);
+  for (const auto& c : covered) bytes += c.nodes->memory_bytes();
   return bytes;
 }
 
@@ -60,14 +87,14 @@ std::shared_ptr<const ColumnIndex> ColumnIndex::with(const std::vector<SegmentVi
   std::vector<NodeMap::Entry> entries;
   for (const auto& view : views) {
     const Segment& segment = *view.segment;
-    auto rows_nodes = std::make_shared<NodeOfRow>(segment.rows(), kNoNode);
+    std::vector<uint32_t> rows_nodes(segment.rows(), kNoNode);
     if (const VectorColumn* vectors = vectors_of(segment, vector_name)) {
       std::vector<uint32_t> rows;
       for (size_t row = 0; row < segment.rows(); ++row)
         if (view.is_live(row) && vectors->at_row(row) != nullptr) rows.push_back(uint32_t(row));
-      if (!append_rows(*graph, segment, *vectors, rows, *rows_nodes, entries, executor)) return nullptr;
+      if (!append_rows(*graph, segment, *vectors, rows, rows_nodes, entries, executor)) return nullptr;
     }
-    out->covered.push_back({segment.uid(), std::move(rows_nodes)});
+    out->covered.push_back({segment.uid(), std::make_shared<const NodeOfRow>(std::move(rows_nodes))});
   }
   std::sort(out->covered.begin(), out->covered.end(), by_segment);
   out->mapped += entries.size();
@@ -79,7 +106,7 @@ std::shared_ptr<const ColumnIndex> ColumnIndex::moved(const std::vector<SegmentV
                                                       const std::vector<std::vector<uint32_t>>& taken, const Segment& output,
                                                       Executor* executor) const {
   auto out = std::make_shared<ColumnIndex>(*this);
-  auto rows_nodes = std::make_shared<NodeOfRow>(output.rows(), kNoNode);
+  std::vector<uint32_t> rows_nodes(output.rows(), kNoNode);
   std::vector<NodeMap::Entry> entries;
   std::vector<uint32_t> missing;
   const VectorColumn* vectors = vectors_of(output, vector_name);
@@ -89,7 +116,7 @@ std::shared_ptr<const ColumnIndex> ColumnIndex::moved(const std::vector<SegmentV
     for (const uint32_t row : taken[i]) {
       const uint32_t node = before == nullptr ? kNoNode : (*before)[row];
       if (node != kNoNode) {
-        (*rows_nodes)[at] = node;
+        rows_nodes[at] = node;
         entries.emplace_back(node, RowRef{output.uid(), at});
       } else if (vectors != nullptr && vectors->at_row(at) != nullptr) {
         missing.push_back(at);
@@ -97,8 +124,8 @@ std::shared_ptr<const ColumnIndex> ColumnIndex::moved(const std::vector<SegmentV
       ++at;
     }
   }
-  if (!missing.empty() && !append_rows(*graph, output, *vectors, missing, *rows_nodes, entries, executor)) return nullptr;
-  out->covered.push_back({output.uid(), std::move(rows_nodes)});
+  if (!missing.empty() && !append_rows(*graph, output, *vectors, missing, rows_nodes, entries, executor)) return nullptr;
+  out->covered.push_back({output.uid(), std::make_shared<const NodeOfRow>(std::move(rows_nodes))});
   std::sort(out->covered.begin(), out->covered.end(), by_segment);
   out->mapped += missing.size();
   out->nodes = nodes.with(graph->size(), std::move(entries));
@@ -115,7 +142,7 @@ std::shared_ptr<const ColumnIndex> ColumnIndex::without_gone(const Snapshot& sna
       out->covered.push_back(c);
       continue;
     }
-    for (const uint32_t node : *c.nodes)
+    for (const uint32_t node : c.nodes->nodes())
       if (node != kNoNode && nodes.at(node).segment == c.segment) gone.emplace_back(node, NodeMap::kGone);
   }
   out->mapped -= gone.size();

@@ -34,7 +34,24 @@ class NodeMap {
 };
 
 inline constexpr uint32_t kNoNode = UINT32_MAX;
-using NodeOfRow = std::vector<uint32_t>;  // by row of a segment; kNoNode: the row has no vector, or was dead when it was met
+
+// Row of a segment -> node. Immutable. Rows mostly became nodes in their order, so that sets of rows turn into sets of nodes by words.
+class NodeOfRow {
+ public:
+  // kNoNode: the row has no vector, or was dead when it was met.
+  explicit NodeOfRow(std::vector<uint32_t> nodes);
+
+  size_t size() const { return nodes_.size(); }
+  uint32_t operator[](size_t row) const { return nodes_[row]; }
+  const std::vector<uint32_t>& nodes() const { return nodes_; }
+  // Adds the nodes of `rows`, those below out.size(), to `out`.
+  void add_nodes(const Bitmap& rows, Bitmap& out) const;
+  uint64_t memory_bytes() const { return (nodes_.size() + first_of_word_.size()) * sizeof(uint32_t); }
+
+ private:
+  std::vector<uint32_t> nodes_;
+  std::vector<uint32_t> first_of_word_;  // of 64 rows whose nodes follow one another; else kNoNode
+};
 
 // Immutable, but for the graph, which grows: nodes that the map does not know are later ones.
 struct ColumnIndex {

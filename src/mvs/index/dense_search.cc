@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "mvs/hot/column_filter.h"
 #include "mvs/hot/kernels.h"
+#include "mvs/index/filtered_plan.h"
 
 namespace quarry::mvs {
 namespace {
-
-// Reading a node's codes out of order, and one hop of a walk, in nanoseconds: what the choice between them goes by.
-constexpr double kScanNs = 10, kHopNs = 700;
 
 // A covered segment and the rows of it that may be results.
 struct Selected {
@@ -20,26 +19,6 @@ struct Selected {
   const float* norms = nullptr;
   std::unique_ptr<Bitmap> rows;  // null: every row
   size_t count = 0;
-};
-
-// Nodes by the rows they stand for.
-class RowFilter final : public NodeFilter {
- public:
-  RowFilter(const Snapshot& snapshot, const NodeMap& nodes, const std::vector<Selected>& selected)
-      : snapshot_(snapshot), nodes_(nodes), selected_(selected) {}
-
-  bool accepts(uint32_t node) const override {
-    const RowRef ref = nodes_.at(node);
-    const SegmentView* view = snapshot_.view(ref.segment);
-    if (view == nullptr) return false;
-    const Selected& s = selected_[size_t(view - snapshot_.views.data())];
-    return s.view != nullptr && (s.rows == nullptr || s.rows->test(ref.row));
-  }
-
- private:
-  const Snapshot& snapshot_;
-  const NodeMap& nodes_;
-  const std::vector<Selected>& selected_;
 };
 
 class IndexedSearch {
@@ -64,7 +43,6 @@ class IndexedSearch {
         s.rows = std::make_unique<Bitmap>(view.live_rows());
       }
       if (s.count > 0) bind(s, view);
-      covered_ += view.live;
       matching_ += s.count;
     }
     return Ok{};
@@ -73,16 +51,13 @@ class IndexedSearch {
   // The best of the covered rows, not in order.
   std::vector<ScoredRow> run() {
     if (matching_ == 0 || request_.k == 0) return {};
+    const FilteredPlan plan = plan_filtered({index_.nodes.size(), matching_, query_.size(), effort()});
+    if (plan.way == FilteredPlan::Way::kScore) return score_matching();
     QueryCodes& codes = thread_codes();
     index_.graph->quantizer().prepare(query_.data(), codes);
-    const size_t wanted = request_.k + std::max<size_t>(10, request_.k / 4);
-    std::vector<Candidate> found;
-    if (is_cheaper_to_scan(effort()))
-      scan_matching(codes, wanted, found);
-    else
-      walk(codes, wanted, found);
-    rows_scored = found.size();
-    return score(found);
+    if (takes_every_node()) return score(find(codes, plan, nullptr));
+    const Bitmap wanted = wanted_nodes();
+    return score(find(codes, plan, &wanted));
   }
 
   uint64_t rows_scored = 0;
@@ -109,63 +84,84 @@ class IndexedSearch {
     return std::max<size_t>(64, request_.k + request_.k / 2) + size_t(12 * growth);
   }
 
-  bool is_cheaper_to_scan(size_t effort) const {
-    const double share = double(matching_) / double(std::max<size_t>(covered_, 1));
-    return kScanNs * double(matching_) < kHopNs * double(effort) / share;
+  // Candidates that are scored from their vectors.
+  size_t kept() const { return request_.k + std::max<size_t>(10, request_.k / 4); }
+  uint32_t known() const { return uint32_t(index_.nodes.size()); }
+
+  // No row is filtered out, and no node is dead.
+  bool takes_every_node() const {
+    return index_.mapped == index_.nodes.size() &&
+           std::all_of(selected_.begin(), selected_.end(), [](const Selected& s) { return s.nodes == nullptr || s.rows == nullptr; });
   }
 
-  void scan_matching(const QueryCodes& codes, size_t wanted, std::vector<Candidate>& out) const {
-    std::vector<uint32_t> nodes;
-    nodes.reserve(matching_);
-    for (const Selected& s : selected_) {
-      if (s.view == nullptr) continue;
-      const auto take = [&](size_t row) {
-        if ((*s.nodes)[row] != kNoNode) nodes.push_back((*s.nodes)[row]);
-      };
-      if (s.rows != nullptr)
-        s.rows->for_each(take);
-      else
-        for (size_t row = 0; row < s.nodes->size(); ++row) take(row);
+  Bitmap wanted_nodes() const {
+    Bitmap out(index_.nodes.size());
+    for (const Selected& s : selected_)
+      if (s.view != nullptr) s.nodes->add_nodes(s.rows != nullptr ? *s.rows : s.view->live_rows(), out);
+    return out;
+  }
+
+  std::vector<Candidate> find(const QueryCodes& codes, const FilteredPlan& plan, const Bitmap* wanted) const {
+    std::vector<Candidate> out;
+    if (plan.way == FilteredPlan::Way::kWalk) {
+      std::optional<NodeFilter> filter;
+      if (wanted != nullptr) filter.emplace(NodeFilter{*wanted, plan.two_hops, plan.max_hops, matching_});
+      if (walk(codes, filter, out) && out.size() >= std::min(request_.k, matching_)) return out;
     }
-    index_.graph->scan(codes, nodes, wanted, out);
+    index_.graph->scan(codes, 0, known(), kept(), wanted, out);
+    return out;
   }
 
-  void walk(const QueryCodes& codes, size_t wanted, std::vector<Candidate>& out) const {
+  // False: more hops than the filter allows.
+  bool walk(const QueryCodes& codes, const std::optional<NodeFilter>& filter, std::vector<Candidate>& out) const {
     const Graph& graph = *index_.graph;
-    const RowFilter row_filter(snapshot_, index_.nodes, selected_);
-    // Without a filter and without dead nodes every node will do.
-    const bool all = index_.mapped == index_.nodes.size() && std::all_of(selected_.begin(), selected_.end(), [](const Selected& s) {
-      return s.nodes == nullptr || s.rows == nullptr;
-    });
-    const NodeFilter* filter = all ? nullptr : &row_filter;
     const uint32_t linked = graph.linked();
-    graph.search(codes, effort(), filter, out);
-    if (out.size() > wanted) out.resize(wanted);
-    const auto known = uint32_t(index_.nodes.size());
-    if (linked >= known) return;
+    if (!graph.search(codes, effort(), filter ? &*filter : nullptr, out)) return false;
+    if (out.size() > kept()) out.resize(kept());
+    if (linked >= known()) return true;
     std::vector<Candidate> tail;
-    graph.scan(codes, linked, known, wanted, filter, tail);
+    graph.scan(codes, linked, known(), kept(), filter ? &filter->wanted : nullptr, tail);
     out.insert(out.end(), tail.begin(), tail.end());
     std::sort(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) { return a.key < b.key; });
     const auto twice = std::unique(out.begin(), out.end(), [](const Candidate& a, const Candidate& b) { return a.node == b.node; });
     out.erase(twice, out.end());
-    if (out.size() > wanted) out.resize(wanted);
+    if (out.size() > kept()) out.resize(kept());
+    return true;
   }
 
-  std::vector<ScoredRow> score(const std::vector<Candidate>& candidates) const {
+  Scorer scorer() const {
     const int column = snapshot_.schema->find_vector(request_.vector_name);
-    const Scorer scorer(snapshot_.schema->columns()[size_t(column)].vector.metric, query_.data(), query_.size());
+    return Scorer(snapshot_.schema->columns()[size_t(column)].vector.metric, query_.data(), query_.size());
+  }
+
+  void score_row(const Scorer& scorer, const Selected& s, uint32_t row, std::vector<ScoredRow>& out) {
+    const float* vector = s.vectors == nullptr ? nullptr : s.vectors->at_row(row);
+    if (vector == nullptr) return;
+    ++rows_scored;
+    const float score = scorer.score(vector, s.norms[size_t(s.vectors->ordinal(row))]);
+    if (!request_.min_score || score >= *request_.min_score) out.push_back({score, s.view, row});
+  }
+
+  std::vector<ScoredRow> score_matching() {
+    const Scorer scorer = this->scorer();
+    std::vector<ScoredRow> out;
+    for (const Selected& s : selected_) {
+      if (s.view == nullptr) continue;
+      const auto score = [&](size_t row) { score_row(scorer, s, uint32_t(row), out); };
+      s.rows != nullptr ? s.rows->for_each(score) : s.view->live_rows().for_each(score);
+    }
+    return out;
+  }
+
+  std::vector<ScoredRow> score(const std::vector<Candidate>& candidates) {
+    const Scorer scorer = this->scorer();
     std::vector<ScoredRow> out;
     out.reserve(candidates.size());
     for (const Candidate& c : candidates) {
       const RowRef ref = index_.nodes.at(c.node);
       const SegmentView* view = snapshot_.view(ref.segment);
       if (view == nullptr || !view->is_live(ref.row)) continue;
-      const Selected& s = selected_[size_t(view - snapshot_.views.data())];
-      const float* vector = s.vectors == nullptr ? nullptr : s.vectors->at_row(ref.row);
-      if (vector == nullptr) continue;
-      const float score = scorer.score(vector, s.norms[size_t(s.vectors->ordinal(ref.row))]);
-      if (!request_.min_score || score >= *request_.min_score) out.push_back({score, view, ref.row});
+      score_row(scorer, selected_[size_t(view - snapshot_.views.data())], ref.row, out);
     }
     return out;
   }
@@ -175,7 +171,7 @@ class IndexedSearch {
   const SearchRequest& request_;
   const std::vector<float>& query_;
   std::vector<Selected> selected_;  // by view
-  size_t covered_ = 0, matching_ = 0;
+  size_t matching_ = 0;
 };
 
 }  // namespace

@@ -1,6 +1,9 @@
 #include "mvs/index/graph.h"
 
+#include <bit>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "mvs/index/code_kernels.h"
 #include "mvs/index/walk_scratch.h"
@@ -10,6 +13,13 @@ namespace {
 
 // Standard deviations by which a sketch may err before a node is passed over.
 constexpr float kWalkSlack = 0.7f, kScanSlack = 1.4f;
+
+// Of a hop past unwanted nodes: wanted ones found after which it looks no further; those met below which it needs the others for a way, and
+// the unwanted ones past which it looked that make that a desert; lists fetched ahead.
+constexpr size_t kEnough = 10, kFew = 4, kWide = 8, kAhead = 2;
+constexpr size_t kMaxDeserts = 16;
+// Pivots that may be nearer than the candidates found, and how many times as many as the share of wanted nodes explains.
+constexpr double kNearerPivots = 2, kFarther = 3;
 
 }  // namespace
 
@@ -47,13 +57,36 @@ uint64_t Graph::memory_bytes() const {
 
 // ---- readers --------------------------------------------------------------------------------------------------------
 
-void Graph::search(const QueryCodes& query, size_t effort, const NodeFilter* filter, std::vector<Candidate>& out) const {
+bool Graph::search(const QueryCodes& query, size_t effort, const NodeFilter* filter, std::vector<Candidate>& out) const {
   WalkScratch& scratch = WalkScratch::of_thread();
   scratch.keep_seen = false;
-  walk(query, effort, filter, nullptr, scratch);
   out.clear();
+  if (!walk(query, effort, filter, nullptr, scratch)) return false;
   for (const auto& e : scratch.beam.entries())
     if (e.accepted) out.push_back({e.key, e.node});
+  return filter == nullptr || !lie_far(query, *filter, out);
+}
+
+// Wanted nodes that are as near as any others have few nodes nearer than the nearest of them. Where there are many, as the pivots tell,
+// which are a sample of all nodes, the nearest wanted ones surround the query from afar, and links do not lead from one to the next.
+bool Graph::lie_far(const QueryCodes& query, const NodeFilter& filter, std::span<const Candidate> found) const {
+  const auto pivots = std::atomic_load_explicit(&pivots_, std::memory_order_acquire);
+  if (found.empty()) return filter.wanted_count > 0;
+  if (pivots == nullptr) return false;
+  const double expected = double(pivots->nodes.size() * found.size()) / double(std::max(filter.wanted_count, found.size()));
+  return double(pivots->count_below(*quantizer_, query, found.back().key)) >= kNearerPivots + kFarther * expected;
+}
+
+size_t Graph::Pivots::count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const {
+  uint32_t ids[WalkScratch::kBlock];
+  size_t found = 0;
+  const SketchQuery sketch = quantizer.sketch_query(query, 0);
+  for (size_t at = 0; at < nodes.size(); at += WalkScratch::kBlock) {
+    const size_t n = std::min(WalkScratch::kBlock, nodes.size() - at);
+    std::iota(ids, ids + n, uint32_t(at));
+    found += code_kernels().sketch_filter(sketch, reinterpret_cast<const uint8_t*>(records.data()), bound, ids, n);
+  }
+  return found;
 }
 
 // The key of a node from its bytes; where the query is a stored vector, the half of their squared distance but for a term of the query.
@@ -75,19 +108,24 @@ void Graph::read_bytes(const QueryCodes& query, size_t count, const Quantizer::N
   for (size_t i = 0; i < count; ++i) scratch.keys[i] = key_by_bytes(scratch.ids[i], query, scratch.block_dots[i], stored);
 }
 
-void Graph::walk(const QueryCodes& query, size_t effort, const NodeFilter* filter, const Quantizer::Norms* stored,
+bool Graph::walk(const QueryCodes& query, size_t effort, const NodeFilter* filter, const Quantizer::Norms* stored,
                  WalkScratch& scratch) const {
   scratch.beam.reset(effort);
   scratch.node_limit = size();  // before anything else of the graph is read
   scratch.visited.reset(scratch.node_limit);
   scratch.seen.clear();
-  if (linked() == 0) return;
+  scratch.deserts = 0;
+  if (linked() == 0) return true;
   seed(query, filter, stored, scratch);
+  const bool two_hops = filter != nullptr && filter->two_hops;
+  size_t hops_left = filter != nullptr ? filter->max_hops : SIZE_MAX;
   while (const Beam::Entry* entry = scratch.beam.next()) {
-    const size_t n = gather(entry->node, scratch);
-    prefetch_links(scratch);
+    if (hops_left-- == 0 || scratch.deserts > kMaxDeserts) return false;
+    const size_t n = two_hops ? gather_wanted(entry->node, *filter, scratch) : gather(entry->node, scratch);
+    if (const Beam::Entry* next = scratch.beam.peek()) prefetch_links(next->node);
     visit(n, query, filter, stored, scratch);
   }
+  return true;
 }
 
 size_t Graph::Pivots::nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const {
@@ -142,10 +180,40 @@ size_t Graph::gather(uint32_t node, WalkScratch& scratch) const {
   return n;
 }
 
-void Graph::prefetch_links(const WalkScratch& scratch) const {
-  const Beam::Entry* next = scratch.beam.peek();
-  if (next == nullptr) return;
-  const char* ahead = reinterpret_cast<const char*>(links(next->node));
+// The same for a walk that wants few of the nodes: the neighbours that are wanted and, past those that are not, theirs. Where hardly any is
+// wanted so near, the others are a way on.
+size_t Graph::gather_wanted(uint32_t node, const NodeFilter& filter, WalkScratch& scratch) const {
+  size_t n = 0, passed = 0, met = 0;
+  const auto take = [&](uint32_t id) {
+    scratch.ids[n++] = id;
+    __builtin_prefetch(records_.at(id));
+  };
+  const auto offer = [&](uint32_t id) {
+    ++met;
+    if (n < WalkScratch::kBlock && scratch.visited.insert(id)) take(id);
+  };
+  for_each_link(node, [&](uint32_t id) {
+    if (id >= scratch.node_limit) return;
+    if (filter.accepts(id))
+      offer(id);
+    else if (!scratch.visited.contains(id))
+      scratch.passed[passed++] = id;
+  });
+  for (size_t i = 0; i < passed && n < kEnough; ++i) {
+    if (i + kAhead < passed) prefetch_links(scratch.passed[i + kAhead]);
+    scratch.visited.insert(scratch.passed[i]);
+    for_each_link(scratch.passed[i], [&](uint32_t id) {
+      if (id < scratch.node_limit && filter.accepts(id)) offer(id);
+    });
+  }
+  if (met >= kFew) return n;
+  scratch.deserts += passed >= kWide;
+  for (size_t i = 0; i < passed && n < WalkScratch::kBlock; ++i) take(scratch.passed[i]);
+  return n;
+}
+
+void Graph::prefetch_links(uint32_t node) const {
+  const char* ahead = reinterpret_cast<const char*>(links(node));
   for (size_t b = 0; b < options_.capacity * sizeof(Link); b += 64) __builtin_prefetch(ahead + b);
 }
 
@@ -163,20 +231,25 @@ void Graph::visit(size_t n, const QueryCodes& query, const NodeFilter* filter, c
   }
 }
 
-template <class NodeAt>
-void Graph::scan_nodes(const QueryCodes& query, size_t total, size_t count, NodeAt&& node_at, std::vector<Candidate>& out) const {
+// Over the nodes that next() gives until it gives kNone.
+template <class Next>
+void Graph::scan_nodes(const QueryCodes& query, size_t count, Next&& next, std::vector<Candidate>& out) const {
   WalkScratch& scratch = WalkScratch::of_thread();
   Beam& best = scratch.beam;
   best.reset(count);
   const SketchQuery sketch = quantizer_->sketch_query(query, kScanSlack);
-  for (size_t at = 0; at < total;) {
+  // A block's sketches are fetched while the one before is looked at.
+  const auto fill = [&] {
     size_t n = 0;
-    for (; n < WalkScratch::kBlock && at < total; ++at) {
-      const uint32_t node = node_at(at);
-      if (node == kNone) continue;
-      scratch.ids[n++] = node;
+    for (uint32_t node; n < WalkScratch::kBlock && (node = next()) != kNone; ++n) {
+      scratch.passed[n] = node;
       __builtin_prefetch(records_.at(node));
     }
+    return n;
+  };
+  for (size_t ahead = fill(); ahead > 0;) {
+    std::copy_n(scratch.passed, ahead, scratch.ids);
+    size_t n = std::exchange(ahead, fill());
     n = code_kernels().sketch_filter(sketch, records_.base(), best.bound(), scratch.ids, n);
     read_bytes(query, n, nullptr, scratch);
     for (size_t i = 0; i < n; ++i) best.insert(scratch.keys[i], scratch.ids[i], true);
@@ -185,20 +258,25 @@ void Graph::scan_nodes(const QueryCodes& query, size_t total, size_t count, Node
   for (const auto& e : best.entries()) out.push_back({e.key, e.node});
 }
 
-void Graph::scan(const QueryCodes& query, uint32_t first, uint32_t last, size_t count, const NodeFilter* filter,
+void Graph::scan(const QueryCodes& query, uint32_t first, uint32_t last, size_t count, const Bitmap* wanted,
                  std::vector<Candidate>& out) const {
-  if (filter == nullptr) return scan_nodes(query, last - first, count, [&](size_t i) { return uint32_t(first + i); }, out);
+  if (wanted == nullptr) return scan_nodes(query, count, [&] { return first < last ? first++ : kNone; }, out);
+  last = uint32_t(std::min<size_t>(last, wanted->size()));
+  if (first >= last) return out.clear();
+  size_t word = first / 64;
+  uint64_t bits = wanted->words()[word] & (~uint64_t{0} << (first % 64));
   scan_nodes(
-      query, last - first, count,
-      [&](size_t i) {
-        const auto node = uint32_t(first + i);
-        return filter->accepts(node) ? node : kNone;
+      query, count,
+      [&]() -> uint32_t {
+        while (bits == 0) {
+          if (++word * 64 >= last) return kNone;
+          bits = wanted->words()[word];
+        }
+        const auto node = uint32_t(word * 64 + size_t(std::countr_zero(bits)));
+        bits &= bits - 1;
+        return node < last ? node : kNone;
       },
       out);
-}
-
-void Graph::scan(const QueryCodes& query, std::span<const uint32_t> nodes, size_t count, std::vector<Candidate>& out) const {
-  scan_nodes(query, nodes.size(), count, [&](size_t i) { return nodes[i]; }, out);
 }
 
 }  // namespace quarry::mvs

@@ -16,6 +16,7 @@
 #include "base/executor.h"
 #include "mvs/index/node_array.h"
 #include "mvs/index/quantizer.h"
+#include "mvs/warm/deletion_vector.h"
 
 namespace quarry::mvs {
 
@@ -32,11 +33,16 @@ struct Candidate {
   uint32_t node = 0;
 };
 
-// Which nodes may be results. Navigation passes through the others.
-class NodeFilter {
- public:
-  virtual ~NodeFilter() = default;
-  virtual bool accepts(uint32_t node) const = 0;
+// Which nodes may be results, and how a walk goes about the others.
+struct NodeFilter {
+  const Bitmap& wanted;  // a bit per node; nodes beyond it are none
+  // Neighbours that are not wanted are passed over to theirs (ACORN, Patel et al., SIGMOD 2024), else visited as wanted ones are: the first
+  // is for few wanted nodes.
+  bool two_hops = true;
+  size_t max_hops = SIZE_MAX;
+  size_t wanted_count = wanted.count();
+
+  bool accepts(uint32_t node) const { return node < wanted.size() && wanted.test(node); }
 };
 
 // Memory of one walk, used again by the next. Not thread-safe.
@@ -69,13 +75,11 @@ class Graph {
   bool restore(uint32_t nodes, const Sections& sections);
 
   // ---- readers ----
-  // The candidates with the smallest keys among linked nodes, ascending; about `effort` of them, more effort finds better ones.
-  void search(const QueryCodes& query, size_t effort, const NodeFilter* filter, std::vector<Candidate>& out) const;
-  // The `count` smallest keys among nodes [first, last) by looking at each, ascending.
-  void scan(const QueryCodes& query, uint32_t first, uint32_t last, size_t count, const NodeFilter* filter,
-            std::vector<Candidate>& out) const;
-  // The same among `nodes`.
-  void scan(const QueryCodes& query, std::span<const uint32_t> nodes, size_t count, std::vector<Candidate>& out) const;
+  // The candidates with the smallest keys among linked nodes, ascending; about `effort` of them, more effort finds better ones. False: `out`
+  // is no answer: the filter's max_hops did not suffice, or the wanted nodes lie so far from the query that a walk misses some.
+  bool search(const QueryCodes& query, size_t effort, const NodeFilter* filter, std::vector<Candidate>& out) const;
+  // The `count` smallest keys among nodes [first, last) by looking at each, ascending; of those in `wanted`, if it is not null.
+  void scan(const QueryCodes& query, uint32_t first, uint32_t last, size_t count, const Bitmap* wanted, std::vector<Candidate>& out) const;
 
   uint64_t memory_bytes() const;
   const GraphOptions& options() const { return options_; }
@@ -99,14 +103,17 @@ class Graph {
     }
   }
   Quantizer::Norms& norms(uint32_t node) const { return *reinterpret_cast<Quantizer::Norms*>(norms_.at(node)); }
-  void walk(const QueryCodes& query, size_t effort, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
+  // False: more hops than the filter allows.
+  bool walk(const QueryCodes& query, size_t effort, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
   void seed(const QueryCodes& query, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
   size_t gather(uint32_t node, WalkScratch& scratch) const;
-  void prefetch_links(const WalkScratch& scratch) const;
+  bool lie_far(const QueryCodes& query, const NodeFilter& filter, std::span<const Candidate> found) const;
+  size_t gather_wanted(uint32_t node, const NodeFilter& filter, WalkScratch& scratch) const;
+  void prefetch_links(uint32_t node) const;
   void visit(size_t n, const QueryCodes& query, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
   float key_by_bytes(uint32_t node, const QueryCodes& query, int32_t sum, const Quantizer::Norms* stored) const;
-  template <class NodeAt>
-  void scan_nodes(const QueryCodes& query, size_t total, size_t count, NodeAt&& node_at, std::vector<Candidate>& out) const;
+  template <class Next>
+  void scan_nodes(const QueryCodes& query, size_t count, Next&& next, std::vector<Candidate>& out) const;
   void read_bytes(const QueryCodes& query, size_t count, const Quantizer::Norms* stored, WalkScratch& scratch) const;
 
   void query_of(uint32_t node, QueryCodes& out) const;

@@ -132,7 +132,7 @@ Status save_rows(const std::filesystem::path& folder, const ColumnIndex& index, 
     out += bytes_of(uint64_t(path.size()));
     out += bytes_of(uint64_t(covered.nodes->size()));
     out += path;
-    out += bytes_of(*covered.nodes);
+    out += bytes_of(covered.nodes->nodes());
   }
   const std::string_view piece(out);
   return write_checked_file(file_of(folder, index.vector_name, "rows"), kRowsKind, column_identity(spec_of(index)), {&piece, 1});
@@ -161,14 +161,14 @@ Result<LoadedIndex> load_index(const std::filesystem::path& folder, const Vector
       return bad();
     const auto found = views.find(data_file);
     if (found == views.end() || found->second->segment->rows() != rows) continue;
-    auto nodes = std::make_shared<NodeOfRow>(rows);
-    std::memcpy(nodes->data(), list.data(), list.size());
+    std::vector<uint32_t> nodes(rows);
+    std::memcpy(nodes.data(), list.data(), list.size());
     // Nodes that were added after the graph was saved are not in it: their segment is indexed anew.
-    if (std::any_of(nodes->begin(), nodes->end(), [&](uint32_t node) { return node != kNoNode && node >= count; })) continue;
+    if (std::any_of(nodes.begin(), nodes.end(), [&](uint32_t node) { return node != kNoNode && node >= count; })) continue;
     const uint32_t uid = found->second->segment->uid();
     for (uint32_t row = 0; row < rows; ++row)
-      if ((*nodes)[row] != kNoNode) entries.emplace_back((*nodes)[row], RowRef{uid, row});
-    index->covered.push_back({uid, std::move(nodes)});
+      if (nodes[row] != kNoNode) entries.emplace_back(nodes[row], RowRef{uid, row});
+    index->covered.push_back({uid, std::make_shared<const NodeOfRow>(std::move(nodes))});
   }
   std::sort(index->covered.begin(), index->covered.end(), [](const auto& a, const auto& b) { return a.segment < b.segment; });
   index->mapped = entries.size();

@@ -179,18 +179,23 @@ TEST_P(IndexMetricTest, WalksFindTheNearest) {
   graph.link(6000, &executor);
   QueryCodes codes;
   double plain = 0, filtered = 0;
-  struct Third : NodeFilter {
-    bool accepts(uint32_t node) const override { return node % 3 == 0; }
-  } third;
+  Bitmap thirds(rows.size());
+  for (size_t node = 0; node < rows.size(); node += 3) thirds.set(node);
   for (int q = 0; q < 40; ++q) {
     const Row query = points.draw();
     graph.quantizer().prepare(query.data(), codes);
     std::vector<Candidate> out;
     graph.search(codes, 64, nullptr, out);
     plain += overlap(nearest(metric, query, rows, 10), out);
-    graph.search(codes, 64, &third, out);
-    for (const auto& c : out) EXPECT_EQ(c.node % 3, 0u);
-    filtered += overlap(nearest(metric, query, rows, 10, [](uint32_t i) { return i % 3 == 0; }), out);
+    const auto wanted = nearest(metric, query, rows, 10, [](uint32_t i) { return i % 3 == 0; });
+    for (const bool two_hops : {false, true}) {
+      const NodeFilter third{thirds, two_hops};
+      EXPECT_TRUE(graph.search(codes, 64, &third, out));
+      for (const auto& c : out) EXPECT_EQ(c.node % 3, 0u);
+      filtered += overlap(wanted, out) / 2;
+    }
+    const NodeFilter hurried{thirds, true, 3};
+    EXPECT_FALSE(graph.search(codes, 64, &hurried, out));
   }
   EXPECT_GT(plain / 40, 0.95);
   EXPECT_GT(filtered / 40, 0.95);

@@ -95,6 +95,8 @@ struct Graph::Pivots {
   static constexpr size_t kNearest = 4;
   // Writes the nodes of the kNearest smallest keys by sketch. Returns how many.
   size_t nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const;
+  // How many have a key below `bound` by sketch.
+  size_t count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const;
 };
 
 class WalkScratch {
@@ -105,6 +107,7 @@ class WalkScratch {
   VisitedSet visited;
   std::vector<Candidate> seen;  // every node whose bytes were read, where the walk is asked to keep them
   bool keep_seen = false;
+  size_t deserts = 0;  // hops of the walk that met hardly any wanted node
   uint32_t node_limit = 0;  // nodes from here on came after the walk began
   QueryCodes query, other;
   std::vector<float> distances;
@@ -114,6 +117,7 @@ class WalkScratch {
   std::vector<Candidate> chosen;
 
   uint32_t ids[kBlock];
+  uint32_t passed[kBlock];
   const uint8_t* codes[kBlock];
   int32_t block_dots[kBlock];
   float keys[kBlock];

@@ -41,10 +41,26 @@ Error bad_vector(std::string_view why) { return corruption(fmt::format("deletion
 
 }  // namespace
 
-size_t Bitmap::count() const {
+namespace {
+
+inline __attribute__((always_inline)) size_t bits_in(const uint64_t* words, size_t count) {
   size_t n = 0;
-  for (uint64_t w : words_) n += size_t(std::popcount(w));
+  for (size_t w = 0; w < count; ++w) n += size_t(std::popcount(words[w]));
   return n;
+}
+
+#ifdef __x86_64__
+__attribute__((target("popcnt"))) size_t bits_in_by_instruction(const uint64_t* words, size_t count) { return bits_in(words, count); }
+#endif
+
+}  // namespace
+
+size_t Bitmap::count() const {
+#ifdef __x86_64__
+  static const bool has_instruction = __builtin_cpu_supports("popcnt");
+  if (has_instruction) return bits_in_by_instruction(words_.data(), words_.size());
+#endif
+  return bits_in(words_.data(), words_.size());
 }
 
 bool Bitmap::none() const {
