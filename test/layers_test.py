@@ -10,7 +10,7 @@ OPEN_FOLDERS = {"base", "model"}
 FACES = {
     "objects": {"object_store.h", "counting_store.h", "s3_store.h", "caching_store.h", "fetcher.h"},
     "catalog": {"catalog.h"},
-    "mvs": {"mvs.h", "table_copy.h"},
+    "mvs": {"mvs.h", "table_check.h", "table_copy.h"},
     "extract": {"extract.h"},
     "clustering": {"clustering.h"},
     "retrieval": {"retrieval.h", "aggregate.h"},

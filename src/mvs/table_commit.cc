@@ -291,11 +291,11 @@ Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
   const int64_t version = log_.version + 1;
   if (log_.version >= 0)
     if (auto amended = amended_protocol(log_.protocol)) plan.actions.insert(plan.actions.begin(), *std::move(amended));
-  plan.actions.insert(plan.actions.begin(), CommitInfo{{{"timestamp", now_ms()},
-                                                        {"operation", operation},
-                                                        {"operationParameters", json::object{}},
-                                                        {"engineInfo", "Quarry"},
-                                                        {"txnId", to_string(random_uuid())}}});
+  plan.actions.insert(plan.actions.begin(), sealed_info({{"timestamp", now_ms()},
+                                                         {"operation", operation},
+                                                         {"operationParameters", json::object{}},
+                                                         {"engineInfo", "Quarry"},
+                                                         {"txnId", to_string(random_uuid())}}));
   const std::string text = encode_commit(plan.actions);
   auto outcome = delta_log_.put(version, text);
   if (!outcome.ok()) {

@@ -197,11 +197,11 @@ class Copier {
     Metadata metadata = state_.metadata;
     metadata.id = to_string(random_uuid());
     metadata.configuration["quarry.table_id"] = options_.table_id;
-    const CommitInfo info{{{"timestamp", now_ms()},
-                           {"operation", "CLONE"},
-                           {"operationParameters", json::object{{"sourceVersion", state_.version}}},
-                           {"engineInfo", "Quarry"},
-                           {"txnId", to_string(random_uuid())}}};
+    const CommitInfo info = sealed_info({{"timestamp", now_ms()},
+                                         {"operation", "CLONE"},
+                                         {"operationParameters", json::object{{"sourceVersion", state_.version}}},
+                                         {"engineInfo", "Quarry"},
+                                         {"txnId", to_string(random_uuid())}});
     std::vector<Action> actions{info, amended_protocol(state_.protocol).value_or(state_.protocol), metadata};
     for (AddFile& file : added_) actions.emplace_back(std::move(file));
     const std::string text = encode_commit(actions);
