@@ -12,6 +12,7 @@
 #include <unordered_set>
 
 #include "base/hash.h"
+#include "mvs/cold/sidecar_check.h"
 #include "mvs/hot/checked_file.h"
 #include "mvs/warm/checkpoint.h"
 #include "mvs/warm/deletion_vector.h"
@@ -71,7 +72,8 @@ std::string differing_member(const json::object& stored, const json::object& act
 
 class Checker {
  public:
-  Checker(objects::ObjectStore& store, const std::string& prefix) : store_(store), prefix_(prefix), log_(store, prefix) {}
+  Checker(objects::ObjectStore& store, const std::string& prefix)
+      : store_(store), prefix_(prefix), files_{store, prefix, LocalSegments({})}, log_(store, prefix) {}
 
   Result<TableCheck> run() {
     QUARRY_RETURN_IF_ERROR(check_log_files());
@@ -98,7 +100,7 @@ class Checker {
   static bool is_damage(const Error& error) { return error.kind == ErrorKind::kCorruption || error.kind == ErrorKind::kNotFound; }
 
   void fault(std::string file, std::optional<uint64_t> offset, std::string what, std::optional<uint32_t> crc = std::nullopt) {
-    out_.faults.push_back({std::move(file), offset, std::move(what), false, crc});
+    out_.faults.push_back({std::move(file), offset, std::move(what), false, crc, {}});
   }
 
   // Entries that a checkpoint covers, too: what else reads the table may start from them.
@@ -142,6 +144,7 @@ class Checker {
   Status check_file(const AddFile& file) {
     const std::string key = prefix_ + "/" + file.path;
     ++out_.files;
+    QUARRY_RETURN_IF_ERROR(check_sidecars(files_, file.path, out_.faults));
     auto bytes = store_.get(key);
     const auto crc = parse_crc_tag(file.tags);
     if (!bytes.ok() && bytes.error().kind == ErrorKind::kNotFound) {
@@ -231,6 +234,7 @@ class Checker {
 
   objects::ObjectStore& store_;
   const std::string prefix_;
+  const TableFiles files_;
   const DeltaLog log_;
   std::shared_ptr<const TableSchema> schema_;
   std::unordered_set<std::string> ids_;

@@ -17,6 +17,7 @@ struct FileFault {
   std::string what;
   bool is_derived = false;           // the server does without it, and makes it again
   std::optional<uint32_t> crc = {};  // of a data file: the CRC-32C that the log has
+  std::string refers_to_it = {};     // of a derived file on the object store: the key that has to go before it; empty: none
 };
 
 struct TableCheck {
@@ -26,8 +27,8 @@ struct TableCheck {
 };
 
 // Reads all of the table at `prefix` (without a trailing '/'), a data file at a time: every entry and checkpoint of the log, and of what
-// the newest version names: data files (size, checksum, pages, rows, statistics), deletion vectors (checksum, range, number), and that no
-// document is there twice. Holds the ids of all documents. Errors are the store's; damage is a fault.
+// the newest version names: data files (size, checksum, pages, rows, statistics), deletion vectors (checksum, range, number), sidecars of
+// the cold tier, and that no document is there twice. Holds the ids of all documents. Errors are the store's; damage is a fault.
 Result<TableCheck> check_table(objects::ObjectStore& store, const std::string& prefix);
 
 // The folder of a table's local files below the server's local folder.

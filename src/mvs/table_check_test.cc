@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kPrefix = "org/ns/col_a";
 constexpr const char* kEntry = "org/ns/col_a/_delta_log/00000000000000000001.json";
+constexpr const char* kNewest = "org/ns/col_a/_delta_log/00000000000000000002.json";
 
 class TableCheckTest : public ::testing::Test {
  protected:
@@ -41,11 +42,11 @@ class TableCheckTest : public ::testing::Test {
 
   // As another program would have written the entry: its checksum does not cover it any more.
   void edit_entry(const std::string& from, const std::string& to) {
-    std::string text = objects_->get(kEntry).value();
+    std::string text = objects_->get(kNewest).value();
     text.replace(text.find("quarryCrc32c"), 12, "nothingThere");
     const size_t at = text.find(from);
     ASSERT_NE(at, std::string::npos) << text;
-    ASSERT_TRUE(objects_->put(kEntry, text.replace(at, from.size(), to)).ok());
+    ASSERT_TRUE(objects_->put(kNewest, text.replace(at, from.size(), to)).ok());
   }
 
   std::unique_ptr<objects::ObjectStore> objects_ = objects::make_memory_store();
@@ -88,6 +89,28 @@ TEST_F(TableCheckTest, AStatisticThatIsNotTheFilesIsNamed) {
   edit_entry(R"(\"document_id\":\"doc_0\")", R"(\"document_id\":\"doc_1\")");
   ASSERT_EQ(check().faults.size(), 1u);
   EXPECT_NE(check().faults[0].what.find("minValues of 'document_id'"), std::string::npos) << check().faults[0].what;
+}
+
+TEST_F(TableCheckTest, EveryFlippedByteOfSidecarsIsNamedAndDerived) {
+  auto store = std::move(VectorStore::open({.store = objects_.get(), .sidecar_min_rows = 1, .commit_window_us = 0})).value();
+  ASSERT_QUARRY_OK(store->attach_table(test::full_spec()));
+  ASSERT_QUARRY_OK(store->set_tier("col_a", Tier::kCold));
+  EXPECT_TRUE(check().faults.empty());
+  const auto sidecars = objects_->list(std::string(kPrefix) + "/_quarry/cold/", "", 100).value();
+  ASSERT_GE(sidecars.size(), 4u);  // an index, rows, columns of vectors, texts
+  for (const auto& sidecar : sidecars) {
+    const std::string whole = objects_->get(sidecar.key).value();
+    for (size_t at = 0; at < whole.size(); at += 1 + whole.size() / 50) {
+      std::string flipped = whole;
+      flipped[at] = char(flipped[at] ^ (1 << (at % 8)));
+      ASSERT_TRUE(objects_->put(sidecar.key, flipped).ok());
+      const TableCheck damaged = check();
+      ASSERT_FALSE(damaged.faults.empty()) << sidecar.key << " byte " << at;
+      EXPECT_EQ(damaged.faults[0].file, sidecar.key);
+      EXPECT_TRUE(damaged.faults[0].is_derived && damaged.faults[0].offset.has_value());
+    }
+    ASSERT_TRUE(objects_->put(sidecar.key, whole).ok());
+  }
 }
 
 TEST_F(TableCheckTest, MissingFilesAreNamed) {

@@ -97,6 +97,7 @@ class DeepCheck {
     for (const mvs::FileFault& fault : check.faults) {
       std::string repaired;
       if (repair_ && fault.is_derived) {
+        if (!fault.refers_to_it.empty()) QUARRY_RETURN_IF_ERROR(store_.remove(fault.refers_to_it));
         QUARRY_RETURN_IF_ERROR(store_.remove(fault.file));
         repaired = "removed; it is made again";
       } else if (repair_ && fault.crc) {
