@@ -210,11 +210,7 @@ class SnapshotRestore {
 
   // Requests that began before the swap still find the replaced tables, but memory is not for them any more.
   void release(const std::vector<std::string>& replaced) const {
-    for (const mvs::TableUsage& table : job_.options().vectors->usage()) {
-      if (table.tier != mvs::Tier::kActive || std::find(replaced.begin(), replaced.end(), table.table_id) == replaced.end()) continue;
-      if (Status cold = job_.options().vectors->set_tier(table.table_id, mvs::Tier::kCold); !cold.ok())
-        log_warn("a table that a restore replaced stays in memory", {{"table", table.table_id}, {"reason", cold.error().message}});
-    }
+    for (const std::string& table : replaced) job_.options().vectors->release_memory(table);
   }
 
   // ---- what is told ---------------------------------------------------------------------------------------------------
