@@ -10,11 +10,11 @@ OPEN_FOLDERS = {"base", "model"}
 FACES = {
     "objects": {"object_store.h", "counting_store.h", "s3_store.h", "caching_store.h", "fetcher.h"},
     "catalog": {"catalog.h"},
-    "mvs": {"mvs.h"},
+    "mvs": {"mvs.h", "table_check.h", "table_copy.h"},
     "extract": {"extract.h"},
     "clustering": {"clustering.h"},
     "retrieval": {"retrieval.h", "aggregate.h"},
-    "pipeline": {"pipeline.h"},
+    "pipeline": {"pipeline.h", "snapshots.h"},
     "service": {"service.h"},
     "http": {"http.h"},
 }

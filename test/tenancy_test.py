@@ -28,9 +28,10 @@ def own_resources(client: Client, label: str) -> dict[str, str]:
     retriever = client.ok("POST", "/v1/retrievers", {"retriever_name": f"retriever-{label}", **{k: v for k, v in search_body([collection], "x").items() if k != "inputs"}})
     execution = client.ok("POST", f"/v1/retrievers/{retriever['retriever_id']}/execute", {"inputs": {"query": "text"}})["execution_id"]
     upload = client.ok("POST", f"/v1/buckets/{bucket}/uploads", {"filename": "a.txt", "content_type": "text/plain"})["upload_id"]
+    snapshot = client.ok("POST", f"/v1/namespaces/{client.namespace}/snapshots", {})["snapshot_id"]
     return {
         "namespace": client.namespace, "bucket": bucket, "collection": collection, "object": objects[0], "batch": batch["batch_id"], "document": document,
-        "retriever": retriever["retriever_id"], "execution": execution, "task": batch["task_id"], "upload": upload,
+        "retriever": retriever["retriever_id"], "execution": execution, "task": batch["task_id"], "upload": upload, "snapshot": snapshot,
     }
 
 
@@ -57,7 +58,7 @@ def build_world(server: Server) -> dict:
 PARAMETER_OWNER = {
     "namespace_identifier": "namespace", "namespace_id": "namespace", "bucket_identifier": "bucket", "bucket_id": "bucket",
     "collection_identifier": "collection", "collection_id": "collection", "object_identifier": "object", "object_id": "object", "batch_id": "batch",
-    "document_id": "document", "retriever_id": "retriever", "execution_id": "execution", "task_id": "task", "upload_id": "upload",
+    "document_id": "document", "retriever_id": "retriever", "execution_id": "execution", "task_id": "task", "upload_id": "upload", "snapshot_id": "snapshot",
 }
 
 
@@ -71,7 +72,7 @@ OPERATIONS = [op for op in CONTRACT.operations() if path_names(op) and all(n in 
 def callers_kept_out() -> list:
     cases = [pytest.param(op, "b1", id=f"{op.id}-other organization") for op in OPERATIONS]
     # An organization's keys reach all of its namespaces by id.
-    inside = [op for op in OPERATIONS if path_names(op) != ["namespace_identifier"] and path_names(op)[0] != "namespace_id"]
+    inside = [op for op in OPERATIONS if path_names(op)[0] not in ("namespace_identifier", "namespace_id")]
     return cases + [pytest.param(op, "a2", id=f"{op.id}-other namespace") for op in inside]
 
 

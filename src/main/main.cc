@@ -16,8 +16,7 @@ struct Flags {
   void add(CLI::App& app, const std::string& key, const std::string& help) {
     std::string flag = "--" + key;
     std::replace(flag.begin(), flag.end(), '_', '-');
-    app.add_option_function<std::string>(
-        flag, [this, key](const std::string& value) { given[key] = value; }, help);
+    app.add_option_function<std::string>(flag, [this, key](const std::string& value) { given[key] = value; }, help);
   }
 };
 
@@ -66,7 +65,11 @@ int main(int argc, char** argv) {
   search->callback([&] { status = run_with(flags, [&](const Config& c) { return verbs::search(c, search_options); }); });
 
   auto* doctor = app.add_subcommand("doctor", "check program, model, disk, memory and server; say what is missing and how to get it");
-  doctor->callback([&] { status = run_with(flags, verbs::doctor); });
+  bool deep = false, repair = false;
+  auto* deep_flag = doctor->add_flag("--deep", deep, "read every table and local file and name what is damaged (while no server runs)");
+  doctor->add_flag("--repair", repair, "with --deep: make again what can be made again")->needs(deep_flag);
+  doctor->callback(
+      [&] { status = run_with(flags, [&](const Config& c) { return deep ? verbs::doctor_deep(c, repair) : verbs::doctor(c); }); });
   auto* config = app.add_subcommand("config", "print the settings in force and where each comes from");
   config->callback([&] { status = run_with(flags, verbs::show_config); });
 

@@ -33,12 +33,6 @@ Result<Address> parse_address(const std::string& listen) {
   return Address{listen.substr(0, colon), static_cast<uint16_t>(port)};
 }
 
-Result<std::unique_ptr<catalog::Catalog>> open_catalog(const Config& config, const DataFolder& folder) {
-  const std::string url = config.text("catalog.url");
-  if (url.empty()) return catalog::open_sqlite_catalog(folder.catalog_file(), system_clock());
-  return catalog::open_postgres_catalog(url, system_clock());
-}
-
 constexpr int kUpkeepNiceness = 5;
 
 class App final : public ServerApp {
@@ -206,6 +200,12 @@ fs::path first_existing(std::initializer_list<fs::path> candidates) {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<catalog::Catalog>> open_catalog(const Config& config, const DataFolder& folder) {
+  const std::string url = config.text("catalog.url");
+  if (url.empty()) return catalog::open_sqlite_catalog(folder.catalog_file(), system_clock());
+  return catalog::open_postgres_catalog(url, system_clock());
+}
 
 fs::path find_models_folder(const Config& config) {
   if (!config.text("models").empty()) return config.path("models");

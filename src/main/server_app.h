@@ -3,7 +3,9 @@
 
 #include <memory>
 
+#include "catalog/catalog.h"
 #include "main/config.h"
+#include "main/data_folder.h"
 
 namespace quarry {
 
@@ -18,6 +20,9 @@ class ServerApp {
   virtual const std::string& new_key() const = 0;
   virtual void stop() = 0;
 };
+
+// The catalog that the settings name.
+Result<std::unique_ptr<catalog::Catalog>> open_catalog(const Config& config, const DataFolder& folder);
 
 // Makes a new admin key in the catalog of the data folder, which no server may be using: `quarry keys reset`.
 Result<std::string> reset_admin_key(const Config& config);

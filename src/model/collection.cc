@@ -150,11 +150,11 @@ Status read_vectors(const json::object& body, Collection& out) {
   return Ok{};
 }
 
-// What the lifecycle keeps beside the state that it shows (pipeline/lifecycle.h).
-bool was_cold(const json::object& body) {
+// What the server keeps of where the documents are, beside the lifecycle that it shows (docs/formats/catalog.md).
+std::string storage_text(const json::object& body, std::string_view name) {
   const json::value* internal = member(body, "_internal");
   const json::value* storage = internal != nullptr && internal->is_object() ? member(internal->get_object(), "storage") : nullptr;
-  return storage != nullptr && storage->is_object() && text_of(member(storage->get_object(), "tier")) == "cold";
+  return storage != nullptr && storage->is_object() ? text_of(member(storage->get_object(), name)) : std::string();
 }
 
 Status read_state(const json::object& body, Collection& out) {
@@ -165,7 +165,9 @@ Status read_state(const json::object& body, Collection& out) {
     QUARRY_ASSIGN_OR_RETURN(out.lifecycle, parse_lifecycle_state(text_of(state)));
   }
   out.transitioned_at = text_of(member(body, "last_transitioned_at"));
-  out.is_cold = out.lifecycle == LifecycleState::kCold || (out.lifecycle == LifecycleState::kFrozen && was_cold(body));
+  out.restored_by = storage_text(body, "restored_by");
+  out.is_cold =
+      out.lifecycle == LifecycleState::kCold || (out.lifecycle == LifecycleState::kFrozen && storage_text(body, "tier") == "cold");
   if (const json::value* enabled = member(body, "enabled")) out.enabled = !enabled->is_bool() || enabled->get_bool();
   return Ok{};
 }
@@ -198,6 +200,8 @@ json::object CollectionVector::to_json() const {
   if (type != "sparse") index["dimensions"] = dimension;
   return {{"name", name}, {"feature_uri", feature_uri}, {"type", type}, {"index", std::move(index)}};
 }
+
+std::string Collection::table_id() const { return restored_by.empty() ? collection_id : collection_id + "@" + restored_by; }
 
 const CollectionVector* Collection::find_vector(std::string_view feature_uri) const {
   for (const CollectionVector& vector : vectors)

@@ -62,11 +62,15 @@ struct Collection {
   LifecycleState lifecycle = LifecycleState::kActive;
   bool is_cold = false;         // served from the cold tier: a cold collection, and a frozen one that was cold
   std::string transitioned_at;  // when the lifecycle last changed, as text that orders by time; empty: never
+  std::string restored_by;      // the restore that made the table it has now; empty: the table is the one it was created with
   bool enabled = true;
 
   // By canonical URI, by the alias ".../embedding" of an extractor's first output, or by the column's name (own vectors); null if there is
   // none.
   const CollectionVector* find_vector(std::string_view feature_uri) const;
+
+  // What the vector store calls its table, and the last part of the table's key prefix: collection_id, or collection_id '@' restored_by.
+  std::string table_id() const;
 };
 
 // The contract's feature extractor object: name and version are normalised, `params` stands for `parameters`, input_mappings may be an

@@ -295,6 +295,9 @@ class VectorStore {
   // Blocks until the table is served from `tier`: in memory, or let go of (but for what a write that runs needs until it is done). On error
   // it is served as before. Reads and writes go on meanwhile.
   virtual Status set_tier(std::string_view table_id, Tier tier) = 0;
+  // Frees the memory of an active table that is soon to be dropped, without making anything for the cold tier; reads still find it. Does
+  // nothing while something commits on it.
+  virtual void release_memory(std::string_view table_id) { (void)table_id; }
   // Of all tables that are known, by table_id. Never blocks on storage.
   virtual std::vector<TableUsage> usage() = 0;
 

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include "base/hash.h"
 #include "base/log.h"
+#include "mvs/table_check.h"
 #include "mvs/table_internal.h"
 #include "mvs/tiering/tier_metrics.h"
 
@@ -20,7 +20,7 @@ std::map<std::string, std::string> table_properties(const TableSpec& spec) {
 
 LocalSegments local_segments(const StoreOptions& options, const TableSpec& spec) {
   if (options.local_folder.empty()) return LocalSegments({});
-  return LocalSegments(options.local_folder / fmt::format("{:016x}", hash64(spec.prefix)));
+  return LocalSegments(options.local_folder / local_folder_name(spec.prefix));
 }
 
 }  // namespace

@@ -139,6 +139,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   };
   int64_t cold_deadline(int64_t deadline_us) const;
   Result<ColdLease> lease_view();
+  std::shared_ptr<const ColdView> kept_view() const;
   Result<std::shared_ptr<const ColdView>> open_view(const ColdView* previous);
   std::shared_ptr<FreshCheck> begin_fresh_check(int64_t version);
   // Whether an answer from `lease`, or its `error`, stands. False: there is a newer version, or a sidecar was broken; ask again.

@@ -39,17 +39,16 @@ std::shared_ptr<Table::FreshCheck> Table::begin_fresh_check(int64_t version) {
   return check;
 }
 
+std::shared_ptr<const ColdView> Table::kept_view() const {
+  std::lock_guard lock(cold_mutex_);
+  return cold_view_;
+}
+
 Result<Table::ColdLease> Table::lease_view() {
   if (dropped_) return gone();
-  {
-    std::lock_guard lock(cold_mutex_);
-    if (cold_view_ != nullptr) return ColdLease{cold_view_, begin_fresh_check(cold_view_->version())};
-  }
+  if (auto kept = kept_view()) return ColdLease{kept, begin_fresh_check(kept->version())};
   std::lock_guard one_at_a_time(cold_open_mutex_);
-  {
-    std::lock_guard lock(cold_mutex_);  // another caller has just opened it
-    if (cold_view_ != nullptr) return ColdLease{cold_view_, begin_fresh_check(cold_view_->version())};
-  }
+  if (auto kept = kept_view()) return ColdLease{kept, begin_fresh_check(kept->version())};  // another caller has just opened it
   QUARRY_ASSIGN_OR_RETURN(auto view, open_view(nullptr));
   note_view(view);
   return ColdLease{std::move(view), nullptr};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mvs/data_file.h"
 #include "mvs/table_internal.h"
 #include "mvs/tiering/log_stats.h"
 #include "mvs/warm/json_text.h"
@@ -170,15 +171,7 @@ std::shared_ptr<void> Table::prepare(const WriteGroup& group) {
 
 // Encodes a data file and puts it; it is in no commit yet.
 Result<SegmentView> Table::write_rows(std::shared_ptr<const RowBlock> block) {
-  QUARRY_ASSIGN_OR_RETURN(const auto bytes, encode_parquet(block->schema(), *block->batch()));
-  AddFile file;
-  file.path = fmt::format("quarry-{}.parquet", to_string(random_uuid()));
-  file.size = bytes->size();
-  file.modified_ms = now_ms();
-  file.tags[kCrcTag] = crc_tag_value(view(*bytes));
-  file.tags[kVectorsTag] = vectors_tag_value(*block, nullptr);
-  file.stats = file_stats(block->schema(), *block->batch(), true);
-  QUARRY_RETURN_IF_ERROR(files_.store.put(files_.key(file.path), view(*bytes)));
+  QUARRY_ASSIGN_OR_RETURN(AddFile file, put_data_file(files_, *block, now_ms()));
   SegmentView out;
   out.segment = std::make_shared<const Segment>(next_uid_++, std::move(block));
   out.live = out.segment->rows();
@@ -298,11 +291,11 @@ Result<bool> Table::put_commit(CommitPlan& plan, std::string_view operation) {
   const int64_t version = log_.version + 1;
   if (log_.version >= 0)
     if (auto amended = amended_protocol(log_.protocol)) plan.actions.insert(plan.actions.begin(), *std::move(amended));
-  plan.actions.insert(plan.actions.begin(), CommitInfo{{{"timestamp", now_ms()},
-                                                        {"operation", operation},
-                                                        {"operationParameters", json::object{}},
-                                                        {"engineInfo", "Quarry"},
-                                                        {"txnId", to_string(random_uuid())}}});
+  plan.actions.insert(plan.actions.begin(), sealed_info({{"timestamp", now_ms()},
+                                                         {"operation", operation},
+                                                         {"operationParameters", json::object{}},
+                                                         {"engineInfo", "Quarry"},
+                                                         {"txnId", to_string(random_uuid())}}));
   const std::string text = encode_commit(plan.actions);
   auto outcome = delta_log_.put(version, text);
   if (!outcome.ok()) {

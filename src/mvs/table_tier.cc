@@ -25,8 +25,8 @@ uint64_t Table::resident_bytes() const {
   const ServedSnapshot view = current_view();
   uint64_t bytes = view.snapshot != nullptr ? view.snapshot->memory_bytes() : 0;
   for (const auto& [name, index] : *view.indexes) bytes += index->memory_bytes();
-  std::lock_guard lock(cold_mutex_);
-  return bytes + (cold_view_ != nullptr ? cold_view_->memory_bytes() : 0);
+  const auto kept = kept_view();
+  return bytes + (kept != nullptr ? kept->memory_bytes() : 0);
 }
 
 Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {

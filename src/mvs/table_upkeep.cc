@@ -1,14 +1,13 @@
-#include <arrow/api.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
 #include "base/log.h"
+#include "mvs/data_file.h"
 #include "mvs/table_internal.h"
 #include "mvs/text/text_search.h"
 #include "mvs/warm/compaction_policy.h"
-#include "mvs/warm/parquet_file.h"
 
 namespace quarry::mvs {
 namespace {
@@ -25,41 +24,6 @@ std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
   for (const auto& view : snapshot.views)
     out.push_back({uint64_t(view.file->size), view.segment->rows(), view.live, view.segment->memory_bytes()});
   return out;
-}
-
-// The live rows of `views` as one batch of `schema`, and for each view the rows that were taken, ascending.
-Result<std::shared_ptr<arrow::RecordBatch>> gather_live(const TableSchema& schema, const std::vector<SegmentView>& views,
-                                                        std::vector<std::vector<uint32_t>>& taken) {
-  arrow::ArrayVector arrays;
-  int64_t rows = 0;
-  taken.clear();
-  for (const auto& view : views) {
-    auto& out = taken.emplace_back();
-    view.live_rows().for_each([&](size_t row) { out.push_back(uint32_t(row)); });
-    rows += int64_t(out.size());
-  }
-  for (const Column& column : schema.columns()) {
-    arrow::ArrayVector parts;
-    for (size_t v = 0; v < views.size(); ++v) {
-      const auto source = views[v].segment->block().batch()->GetColumnByName(column.name);
-      if (source == nullptr) {
-        auto nulls = arrow::MakeArrayOfNull(arrow_type(column.kind), int64_t(taken[v].size()));
-        if (!nulls.ok()) return storage_error(nulls.status().ToString());
-        parts.push_back(*nulls);
-        continue;
-      }
-      for (size_t i = 0; i < taken[v].size();) {
-        size_t end = i + 1;  // a run of neighbours
-        while (end < taken[v].size() && taken[v][end] == taken[v][end - 1] + 1) ++end;
-        parts.push_back(source->Slice(taken[v][i], int64_t(end - i)));
-        i = end;
-      }
-    }
-    auto joined = parts.empty() ? arrow::MakeArrayOfNull(arrow_type(column.kind), 0) : arrow::Concatenate(parts);
-    if (!joined.ok()) return storage_error(fmt::format("column '{}': {}", column.name, joined.status().ToString()));
-    arrays.push_back(*joined);
-  }
-  return arrow::RecordBatch::Make(schema.arrow_schema(), rows, std::move(arrays));
 }
 
 }  // namespace

@@ -123,6 +123,10 @@ class VectorStoreImpl : public VectorStore {
     return table->set_tier(tier);
   }
 
+  void release_memory(std::string_view table_id) override {
+    if (const auto table = find(table_id); table.ok()) (*table)->evict();
+  }
+
   std::vector<TableUsage> usage() override {
     std::vector<TableUsage> out;
     std::shared_lock lock(mutex_);

@@ -47,7 +47,7 @@ BatchTask::BatchTask(const Shared& shared, TaskControl& control, Task task)
       reader_(*options_.store, options_.fetcher, control, {kSourceAttempts, options_.retry_delay_us}),
       place_{text_member(ledger_.task().inputs, "internal_id"), ledger_.task().namespace_id,
              text_member(ledger_.task().inputs, "bucket_id")},
-      group_(*options_.vectors, collections_, consumers_, ledger_, *options_.clock, control,
+      group_(*options_.vectors, collections_, consumers_, tables_, ledger_, *options_.clock, control,
              {options_.storage_attempts, options_.retry_delay_us}),
       feed_(*options_.catalog, ledger_.task().task_id, ledger_.tier() == 1 ? kObjectPage : kDocumentPage) {}
 
@@ -88,25 +88,29 @@ Status BatchTask::prepare() {
     if (!resource.ok()) return std::move(resource).error();
     QUARRY_ASSIGN_OR_RETURN(TierCollection run,
                             prepare_collection(resource->body, ledger_.scope(), place_.internal_id, *options_.vectors, shared_.bind));
+    tables_[id] = run.collection.table_id();
     collections_.push_back(std::move(run));
   }
   if (auto error = nothing_usable()) return std::move(*error);
   demand_ = blob_demand(collections_);
-  return find_consumers();
+  return open_other_tiers();
 }
 
-// Attaches the later tiers' tables, too: rows whose source goes away now go with it.
-Status BatchTask::find_consumers() {
-  for (int tier = ledger_.tier() + 1; tier <= tier_count(ledger_.batch()); ++tier) {
+// Attaches the earlier tiers' tables, which sources are read from, and the later ones': rows whose source goes away now go with it.
+Status BatchTask::open_other_tiers() {
+  for (int tier = 1; tier <= tier_count(ledger_.batch()); ++tier) {
+    if (tier == ledger_.tier()) continue;
     for (const std::string& id : string_list(*tier_info(ledger_.batch(), tier), "collection_ids")) {
       auto resource = options_.catalog->get(catalog::kind::kCollection, ledger_.scope(), id);
       if (!resource.ok() && resource.error().kind == ErrorKind::kNotFound) continue;
       if (!resource.ok()) return std::move(resource).error();
-      QUARRY_ASSIGN_OR_RETURN(Collection later,
+      QUARRY_ASSIGN_OR_RETURN(Collection other,
                               parse_collection(resource->body, ledger_.scope().organization_id, ledger_.scope().namespace_id));
-      auto attached = options_.vectors->attach_table(table_spec(later, place_.internal_id));
+      auto attached = options_.vectors->attach_table(table_spec(other, place_.internal_id));
       if (!attached.ok() && attached.error().kind != ErrorKind::kNotFound) return attached;
-      for (const std::string& source : later.source.collection_ids) consumers_[source].push_back(id);
+      tables_[id] = other.table_id();
+      if (tier < ledger_.tier()) continue;
+      for (const std::string& source : other.source.collection_ids) consumers_[source].push_back(id);
     }
   }
   return Ok{};
@@ -177,7 +181,7 @@ ExtractedItem BatchTask::given_up(const catalog::WorkItem& item, int tries) cons
   if (ledger_.tier() > 1) {
     mvs::Projection nothing;
     nothing.payload = false;
-    auto document = options_.vectors->get(source.collection_id, {source.id}, nothing);
+    auto document = options_.vectors->get(table_name(tables_, source.collection_id), {source.id}, nothing);
     out.object_id = document.ok() && !document->empty() ? document->front().lineage.root_object_id : "";
   }
   out.failures.push_back({"", Error{ErrorKind::kProcessing, fmt::format("the worker died {} times while it processed this", tries)}});
@@ -316,7 +320,7 @@ void BatchTask::process_document(ExtractedItem& out) const {
   lineage.read_at = options_.clock->now_us();
   mvs::Projection projection;
   projection.vectors = true;
-  auto found = options_.vectors->get(lineage.collection_id, {lineage.source_id}, projection);
+  auto found = options_.vectors->get(table_name(tables_, lineage.collection_id), {lineage.source_id}, projection);
   if (!found.ok() && found.error().kind != ErrorKind::kNotFound) {
     out.failures.push_back({"", std::move(found).error()});
     return;
@@ -336,8 +340,7 @@ void BatchTask::process_document(ExtractedItem& out) const {
 bool BatchTask::up_to_date(const TierCollection& run, const std::string& source_id, TimestampUs changed_at) const {
   mvs::Projection nothing;
   nothing.payload = false;
-  auto found =
-      options_.vectors->get(run.collection.collection_id, {derive_document_id(run.collection.collection_id, source_id, 0)}, nothing);
+  auto found = options_.vectors->get(run.collection.table_id(), {derive_document_id(run.collection.collection_id, source_id, 0)}, nothing);
   return found.ok() && !found->empty() && found->front().updated_at >= changed_at;
 }
 
@@ -350,7 +353,7 @@ void BatchTask::keep(const TierCollection& run, const std::string& source_id, Ex
     return;
   }
   mvs::ScanRequest request;
-  request.table_id = collection_id;
+  request.table_id = run.collection.table_id();
   request.filter = equals(ledger_.tier() == 1 ? "source_object_id" : "source_document_id", json::value(source_id.c_str()));
   request.limit = kPage;
   request.projection.payload = false;

@@ -37,7 +37,7 @@ class BatchTask {
 
  private:
   Status prepare();
-  Status find_consumers();
+  Status open_other_tiers();
   Status run_items();
   Status feed();
   Status load_page();
@@ -67,6 +67,7 @@ class BatchTask {
   std::vector<TierCollection> collections_;
   BlobDemand demand_;
   Consumers consumers_;
+  TableNames tables_;
   bool skip_processed_ = false;  // dedup_strategy "skip"
   bool careful_ = false;         // one item at a time: something killed earlier workers
   size_t recorded_ = 0;          // items, by this worker

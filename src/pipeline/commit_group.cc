@@ -81,7 +81,7 @@ Result<mvs::WriteResult> CommitGroup::write(size_t collection, const std::vector
       batch.replace->source_ids.push_back(items_[i].source_id);
       batch.upserts.insert(batch.upserts.end(), output->documents.begin(), output->documents.end());
     }
-    return vectors_.write(collections_[collection].collection.collection_id, std::move(batch));
+    return vectors_.write(collections_[collection].collection.table_id(), std::move(batch));
   });
 }
 
@@ -117,7 +117,7 @@ Status CommitGroup::drop_orphans(const std::string& collection_id, const Filter&
 Status CommitGroup::drop_orphans_from(const std::string& consumer, const std::string& collection_id, const Filter& of_roots) {
   constexpr size_t kPage = 1'000;
   mvs::ScanRequest request;
-  request.table_id = consumer;
+  request.table_id = table_name(tables_, consumer);
   request.filter = of_roots;
   request.limit = kPage;
   request.projection.payload = false;
@@ -143,13 +143,13 @@ Status CommitGroup::drop_orphans_among(const std::vector<Document>& documents, c
   if (sources.empty()) return Ok{};
   mvs::Projection nothing;
   nothing.payload = false;
-  auto present = with_retries(retries_, control_, [&] { return vectors_.get(collection_id, sources, nothing); });
+  auto present = with_retries(retries_, control_, [&] { return vectors_.get(table_name(tables_, collection_id), sources, nothing); });
   if (!present.ok()) return std::move(present).error();
   for (const Document& source : *present) by_source.erase(source.document_id);
   mvs::WriteBatch orphans;
   for (const auto& [source, ids] : by_source) orphans.deletes.insert(orphans.deletes.end(), ids.begin(), ids.end());
   if (orphans.deletes.empty()) return Ok{};
-  auto dropped = with_retries(retries_, control_, [&] { return vectors_.write(consumer, orphans); });
+  auto dropped = with_retries(retries_, control_, [&] { return vectors_.write(table_name(tables_, consumer), orphans); });
   return dropped.ok() ? Status(Ok{}) : std::move(dropped).error();
 }
 

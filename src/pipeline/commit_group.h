@@ -39,6 +39,13 @@ struct ExtractedItem {
 // Which collections of later tiers take the documents of a collection. Their tables are attached.
 using Consumers = std::map<std::string, std::vector<std::string>>;
 
+// What the vector store calls the tables of the batch's collections (Collection::table_id()), by collection.
+using TableNames = std::map<std::string, std::string>;
+inline const std::string& table_name(const TableNames& tables, const std::string& collection_id) {
+  const auto it = tables.find(collection_id);
+  return it == tables.end() ? collection_id : it->second;
+}
+
 // Used by the one thread that runs the task; everything outlives it.
 //
 // Why the writes carry no Delta `txn`: after a crash the items that were not recorded come again, but grouped differently, so a group has
@@ -47,11 +54,12 @@ using Consumers = std::map<std::string, std::vector<std::string>>;
 // commit.
 class CommitGroup {
  public:
-  CommitGroup(mvs::VectorStore& vectors, const std::vector<TierCollection>& collections, const Consumers& consumers, BatchLedger& ledger,
-              const Clock& clock, TaskControl& control, RetryPolicy retries)
+  CommitGroup(mvs::VectorStore& vectors, const std::vector<TierCollection>& collections, const Consumers& consumers,
+              const TableNames& tables, BatchLedger& ledger, const Clock& clock, TaskControl& control, RetryPolicy retries)
       : vectors_(vectors),
         collections_(collections),
         consumers_(consumers),
+        tables_(tables),
         ledger_(ledger),
         clock_(clock),
         control_(control),
@@ -85,6 +93,7 @@ class CommitGroup {
   mvs::VectorStore& vectors_;
   const std::vector<TierCollection>& collections_;
   const Consumers& consumers_;
+  const TableNames& tables_;
   BatchLedger& ledger_;
   const Clock& clock_;
   TaskControl& control_;

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "pipeline/lifecycle.h"
+#include "pipeline/object_body.h"
+#include "pipeline/snapshots/job.h"
 
 namespace quarry::pipeline {
 namespace {
@@ -42,8 +44,10 @@ Status EngineImpl::start() {
   extraction_ = std::make_unique<Executor>("extract", std::max<size_t>(1, options_.threads), kExtractionQueue);
   // One pool for objects and for the chunks of an object: two would make more runnable threads than cores, and stall each other.
   options_.extract.executor = extraction_.get();
-  for (size_t i = 0; i < std::max<size_t>(1, options_.concurrent_tasks); ++i) threads_.emplace_back([this] { work(kBatchTaskType); });
-  threads_.emplace_back([this] { work(kLifecycleTaskType); });
+  for (size_t i = 0; i < std::max<size_t>(1, options_.concurrent_tasks); ++i)
+    threads_.emplace_back([this] { work({std::string(kBatchTaskType)}); });
+  threads_.emplace_back([this] { work({std::string(kLifecycleTaskType)}); });
+  threads_.emplace_back([this] { work({std::string(kSnapshotTaskType), std::string(kRestoreTaskType)}); });
   threads_.emplace_back([this] { beat(); });
   if (options_.sweep_interval_us > 0) threads_.emplace_back([this] { sweep(); });
   return Ok{};
@@ -75,7 +79,7 @@ void EngineImpl::wait_for_work(uint64_t seen) {
   changed_.wait_for(lock, std::chrono::microseconds(options_.poll_interval_us), [&] { return stopping_ || notices_ != seen; });
 }
 
-Result<std::optional<Task>> EngineImpl::claim(std::string_view task_type) {
+Result<std::optional<Task>> EngineImpl::claim(const std::vector<std::string>& task_types) {
   std::string owner;
   {
     std::lock_guard lock(mutex_);
@@ -83,13 +87,13 @@ Result<std::optional<Task>> EngineImpl::claim(std::string_view task_type) {
   }
   std::optional<Task> task;
   QUARRY_RETURN_IF_ERROR(options_.catalog->write([&](catalog::Session& session) -> Status {
-    QUARRY_ASSIGN_OR_RETURN(task, session.claim(owner, {std::string(task_type)}, options_.lease_us, options_.clock->now_us()));
+    QUARRY_ASSIGN_OR_RETURN(task, session.claim(owner, task_types, options_.lease_us, options_.clock->now_us()));
     return Ok{};
   }));
   return task;
 }
 
-void EngineImpl::work(std::string_view task_type) {
+void EngineImpl::work(const std::vector<std::string>& task_types) {
   for (;;) {
     uint64_t seen;
     {
@@ -97,7 +101,7 @@ void EngineImpl::work(std::string_view task_type) {
       if (stopping_) return;
       seen = notices_;
     }
-    auto task = claim(task_type);
+    auto task = claim(task_types);
     if (!task.ok()) log_warn("cannot claim tasks", {{"reason", task.error().message}});
     if (task.ok() && task->has_value()) {
       run(std::move(**task));
@@ -136,6 +140,8 @@ void EngineImpl::run(Task task) {
 
 Status EngineImpl::perform(Task task, TaskControl& control) {
   if (task.task_type == kLifecycleTaskType) return run_lifecycle_task(options_, control, std::move(task));
+  if (task.task_type == kSnapshotTaskType) return run_snapshot_task(options_, control, std::move(task));
+  if (task.task_type == kRestoreTaskType) return run_restore_task(options_, control, std::move(task));
   BatchTask batch({options_, *extraction_, sources_, bind_}, control, std::move(task));
   return batch.run();
 }
@@ -163,7 +169,7 @@ void EngineImpl::beat() {
 }
 
 void EngineImpl::sweep() {
-  constexpr int64_t kAgeUs = 86'400'000'000;
+  constexpr int64_t kAgeUs = 86'400'000'000, kRetiredUs = 3'600'000'000;
   auto halted = [this] {
     std::lock_guard lock(mutex_);
     return stopping_;
@@ -178,7 +184,16 @@ void EngineImpl::sweep() {
       log_warn("the sweep for files that nothing refers to ended early", {{"reason", swept.error().message}});
     else if (swept->removed > 0)
       log_info("files that nothing referred to were removed", {{"files", swept->removed}, {"bytes", swept->removed_bytes}});
+    Status dropped = drop_retired_tables(
+        *options_.catalog, [this](const auto& row) { return drop_retired(row); }, options_.clock->now_us() - kRetiredUs);
+    if (!dropped.ok()) log_warn("tables that a restore replaced are left", {{"reason", dropped.error().message}});
   }
+}
+
+Status EngineImpl::drop_retired(const catalog::Resource& row) {
+  Status dropped = options_.vectors->drop_table(row.id);
+  if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound) return dropped;
+  return objects::remove_prefix(*options_.store, text_member(row.body, "prefix") + "/");
 }
 
 void EngineImpl::check(Running& running) {

@@ -14,7 +14,8 @@
 
 namespace quarry::pipeline {
 
-// `concurrent_tasks` threads claim and run batches, one moves collections between tiers, so that it waits for no batch; one thread keeps
+// `concurrent_tasks` threads claim and run batches, one moves collections between tiers and one takes and brings back snapshots, so
+// that they wait for no batch; one thread keeps
 // their leases and sees cancellations; `threads` threads extract; one sweeps now and then.
 class EngineImpl final : public Engine {
  public:
@@ -33,12 +34,13 @@ class EngineImpl final : public Engine {
     int64_t extended_steady_us = 0;
   };
 
-  void work(std::string_view task_type);
-  Result<std::optional<Task>> claim(std::string_view task_type);
+  void work(const std::vector<std::string>& task_types);
+  Result<std::optional<Task>> claim(const std::vector<std::string>& task_types);
   void run(Task task);
   Status perform(Task task, TaskControl& control);
   void beat();
   void sweep();
+  Status drop_retired(const catalog::Resource& row);
   void check(Running& running);
   std::vector<std::shared_ptr<Running>> running();
   void wait_for_work(uint64_t seen);

@@ -9,14 +9,14 @@ std::string blob_key(std::string_view internal_id, std::string_view namespace_id
   return fmt::format("{}/{}/blobs/{}/{}/{}", internal_id, namespace_id, bucket_id, object_id, blob_id);
 }
 
-std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view collection_id) {
-  return fmt::format("{}/{}/{}", internal_id, namespace_id, collection_id);
+std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view table_id) {
+  return fmt::format("{}/{}/{}", internal_id, namespace_id, table_id);
 }
 
 mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id) {
   mvs::TableSpec spec;
-  spec.table_id = collection.collection_id;
-  spec.prefix = table_prefix(internal_id, collection.namespace_id, collection.collection_id);
+  spec.table_id = collection.table_id();
+  spec.prefix = table_prefix(internal_id, collection.namespace_id, spec.table_id);
   spec.tier = collection.is_cold ? mvs::Tier::kCold : mvs::Tier::kActive;
   for (const CollectionVector& vector : collection.vectors) {
     // A collection's body was checked when it was stored; a metric or type that is not known any more falls back to the default.

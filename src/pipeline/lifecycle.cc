@@ -193,14 +193,14 @@ class LifecycleTask {
     spec.tier = to_ == LifecycleState::kActive && !collection.is_cold ? mvs::Tier::kActive : mvs::Tier::kCold;
     Status attached = vectors.attach_table(spec);
     if (to_ == LifecycleState::kArchived) {
-      Status dropped = attached.ok() ? vectors.drop_table(collection_id_) : attached;
+      Status dropped = attached.ok() ? vectors.drop_table(spec.table_id) : attached;
       return dropped.ok() || dropped.error().kind == ErrorKind::kNotFound ? Status(Ok{}) : dropped;
     }
     QUARRY_RETURN_IF_ERROR(attached);
     const mvs::Tier tier = to_ == LifecycleState::kCold ? mvs::Tier::kCold : mvs::Tier::kActive;
-    QUARRY_RETURN_IF_ERROR(vectors.set_tier(collection_id_, tier));
+    QUARRY_RETURN_IF_ERROR(vectors.set_tier(spec.table_id, tier));
     if (tier == mvs::Tier::kCold) return Ok{};
-    QUARRY_ASSIGN_OR_RETURN(const mvs::TableStats stats, vectors.stats(collection_id_));
+    QUARRY_ASSIGN_OR_RETURN(const mvs::TableStats stats, vectors.stats(spec.table_id));
     task_.additional_data["documents"] = stats.documents;
     task_.additional_data["memory_bytes"] = stats.memory_bytes;
     if (stats.documents == 0) task_.additional_data["warning"] = kEmptyRehydrate;

@@ -73,6 +73,7 @@ class Engine {
 // `_internal` never leaves the server: { content_hash, content_at (microseconds), index: [ids of index rows] }. An object whose
 // lifecycle_state is "disabled" is skipped by batches.
 inline constexpr std::string_view kInternalMember = "_internal";
+inline constexpr std::string_view kObjectIndexKind = "object_index";  // rows that find an object by hash or key; children of its bucket
 inline constexpr uint64_t kMaxInlineTextBytes = 64 << 10;  // a longer text is kept on the object store
 
 // True for members that are the object's own, not the user's: "object_id", "blobs", "status", ...
@@ -156,8 +157,8 @@ Result<std::vector<json::object>> list_failures(catalog::Session& session, const
 // Key of a blob's bytes on the object store: "{internal_id}/{namespace_id}/blobs/{bucket_id}/{object_id}/{blob_id}".
 std::string blob_key(std::string_view internal_id, std::string_view namespace_id, std::string_view bucket_id, std::string_view object_id,
                      std::string_view blob_id);
-// The table prefix of a collection: "{internal_id}/{namespace_id}/{collection_id}".
-std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view collection_id);
+// The key prefix of a collection's table (Collection::table_id()): "{internal_id}/{namespace_id}/{table_id}".
+std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view table_id);
 mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id);
 
 struct SweepReport {

@@ -32,7 +32,7 @@ Status check_none_is_frozen(mvs::VectorStore& vectors, const std::vector<Collect
   for (const Collection& collection : collections) {
     if (collection.lifecycle != LifecycleState::kFrozen) continue;
     QUARRY_RETURN_IF_ERROR(vectors.attach_table(table_spec(collection, internal_id)));
-    QUARRY_ASSIGN_OR_RETURN(const uint64_t held, vectors.count(collection.collection_id, filter));
+    QUARRY_ASSIGN_OR_RETURN(const uint64_t held, vectors.count(collection.table_id(), filter));
     if (held > 0)
       return bad_request(fmt::format("collection '{}' is frozen and holds {} documents of what is to be deleted", collection.name, held),
                          {{"collection_id", collection.collection_id}});
@@ -54,7 +54,7 @@ Status delete_object_documents(catalog::Catalog& catalog, mvs::VectorStore& vect
     auto attached = vectors.attach_table(table_spec(collection, internal_id));
     if (!attached.ok() && attached.error().kind == ErrorKind::kNotFound) continue;  // never written to
     if (!attached.ok()) return attached;
-    auto deleted = vectors.delete_where(collection.collection_id, filter);
+    auto deleted = vectors.delete_where(collection.table_id(), filter);
     if (!deleted.ok() && deleted.error().kind != ErrorKind::kNotFound)
       return std::move(deleted).error().with_context(fmt::format("removing documents from collection '{}'", collection.name));
   }

@@ -26,7 +26,7 @@ Status read_shelf(const Shelf& shelf, mvs::VectorStore& vectors, std::vector<Row
   std::vector<std::string> ids;
   ids.reserve(shelf.rows.size());
   for (size_t i : shelf.rows) ids.push_back(rows[i].document.document_id);
-  QUARRY_ASSIGN_OR_RETURN(std::vector<Document> documents, vectors.get(shelf.collection->collection_id, ids, mvs::Projection{}));
+  QUARRY_ASSIGN_OR_RETURN(std::vector<Document> documents, vectors.get(shelf.collection->table_id(), ids, mvs::Projection{}));
   size_t next = 0;  // documents come in the order asked, absent ones left out
   for (size_t i : shelf.rows) {
     if (next == documents.size()) break;

@@ -33,7 +33,7 @@ class RetrieverPlanner {
       if (collection.lifecycle == LifecycleState::kArchived) continue;
       state_.collections.push_back(&collection);
       if (env_.open_collection) env_.open_collection(context_, collection);
-      Result<mvs::TableStats> stats = env_.vectors->stats(collection.collection_id);
+      Result<mvs::TableStats> stats = env_.vectors->stats(collection.table_id());
       state_.documents[collection.collection_id] = stats.ok() ? stats->documents : 0;
     }
   }

@@ -84,7 +84,7 @@ void add_vectors(const std::vector<Row>& rows, const Execution& execution, std::
   for (const auto& [collection, by_id] : places) {
     std::vector<std::string> ids;
     for (const auto& [id, index] : by_id) ids.emplace_back(id);
-    Result<std::vector<Document>> found = execution.env.vectors->get(collection->collection_id, ids, projection);
+    Result<std::vector<Document>> found = execution.env.vectors->get(collection->table_id(), ids, projection);
     if (!found.ok()) {
       warnings.push_back(fmt::format("Vectors of collection {} could not be read: {}", collection->collection_id, found.error().message));
       continue;

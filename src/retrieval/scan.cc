@@ -83,7 +83,7 @@ Status scan_rows(StageRun& run, const Filter& filter, std::optional<RowOrder> or
   std::vector<Scanned> scanned(targets.size());
   auto read = [&](size_t i) -> Status {
     mvs::ScanRequest request;
-    request.table_id = targets[i]->collection_id;
+    request.table_id = targets[i]->table_id();
     request.filter = for_collection(all, *targets[i]);
     if (order && !is_of_collection(order->field))
       request.sort = mvs::SortSpec{order->field, order->descending, order->nulls_last, order->fallback_field, true};
@@ -111,7 +111,7 @@ Status scan_rows(StageRun& run, const Filter& filter, std::optional<RowOrder> or
 }
 
 uint64_t documents_in(const Execution& execution, const Collection& collection) {
-  Result<mvs::TableStats> stats = execution.env.vectors->stats(collection.collection_id);
+  Result<mvs::TableStats> stats = execution.env.vectors->stats(collection.table_id());
   return stats.ok() ? stats->documents : 0;
 }
 

@@ -116,8 +116,8 @@ class ApiImpl final : public Api {
  private:
   void bind_all() {
     for (auto bind :
-         {bind_health, bind_organizations, bind_namespaces, bind_standalone, bind_buckets, bind_objects, bind_uploads, bind_batches,
-          bind_tasks, bind_collections, bind_documents, bind_lineage, bind_features, bind_retrievers, bind_resource_search})
+         {bind_health, bind_organizations, bind_namespaces, bind_snapshots, bind_standalone, bind_buckets, bind_objects, bind_uploads,
+          bind_batches, bind_tasks, bind_collections, bind_documents, bind_lineage, bind_features, bind_retrievers, bind_resource_search})
       bind(table_, deps_);
   }
 

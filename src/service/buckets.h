@@ -32,7 +32,7 @@ Status change_bucket_stats(catalog::Session& session, const catalog::Scope& scop
                            TimestampUs now);
 
 // Rows that find an object of a bucket by content hash, unique key or idempotency key; parent = the bucket, body = {object_id}.
-inline constexpr std::string_view kObjectIndexKind = "object_index";
+using pipeline::kObjectIndexKind;
 
 void bind_object_aggregate(OperationTable& table, const Dependencies& deps);  // part of bind_objects
 

@@ -114,7 +114,7 @@ Result<Reply> sync_schema(const RequestContext& context, const Request& request,
   if (!force && synced_lately(opened, now)) return skipped(opened, "the schema was synchronised less than five minutes ago");
 
   mvs::ScanRequest scan;
-  scan.table_id = opened.resource.id;
+  scan.table_id = opened.collection.table_id();
   scan.limit = static_cast<size_t>(integer_member(body, "sample_size").value_or(1'000));
   QUARRY_ASSIGN_OR_RETURN(auto sample, deps.vectors->scan(scan));
   FieldSampler sampler(opened.collection.output_schema);

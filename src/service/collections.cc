@@ -193,8 +193,9 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
     QUARRY_RETURN_IF_ERROR(session.remove_children(catalog::kind::kLifecycleEvent, found.id));
     return disable_downstream(session, namespace_scope(context), found, deps.clock->now_us());
   }));
-  deps.internals->tables.remove(found.id);
-  Status dropped = deps.vectors->drop_table(found.id);
+  const std::string table_id = stored_table_id(found);
+  deps.internals->tables.remove(table_id);
+  Status dropped = deps.vectors->drop_table(table_id);
   if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)
     log_warn("a table was not dropped", {{"table", found.id}, {"reason", dropped.error().message}});
   return Reply(json::object{{"success", true},
@@ -217,6 +218,11 @@ Result<Reply> clone_collection(const RequestContext& context, const Request& req
 }
 
 }  // namespace
+
+std::string stored_table_id(const catalog::Resource& collection) {
+  auto parsed = parse_collection(collection.body, collection.organization_id, collection.namespace_id);
+  return parsed.ok() ? parsed->table_id() : collection.id;
+}
 
 Result<OpenCollection> open_stored_collection(const RequestContext& context, const Dependencies& deps, catalog::Resource resource) {
   OpenCollection opened;
@@ -282,7 +288,7 @@ Result<json::object> show_collection(const OpenCollection& opened, const Depende
   shown.erase(pipeline::kInternalMember);
   mvs::TableStats stats;
   if (opened.collection.lifecycle != LifecycleState::kArchived) {
-    QUARRY_ASSIGN_OR_RETURN(stats, deps.vectors->stats(opened.resource.id));
+    QUARRY_ASSIGN_OR_RETURN(stats, deps.vectors->stats(opened.collection.table_id()));
   }
   uint64_t vectors = 0;
   for (const auto& [name, count] : stats.vectors) vectors += count;

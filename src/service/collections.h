@@ -15,6 +15,8 @@ struct OpenCollection {
 // By id or name in the context's namespace; its table is known to the store afterwards.
 Result<OpenCollection> open_collection(const RequestContext& context, const Dependencies& deps, std::string_view identifier);
 Result<OpenCollection> open_stored_collection(const RequestContext& context, const Dependencies& deps, catalog::Resource resource);
+// What the vector store calls the collection's table; of a row that cannot be parsed its id.
+std::string stored_table_id(const catalog::Resource& collection);
 // Those named, or all of the namespace when none is; archived ones are left out unless named (then kBadRequest).
 Result<std::vector<OpenCollection>> open_collections(const RequestContext& context, const Dependencies& deps,
                                                      const std::vector<std::string>& identifiers);

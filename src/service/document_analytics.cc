@@ -26,7 +26,7 @@ Result<Filter> read_filter(const json::object& body, const Collection& collectio
 
 Result<Reply> count_documents(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto opened, readable(context, request, deps));
-  QUARRY_ASSIGN_OR_RETURN(uint64_t count, deps.vectors->count(opened.resource.id, Filter{}));
+  QUARRY_ASSIGN_OR_RETURN(uint64_t count, deps.vectors->count(opened.collection.table_id(), Filter{}));
   return Reply(json::object{{"collection_id", opened.resource.id}, {"count", count}});
 }
 
@@ -35,7 +35,7 @@ Result<Reply> distinct_values(const RequestContext& context, const Request& requ
   QUARRY_ASSIGN_OR_RETURN(auto opened, readable(context, request, deps));
   QUARRY_ASSIGN_OR_RETURN(Filter filter, read_filter(body, opened.collection));
   std::string field(string_member(body, "field"));
-  QUARRY_ASSIGN_OR_RETURN(auto values, deps.vectors->facet(opened.resource.id, filter, field, kMaxDistinct));
+  QUARRY_ASSIGN_OR_RETURN(auto values, deps.vectors->facet(opened.collection.table_id(), filter, field, kMaxDistinct));
   auto limit = static_cast<size_t>(integer_member(body, "limit").value_or(kDefaultDistinct));
   json::array shown;
   for (size_t i = 0; i < std::min(limit, values.size()); ++i)
@@ -71,7 +71,7 @@ bool needs_order(const json::object& body) {
 // In document_id order, page by page.
 Status feed_in_order(const Dependencies& deps, const OpenCollection& opened, const Filter& filter, retrieval::Aggregation& aggregation) {
   mvs::ScanRequest scan;
-  scan.table_id = opened.resource.id;
+  scan.table_id = opened.collection.table_id();
   scan.filter = filter;
   scan.limit = 1'000;
   for (;;) {
@@ -84,7 +84,7 @@ Status feed_in_order(const Dependencies& deps, const OpenCollection& opened, con
 
 Status feed(const Dependencies& deps, const OpenCollection& opened, const Filter& filter, retrieval::Aggregation& aggregation) {
   Status added = Ok{};
-  QUARRY_RETURN_IF_ERROR(deps.vectors->for_each(opened.resource.id, filter, {}, [&](const Document& document) {
+  QUARRY_RETURN_IF_ERROR(deps.vectors->for_each(opened.collection.table_id(), filter, {}, [&](const Document& document) {
     added = aggregation.add(aggregation_row(document, opened.collection));
     return added.ok();
   }));

@@ -42,7 +42,7 @@ Result<std::vector<std::string>> matching_ids(const Dependencies& deps, const st
 Result<uint64_t> patch_matching(const Dependencies& deps, const OpenCollection& opened, const Filter& filter, const json::object& update) {
   QUARRY_RETURN_IF_ERROR(check_reserved(update, nullptr));
   QUARRY_ASSIGN_OR_RETURN(auto prototype, make_patch(opened.collection, "", update));
-  QUARRY_ASSIGN_OR_RETURN(auto ids, matching_ids(deps, opened.resource.id, filter));
+  QUARRY_ASSIGN_OR_RETURN(auto ids, matching_ids(deps, opened.collection.table_id(), filter));
   uint64_t updated = 0;
   for (size_t begin = 0; begin < ids.size(); begin += kPatchesPerWrite) {
     mvs::WriteBatch batch;
@@ -50,7 +50,7 @@ Result<uint64_t> patch_matching(const Dependencies& deps, const OpenCollection& 
       batch.patches.push_back(prototype);
       batch.patches.back().document_id = std::move(ids[i]);
     }
-    QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.resource.id, std::move(batch)));
+    QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.collection.table_id(), std::move(batch)));
     updated += written.patched;
   }
   return updated;
@@ -87,7 +87,7 @@ Result<Reply> update_listed(const OpenCollection& opened, const json::array& upd
       errors[id] = patch.error().message;
   }
   if (!batch.patches.empty()) {
-    QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.resource.id, std::move(batch)));
+    QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.collection.table_id(), std::move(batch)));
     for (const auto& id : written.missing) errors[id] = fmt::format("document '{}' does not exist", id);
   }
   json::array results;
@@ -133,7 +133,7 @@ Result<Reply> bulk_update(const RequestContext& context, const Request& request,
 Result<Reply> delete_listed(const OpenCollection& opened, std::vector<std::string> ids, const Dependencies& deps) {
   mvs::WriteBatch batch;
   batch.deletes = ids;
-  QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.resource.id, std::move(batch)));
+  QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.collection.table_id(), std::move(batch)));
   std::set<std::string> missing(written.missing.begin(), written.missing.end());
   json::array results;
   size_t failed = 0;
@@ -156,7 +156,7 @@ Result<Reply> batch_delete(const RequestContext& context, const Request& request
   if (!ids.empty() && body.contains("filters")) return validation_error("value_error", {"body"}, "give either document_ids or filters");
   if (!ids.empty()) return delete_listed(opened, std::move(ids), deps);
   QUARRY_ASSIGN_OR_RETURN(Filter filter, required_filter(body, opened.collection));
-  QUARRY_ASSIGN_OR_RETURN(uint64_t deleted, deps.vectors->delete_where(opened.resource.id, filter));
+  QUARRY_ASSIGN_OR_RETURN(uint64_t deleted, deps.vectors->delete_where(opened.collection.table_id(), filter));
   return Reply(
       json::object{{"status", "COMPLETED"}, {"deleted_count", deleted}, {"failed_count", 0}, {"message", "Batch delete completed"}});
 }

@@ -20,7 +20,7 @@ Result<std::vector<Group>> count_groups(const Dependencies& deps, const std::vec
   std::vector<Group> groups;
   for (const auto& opened : collections) {
     Filter filter = settle_collection_id(query.filter, opened.collection);
-    QUARRY_ASSIGN_OR_RETURN(auto values, deps.vectors->facet(opened.resource.id, filter, query.group_by, kMaxGroups));
+    QUARRY_ASSIGN_OR_RETURN(auto values, deps.vectors->facet(opened.collection.table_id(), filter, query.group_by, kMaxGroups));
     for (auto& value : values) groups.push_back({std::move(value.value), value.count});
   }
   std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return compare_json(a.key, b.key) < 0; });
@@ -41,7 +41,7 @@ Result<json::array> members(const RequestContext& context, const Dependencies& d
   for (const auto& opened : collections) {
     if (shown.size() >= kDocumentsPerGroup) break;
     mvs::ScanRequest scan;
-    scan.table_id = opened.resource.id;
+    scan.table_id = opened.collection.table_id();
     scan.filter = all_of({settle_collection_id(query.filter, opened.collection), equals(query.group_by, group.key)});
     scan.sort = query.sort;
     scan.limit = kDocumentsPerGroup - shown.size();

@@ -124,7 +124,7 @@ class DocumentLister {
 
   Status scan(size_t i, size_t offset, size_t limit) {
     mvs::ScanRequest request;
-    request.table_id = collections_[i].resource.id;
+    request.table_id = collections_[i].collection.table_id();
     request.filter = settle_collection_id(query_.filter, collections_[i].collection);
     request.sort = query_.sort;
     request.offset = keyset() ? 0 : offset;
@@ -142,7 +142,7 @@ class DocumentLister {
   Status add_twin_of_start(size_t i, bool streamed) {
     if (!keyset() || collections_[i].resource.id <= start_.collection_id) return Ok{};
     mvs::ScanRequest request;
-    request.table_id = collections_[i].resource.id;
+    request.table_id = collections_[i].collection.table_id();
     request.filter =
         all_of({settle_collection_id(query_.filter, collections_[i].collection), equals("document_id", json::value(start_.document_id))});
     request.limit = 1;
@@ -181,7 +181,7 @@ class DocumentLister {
     };
     counted_ = true;
     Filter filter = settle_collection_id(query_.filter, collections_[i].collection);
-    QUARRY_RETURN_IF_ERROR(deps_.vectors->for_each(collections_[i].resource.id, filter, projection, visit));
+    QUARRY_RETURN_IF_ERROR(deps_.vectors->for_each(collections_[i].collection.table_id(), filter, projection, visit));
     return Ok{};
   }
 

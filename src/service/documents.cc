@@ -76,7 +76,7 @@ Result<Reply> create_document(const RequestContext& context, const Request& requ
   mvs::WriteBatch batch;
   batch.upserts.push_back(std::move(document));
   batch.must_be_absent.push_back(id);
-  auto written = deps.vectors->write(opened.resource.id, std::move(batch));
+  auto written = deps.vectors->write(opened.collection.table_id(), std::move(batch));
   if (!written.ok() && written.error().kind == ErrorKind::kAlreadyExists)
     return already_exists(fmt::format("collection '{}' has a document '{}' already", opened.collection.name, id));
   QUARRY_RETURN_IF_ERROR(written);
@@ -107,7 +107,7 @@ Result<Reply> delete_document(const RequestContext& context, const Request& requ
   QUARRY_ASSIGN_OR_RETURN(auto opened, opened_for(context, request, deps, true));
   mvs::WriteBatch batch;
   batch.deletes.push_back(request.param("document_id"));
-  QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.resource.id, std::move(batch)));
+  QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.collection.table_id(), std::move(batch)));
   if (!written.missing.empty())
     return not_found(fmt::format("document '{}' does not exist in collection '{}'", request.param("document_id"), opened.collection.name));
   return Reply(json::object{{"success", true}, {"message", fmt::format("document '{}' was deleted", request.param("document_id"))}});
@@ -117,7 +117,7 @@ Result<Reply> delete_document(const RequestContext& context, const Request& requ
 
 Result<Document> find_document(const Dependencies& deps, const OpenCollection& opened, const std::string& document_id,
                                const mvs::Projection& projection) {
-  QUARRY_ASSIGN_OR_RETURN(auto found, deps.vectors->get(opened.resource.id, {document_id}, projection));
+  QUARRY_ASSIGN_OR_RETURN(auto found, deps.vectors->get(opened.collection.table_id(), {document_id}, projection));
   if (found.empty()) return not_found(fmt::format("document '{}' does not exist in collection '{}'", document_id, opened.collection.name));
   return std::move(found.front());
 }
@@ -126,7 +126,7 @@ Result<FoundDocument> find_document_anywhere(const RequestContext& context, cons
                                              const mvs::Projection& projection) {
   QUARRY_ASSIGN_OR_RETURN(auto collections, open_collections(context, deps, {}));
   for (auto& opened : collections) {
-    QUARRY_ASSIGN_OR_RETURN(auto found, deps.vectors->get(opened.resource.id, {document_id}, projection));
+    QUARRY_ASSIGN_OR_RETURN(auto found, deps.vectors->get(opened.collection.table_id(), {document_id}, projection));
     if (!found.empty()) return FoundDocument{std::move(opened), std::move(found.front())};
   }
   return not_found(fmt::format("document '{}' does not exist in this namespace", document_id));
@@ -166,7 +166,7 @@ Result<json::object> change_document(const RequestContext& context, const Depend
   }
   mvs::WriteBatch batch;
   batch.patches.push_back(std::move(patch));
-  QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.resource.id, std::move(batch)));
+  QUARRY_ASSIGN_OR_RETURN(auto written, deps.vectors->write(opened.collection.table_id(), std::move(batch)));
   if (!written.missing.empty())
     return not_found(fmt::format("document '{}' does not exist in collection '{}'", document_id, opened.collection.name));
   QUARRY_ASSIGN_OR_RETURN(auto after, find_document(deps, opened, document_id, {}));

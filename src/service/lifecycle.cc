@@ -23,7 +23,7 @@ Result<json::object> show_lifecycle(const OpenCollection& opened, const Dependen
   uint64_t warm = 0;
   bool is_hot = false;
   if (opened.collection.lifecycle != LifecycleState::kArchived) {
-    QUARRY_ASSIGN_OR_RETURN(const auto stats, deps.vectors->stats(opened.resource.id));
+    QUARRY_ASSIGN_OR_RETURN(const auto stats, deps.vectors->stats(opened.collection.table_id()));
     warm = stats.documents;
     is_hot = stats.tier == mvs::Tier::kActive;
     shown["s3_vector_index"] = opened.resource.id;

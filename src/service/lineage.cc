@@ -91,7 +91,7 @@ Result<std::vector<Place>> children_of(const Dependencies& deps, const std::vect
     const auto& sources = opened.collection.source.collection_ids;
     if (std::find(sources.begin(), sources.end(), collection_id) == sources.end() || out.size() >= limit) continue;
     mvs::ScanRequest scan;
-    scan.table_id = opened.resource.id;
+    scan.table_id = opened.collection.table_id();
     scan.filter = from;
     scan.limit = limit - out.size();
     QUARRY_ASSIGN_OR_RETURN(auto found, deps.vectors->scan(scan));
@@ -131,7 +131,7 @@ Result<Reply> get_documents_of_object(const RequestContext& context, const Reque
   uint64_t total = 0;
   for (const auto& opened : collections) {
     mvs::ScanRequest scan;
-    scan.table_id = opened.resource.id;
+    scan.table_id = opened.collection.table_id();
     scan.filter = of_object(object.id);
     scan.limit = kMaxDocuments - documents.size();
     scan.with_total = true;
@@ -167,7 +167,7 @@ Result<CollectionBranches> read_branches(const Dependencies& deps, const OpenCol
   CollectionBranches out{&opened, {}};
   mvs::Projection nothing;
   nothing.payload = false;
-  QUARRY_RETURN_IF_ERROR(deps.vectors->for_each(opened.resource.id, of_object(object_id), nothing, [&](const Document& document) {
+  QUARRY_RETURN_IF_ERROR(deps.vectors->for_each(opened.collection.table_id(), of_object(object_id), nothing, [&](const Document& document) {
     Branch& branch = out.by_source[document.lineage.source_collection_id];
     ++branch.documents;
     branch.tier = document.lineage.processing_tier;

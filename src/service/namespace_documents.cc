@@ -45,7 +45,7 @@ Result<Reply> batch_get(const RequestContext& context, const Request& request, c
     for (const auto& id : ids)
       if (!found.contains(id)) open.push_back(id);
     if (open.empty()) break;
-    QUARRY_ASSIGN_OR_RETURN(auto documents, deps.vectors->get(opened.resource.id, open, {}));
+    QUARRY_ASSIGN_OR_RETURN(auto documents, deps.vectors->get(opened.collection.table_id(), open, {}));
     for (const auto& document : documents)
       found.emplace(document.document_id, show_document(context, deps, opened.collection, document, view));
   }

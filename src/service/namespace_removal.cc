@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "pipeline/snapshots.h"
 #include "service/buckets.h"
+#include "service/collections.h"
 #include "service/internals.h"
+#include "service/json_access.h"
 #include "service/resources.h"
 
 namespace quarry::service {
@@ -12,9 +15,12 @@ namespace {
 
 constexpr size_t kPage = 1'000;
 
-// Ids of everything of a kind in the namespace, which is then removed, with its children of `child_kinds`.
+std::string id_of(const catalog::Resource& resource) { return resource.id; }
+
+// Names of everything of a kind in the namespace, which is then removed, with its children of `child_kinds`.
 Result<std::vector<std::string>> remove_all(catalog::Session& session, const catalog::Scope& scope, std::string_view kind,
-                                            std::initializer_list<std::string_view> child_kinds) {
+                                            std::initializer_list<std::string_view> child_kinds,
+                                            std::string (*name)(const catalog::Resource&) = id_of) {
   std::vector<std::string> ids;
   catalog::ListQuery query;
   query.kind = kind;
@@ -25,7 +31,7 @@ Result<std::vector<std::string>> remove_all(catalog::Session& session, const cat
     for (const auto& resource : page.items) {
       for (std::string_view child : child_kinds) QUARRY_RETURN_IF_ERROR(session.remove_children(child, resource.id));
       QUARRY_RETURN_IF_ERROR(session.remove(kind, scope, resource.id));
-      ids.push_back(resource.id);
+      ids.push_back(name(resource));
     }
     if (page.items.size() < kPage) return ids;
   }
@@ -44,6 +50,20 @@ Status check_idle(catalog::Session& session, const OpenNamespace& ns) {
       fmt::format("namespace '{}' has {} batches that have not ended: cancel them first, or pass force=true", ns.resource.name, running));
 }
 
+// Their tasks are gone. Those that are completed outlive the namespace, to bring it back.
+Status remove_unfinished_snapshots(catalog::Session& session, const catalog::Scope& scope) {
+  catalog::ListQuery query;
+  query.kind = catalog::kind::kSnapshot;
+  query.scope = scope;
+  query.limit = pipeline::kMaxSnapshots;
+  QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
+  for (const auto& snapshot : page.items) {
+    std::string_view status = string_member(snapshot.body, "status");
+    if (status == "pending" || status == "in_progress") QUARRY_RETURN_IF_ERROR(session.remove(query.kind, scope, snapshot.id));
+  }
+  return Ok{};
+}
+
 void remove_files(const Dependencies& deps, const std::string& prefix) {
   Status removed = objects::remove_prefix(*deps.store, prefix);
   if (!removed.ok()) log_warn("files of a deleted namespace are left", {{"prefix", prefix}, {"reason", removed.error().message}});
@@ -55,7 +75,7 @@ Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool 
   using namespace catalog::kind;
   const catalog::Scope scope = namespace_scope(ns.context);
   QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());  // none may come after the removal
-  std::vector<std::string> buckets, collections;
+  std::vector<std::string> buckets, tables, retired;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     if (!force) QUARRY_RETURN_IF_ERROR(check_idle(session, ns));
     QUARRY_RETURN_IF_ERROR(session.remove(kNamespace, organization_scope(ns.context), ns.resource.id));
@@ -63,12 +83,14 @@ Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool 
     QUARRY_ASSIGN_OR_RETURN(buckets, remove_all(session, scope, kBucket, {kObject, kUpload, kBatch, kObjectIndexKind}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kRetriever, {kExecution}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kExecution, {}));
-    QUARRY_ASSIGN_OR_RETURN(collections, remove_all(session, scope, kCollection, {kLifecycleEvent}));
-    return Ok{};
+    QUARRY_ASSIGN_OR_RETURN(tables, remove_all(session, scope, kCollection, {kLifecycleEvent}, stored_table_id));
+    QUARRY_ASSIGN_OR_RETURN(retired, remove_all(session, scope, kRetiredTable, {}));
+    return remove_unfinished_snapshots(session, scope);
   }));
   if (deps.engine) deps.engine->notify();
   // Only what bears an id of the removed rows, which are never given again: the namespace's own id may be another's by now.
-  for (const auto& id : collections) {
+  tables.insert(tables.end(), retired.begin(), retired.end());
+  for (const auto& id : tables) {
     deps.internals->tables.remove(id);
     Status dropped = deps.vectors->drop_table(id);
     if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)

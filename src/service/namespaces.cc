@@ -264,7 +264,7 @@ Result<NamespaceCounts> count_namespace(const OpenNamespace& ns, const Dependenc
   for (const auto& resource : collections) {
     auto opened = open_stored_collection(ns.context, deps, resource);
     if (opened.ok() && opened->collection.lifecycle == LifecycleState::kArchived) continue;
-    auto stats = opened.ok() ? deps.vectors->stats(resource.id) : Result<mvs::TableStats>(std::move(opened).error());
+    auto stats = opened.ok() ? deps.vectors->stats(opened->collection.table_id()) : Result<mvs::TableStats>(std::move(opened).error());
     if (stats.ok())
       counts.documents += stats->documents;
     else

@@ -62,7 +62,7 @@ Result<uint64_t> count_object_documents(const RequestContext& context, const Dep
       auto attached = deps.internals->tables.ensure(deps, collection, context.internal_id);
       if (!attached.ok() && attached.error().kind == ErrorKind::kNotFound) continue;  // nothing was written to it yet
       QUARRY_RETURN_IF_ERROR(attached);
-      QUARRY_ASSIGN_OR_RETURN(uint64_t count, deps.vectors->count(collection.collection_id, of_object));
+      QUARRY_ASSIGN_OR_RETURN(uint64_t count, deps.vectors->count(collection.table_id(), of_object));
       total += count;
     }
     if (!page.has_more || page.items.empty()) return total;

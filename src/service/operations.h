@@ -37,6 +37,7 @@ class OperationTable {
 void bind_health(OperationTable& table, const Dependencies& deps);
 void bind_organizations(OperationTable& table, const Dependencies& deps);  // and users, api keys
 void bind_namespaces(OperationTable& table, const Dependencies& deps);
+void bind_snapshots(OperationTable& table, const Dependencies& deps);
 void bind_standalone(OperationTable& table, const Dependencies& deps);
 void bind_buckets(OperationTable& table, const Dependencies& deps);
 void bind_objects(OperationTable& table, const Dependencies& deps);

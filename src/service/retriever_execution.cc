@@ -139,7 +139,7 @@ Result<std::string> cache_key(const RequestContext& context, const Dependencies&
     QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, identifier));
     mvs::TableStats stats;  // of an archived one: nothing
     if (opened.collection.lifecycle != LifecycleState::kArchived) {
-      QUARRY_ASSIGN_OR_RETURN(stats, deps.vectors->stats(opened.resource.id));
+      QUARRY_ASSIGN_OR_RETURN(stats, deps.vectors->stats(opened.collection.table_id()));
     }
     state += fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.data_version,
                          index_signature(opened, stats.documents));

@@ -276,7 +276,7 @@ Result<Reply> upsert_documents(const RequestContext& context, const Request& req
     }
   mvs::WriteResult written;
   if (!reader.batch.upserts.empty()) {
-    QUARRY_ASSIGN_OR_RETURN(written, deps.vectors->write(opened.resource.id, std::move(reader.batch)));
+    QUARRY_ASSIGN_OR_RETURN(written, deps.vectors->write(opened.collection.table_id(), std::move(reader.batch)));
   }
   json::object reply = show_written(opened, written, std::move(ids), options && bool_member(*options, "write_token"), reader);
   if (!unsearchable.empty()) reply["unsearchable_document_ids"] = std::move(unsearchable);

@@ -14,27 +14,28 @@ namespace quarry::service {
 class TableSet {
  public:
   Status ensure(const Dependencies& deps, const Collection& collection, std::string_view internal_id) {
+    const std::string table_id = collection.table_id();
     bool is_known = false;
     {
       std::shared_lock lock(mutex_);
-      const auto it = known_.find(collection.collection_id);
+      const auto it = known_.find(table_id);
       is_known = it != known_.end();
       if (is_known && collection.transitioned_at <= it->second) return Ok{};
     }
     const mvs::TableSpec spec = pipeline::table_spec(collection, internal_id);
     QUARRY_RETURN_IF_ERROR(deps.vectors->attach_table(spec));
-    if (is_known) QUARRY_RETURN_IF_ERROR(deps.vectors->set_tier(collection.collection_id, spec.tier));
-    add(collection.collection_id, collection.transitioned_at);
+    if (is_known) QUARRY_RETURN_IF_ERROR(deps.vectors->set_tier(table_id, spec.tier));
+    add(table_id, collection.transitioned_at);
     return Ok{};
   }
-  void add(const std::string& collection_id, const std::string& transitioned_at = {}) {
+  void add(const std::string& table_id, const std::string& transitioned_at = {}) {
     std::unique_lock lock(mutex_);
-    std::string& known = known_[collection_id];
+    std::string& known = known_[table_id];
     known = std::max(known, transitioned_at);
   }
-  void remove(const std::string& collection_id) {
+  void remove(const std::string& table_id) {
     std::unique_lock lock(mutex_);
-    known_.erase(collection_id);
+    known_.erase(table_id);
   }
 
  private:

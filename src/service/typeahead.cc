@@ -39,7 +39,7 @@ Result<json::array> matching_values(const Dependencies& deps, const std::vector<
                                     const std::string& field) {
   std::map<std::string, uint64_t> counts;
   for (const auto& opened : collections) {
-    QUARRY_ASSIGN_OR_RETURN(auto values, deps.vectors->facet(opened.resource.id, Filter{}, field, kValuesRead));
+    QUARRY_ASSIGN_OR_RETURN(auto values, deps.vectors->facet(opened.collection.table_id(), Filter{}, field, kValuesRead));
     for (const auto& value : values)
       if (value.value.is_string() && matches(value.value.get_string(), asked)) counts[std::string(value.value.get_string())] += value.count;
   }

@@ -30,6 +30,9 @@ struct SearchOptions {
 int search(const Config& config, const SearchOptions& options);
 
 int doctor(const Config& config);
+// Looks for damage in every table and local file of the data folder, which no server may be using. With `repair` what can be made again is,
+// and nothing else is changed. Returns 1 while damage is left.
+int doctor_deep(const Config& config, bool repair);
 int show_config(const Config& config);
 int api_coverage();
 int keys_reset(const Config& config);

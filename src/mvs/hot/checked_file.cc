@@ -31,6 +31,8 @@ static_assert(sizeof(Trailer) == 32);
 uint32_t crc_of(const Trailer& t) { return crc32c({reinterpret_cast<const char*>(&t), offsetof(Trailer, trailer_crc)}); }
 size_t blocks_in(uint64_t bytes) { return size_t(bytes / kBlockBytes + (bytes % kBlockBytes != 0)); }
 
+Error damage(uint64_t offset, std::string message) { return {ErrorKind::kCorruption, std::move(message), {{"offset", offset}}}; }
+
 // The checksums of the blocks of a stream of pieces.
 class BlockSums {
  public:
@@ -86,42 +88,51 @@ CheckedFile::~CheckedFile() {
   if (base_ != nullptr) ::munmap(const_cast<char*>(base_), size_);
 }
 
-Result<CheckedFile> CheckedFile::open(const std::filesystem::path& path, const FileKind& kind, uint64_t identity) {
+Result<CheckedFile> CheckedFile::map(const std::filesystem::path& path) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return errno_error("opening", path, errno);
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) return errno_error("reading", path, errno);
-  const auto damaged = [&](Error error) {
-    std::error_code ignored;
-    std::filesystem::remove(path, ignored);
-    return error;
-  };
   if (size_t(info.st_size) < sizeof(Trailer))
-    return damaged(corruption(fmt::format("{}: {} bytes are too few at offset 0", path.string(), info.st_size)));
+    return damage(0, fmt::format("{}: {} bytes are too few at offset 0", path.string(), info.st_size));
   void* base = ::mmap(nullptr, size_t(info.st_size), PROT_READ, MAP_SHARED, file.get(), 0);
   if (base == MAP_FAILED) return errno_error("mapping", path, errno);
-  CheckedFile out(static_cast<const char*>(base), size_t(info.st_size));
-  if (auto checked = out.check(path, kind, identity); !checked.ok())
-    return checked.error().kind == ErrorKind::kCorruption ? damaged(std::move(checked).error()) : std::move(checked).error();
-  return out;
+  return CheckedFile(static_cast<const char*>(base), size_t(info.st_size));
 }
 
-Status CheckedFile::check(const std::filesystem::path& path, const FileKind& kind, uint64_t identity) {
+Result<CheckedFile> CheckedFile::open(const std::filesystem::path& path, const FileKind& kind, uint64_t identity) {
+  auto out = map(path);
+  const Status checked = out.ok() ? out->check(path, kind, identity) : Status(out.error());
+  if (checked.ok()) return out;
+  if (checked.error().kind == ErrorKind::kCorruption) {
+    std::error_code ignored;
+    std::filesystem::remove(path, ignored);
+  }
+  return checked.error();
+}
+
+Status check_checked_file(const std::filesystem::path& path, const FileKind& kind) {
+  QUARRY_ASSIGN_OR_RETURN(CheckedFile file, CheckedFile::map(path));
+  return file.check(path, kind, std::nullopt);
+}
+
+// `identity` absent: any.
+Status CheckedFile::check(const std::filesystem::path& path, const FileKind& kind, std::optional<uint64_t> identity) {
   Trailer t;
   std::memcpy(&t, base_ + size_ - sizeof t, sizeof t);
   const size_t sums_bytes = blocks_in(t.data_bytes) * sizeof(uint32_t);
   if (std::memcmp(t.kind, kind, sizeof t.kind) != 0 || crc_of(t) != t.trailer_crc || t.data_bytes > size_ ||
       t.data_bytes + sums_bytes + sizeof t != size_)
-    return corruption(fmt::format("{}: the trailer at offset {} is damaged", path.string(), size_ - sizeof t));
+    return damage(size_ - sizeof t, fmt::format("{}: the trailer at offset {} is damaged", path.string(), size_ - sizeof t));
   const std::string_view sums(base_ + t.data_bytes, sums_bytes);
   if (crc32c(sums) != t.sums_crc)
-    return corruption(fmt::format("{}: the checksums at offset {} are damaged", path.string(), t.data_bytes));
-  if (t.identity != identity) return not_found(fmt::format("{} was made from something else", path.string()));
+    return damage(t.data_bytes, fmt::format("{}: the checksums at offset {} are damaged", path.string(), t.data_bytes));
+  if (identity && t.identity != *identity) return not_found(fmt::format("{} was made from something else", path.string()));
   for (size_t b = 0; b < blocks_in(t.data_bytes); ++b) {
     const auto expected = read_little<uint32_t>(sums, b * sizeof(uint32_t));
     const size_t first = b * kBlockBytes;
     if (crc32c({base_ + first, std::min<size_t>(kBlockBytes, t.data_bytes - first)}) != expected)
-      return corruption(fmt::format("{}: the block at offset {} does not match its checksum", path.string(), first));
+      return damage(first, fmt::format("{}: the block at offset {} does not match its checksum", path.string(), first));
   }
   data_bytes_ = t.data_bytes;
   return Ok{};

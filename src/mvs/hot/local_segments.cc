@@ -13,8 +13,6 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr FileKind kKind = "QRYSEG01";
-
 uint64_t identity_of(const AddFile& file, const TableSchema& schema) {
   const auto crc = file.tags.find(kCrcTag);
   return hash64(fmt::format("{}\n{}\n{}\n{}\n{}", file.path, file.size, file.modified_ms, crc == file.tags.end() ? "" : crc->second,
@@ -56,7 +54,7 @@ std::filesystem::path LocalSegments::path_of(std::string_view data_file) const {
 Result<std::shared_ptr<const RowBlock>> LocalSegments::open(const AddFile& file, const std::shared_ptr<const TableSchema>& schema) const {
   if (!enabled()) return not_found("no local segments");
   const auto path = path_of(file.path);
-  QUARRY_ASSIGN_OR_RETURN(CheckedFile mapped, CheckedFile::open(path, kKind, identity_of(file, *schema)));
+  QUARRY_ASSIGN_OR_RETURN(CheckedFile mapped, CheckedFile::open(path, kSegmentFile, identity_of(file, *schema)));
   auto batch = decode(std::make_shared<MappedBuffer>(std::move(mapped)));
   if (!batch.ok()) return corruption(fmt::format("{}: {}", path.string(), batch.status().message()));
   return RowBlock::make(schema, *batch, RowBlock::Memory::kMapped);
@@ -67,7 +65,7 @@ Result<std::shared_ptr<const RowBlock>> LocalSegments::keep(const AddFile& file,
     auto data = encode(*block.batch());
     if (!data.ok()) return internal_error(fmt::format("writing a local segment: {}", data.status().message()));
     const std::string_view piece = view(**data);
-    QUARRY_RETURN_IF_ERROR(write_checked_file(path_of(file.path), kKind, identity_of(file, block.schema()), {&piece, 1}));
+    QUARRY_RETURN_IF_ERROR(write_checked_file(path_of(file.path), kSegmentFile, identity_of(file, block.schema()), {&piece, 1}));
   }
   return open(file, block.shared_schema());
 }

@@ -11,8 +11,6 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr FileKind kGraphKind = "QRYGRF01";
-constexpr FileKind kRowsKind = "QRYROW01";
 
 // Begins the graph file; then the centre, records, bytes, links and norms.
 struct GraphHeader {
@@ -72,7 +70,7 @@ VectorSpec spec_of(const ColumnIndex& index) {
 }
 
 Result<std::shared_ptr<Graph>> read_graph(const std::filesystem::path& path, const VectorSpec& spec, uint64_t& identity) {
-  QUARRY_ASSIGN_OR_RETURN(const CheckedFile file, CheckedFile::open(path, kGraphKind, column_identity(spec)));
+  QUARRY_ASSIGN_OR_RETURN(const CheckedFile file, CheckedFile::open(path, kGraphFile, column_identity(spec)));
   Reader reader(file.data());
   GraphHeader header;
   std::vector<float> centre(spec.dimension);
@@ -119,7 +117,7 @@ Result<uint64_t> save_graph(const std::filesystem::path& folder, const ColumnInd
   std::vector<std::string_view> pieces{bytes_of(header), bytes_of(quantizer.centre())};
   pieces.insert(pieces.end(), sections.begin(), sections.end());
   QUARRY_RETURN_IF_ERROR(
-      write_checked_file(file_of(folder, index.vector_name, "graph"), kGraphKind, column_identity(spec_of(index)), pieces));
+      write_checked_file(file_of(folder, index.vector_name, "graph"), kGraphFile, column_identity(spec_of(index)), pieces));
   return header.identity;
 }
 
@@ -135,7 +133,7 @@ Status save_rows(const std::filesystem::path& folder, const ColumnIndex& index, 
     out += bytes_of(covered.nodes->nodes());
   }
   const std::string_view piece(out);
-  return write_checked_file(file_of(folder, index.vector_name, "rows"), kRowsKind, column_identity(spec_of(index)), {&piece, 1});
+  return write_checked_file(file_of(folder, index.vector_name, "rows"), kRowsFile, column_identity(spec_of(index)), {&piece, 1});
 }
 
 Result<LoadedIndex> load_index(const std::filesystem::path& folder, const VectorSpec& spec, const Snapshot& snapshot) {
@@ -144,7 +142,7 @@ Result<LoadedIndex> load_index(const std::filesystem::path& folder, const Vector
   index->vector_name = spec.name;
   QUARRY_ASSIGN_OR_RETURN(index->graph, read_graph(file_of(folder, spec.name, "graph"), spec, out.identity));
   const auto path = file_of(folder, spec.name, "rows");
-  QUARRY_ASSIGN_OR_RETURN(const CheckedFile file, CheckedFile::open(path, kRowsKind, column_identity(spec)));
+  QUARRY_ASSIGN_OR_RETURN(const CheckedFile file, CheckedFile::open(path, kRowsFile, column_identity(spec)));
   Reader reader(file.data());
   const auto bad = [&] { return corruption(fmt::format("{}: its lists do not fit its {} bytes", path.string(), file.data().size())); };
   uint64_t identity = 0;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "base/hash.h"
 
 namespace quarry::mvs {
 namespace {
@@ -208,16 +209,48 @@ bool action_from_json(std::string_view kind, const json::object& object, std::ve
   return !body.bad();
 }
 
+namespace {
+
+constexpr std::string_view kSealName = "quarryCrc32c", kSealBegin = R"("quarryCrc32c":")", kUnsealed = "00000000";
+
+// Where the digits of the seal stand; npos: the entry has none. Quarry's commitInfo comes first.
+size_t seal_at(std::string_view text) {
+  const size_t at = text.substr(0, text.find('\n')).find(kSealBegin);
+  const size_t digits = at == std::string_view::npos ? at : at + kSealBegin.size();
+  return digits == std::string_view::npos || text.size() - digits < kUnsealed.size() ? std::string_view::npos : digits;
+}
+
+std::string seal_of(std::string_view text, size_t at) {
+  const uint32_t before = crc32c(kUnsealed, crc32c(text.substr(0, at)));
+  return fmt::format("{:08x}", crc32c(text.substr(at + kUnsealed.size()), before));
+}
+
+Status check_seal(std::string_view text, std::string_view file) {
+  const size_t at = seal_at(text);
+  if (at == std::string_view::npos || text.substr(at, kUnsealed.size()) == seal_of(text, at)) return Ok{};
+  return corruption(fmt::format("{}: the CRC-32C of the entry is not the one it bears at offset {}", file, at));
+}
+
+}  // namespace
+
+CommitInfo sealed_info(json::object fields) {
+  fields[kSealName] = kUnsealed;
+  return {std::move(fields)};
+}
+
 std::string encode_commit(const std::vector<Action>& actions) {
   std::string out;
   for (const auto& action : actions) {
     out += json::serialize(action_to_json(action));
     out += '\n';
   }
+  if (const size_t at = seal_at(out); at != std::string::npos && std::string_view(out).substr(at, kUnsealed.size()) == kUnsealed)
+    out.replace(at, kUnsealed.size(), seal_of(out, at));
   return out;
 }
 
 Result<std::vector<Action>> decode_commit(std::string_view text, std::string_view file) {
+  QUARRY_RETURN_IF_ERROR(check_seal(text, file));
   std::vector<Action> out;
   size_t line_number = 0;
   while (!text.empty()) {

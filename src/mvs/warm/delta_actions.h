@@ -70,6 +70,10 @@ struct CommitInfo {
 
 using Action = std::variant<Protocol, Metadata, AddFile, RemoveFile, SetTransaction, CommitInfo>;
 
+// A commitInfo of Quarry's: `fields`, and the member that encode_commit() fills with the CRC-32C of the whole entry, taken with zeros in its
+// place. An entry that bears one is refused by decode_commit() when its bytes are not those that were written.
+CommitInfo sealed_info(json::object fields);
+
 // Newline-separated JSON, one action a line.
 std::string encode_commit(const std::vector<Action>& actions);
 // Actions Quarry has no use for (cdc, domainMetadata, sidecar) are skipped. kCorruption names `file` and the line.

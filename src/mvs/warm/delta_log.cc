@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/hash.h"
 #include "mvs/warm/checkpoint.h"
 #include "mvs/warm/parquet_file.h"
 
@@ -34,6 +35,19 @@ std::optional<int64_t> leading_version(std::string_view name) {
   const auto [end, ec] = std::from_chars(name.data(), name.data() + 20, version);
   if (ec != std::errc() || end != name.data() + 20) return std::nullopt;
   return version;
+}
+
+// "<CRC-32C of the checkpoint>-<CRC-32C of that text and the version>": a hint that is damaged must not speak against a checkpoint.
+constexpr std::string_view kHintCrc = "quarryCrc32c";
+
+std::string hint_crc(uint32_t crc, int64_t version) {
+  return fmt::format("{:08x}-{:08x}", crc, crc32c(fmt::format("{:08x}:{}", crc, version)));
+}
+
+std::optional<uint32_t> parse_hint_crc(std::string_view text, int64_t version) {
+  uint32_t crc = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + std::min<size_t>(text.size(), 8), crc, 16);
+  return ec == std::errc() && text == hint_crc(crc, version) ? std::optional(crc) : std::nullopt;
 }
 
 // The checkpoint files of one version as they are listed.
@@ -140,13 +154,40 @@ Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
 }
 
 Result<int64_t> DeltaLog::last_checkpoint() const {
+  QUARRY_ASSIGN_OR_RETURN(const Hint found, hint());
+  return found.version;
+}
+
+Result<DeltaLog::Hint> DeltaLog::hint() const {
   const auto text = store_.get(folder_ + "_last_checkpoint");
-  if (!text.ok()) return text.error().kind == ErrorKind::kNotFound ? Result<int64_t>(-1) : Result<int64_t>(text.error());
+  if (!text.ok()) return text.error().kind == ErrorKind::kNotFound ? Result<Hint>(Hint{}) : Result<Hint>(text.error());
+  bool is_sound = true;
+  return parse_hint(*text, is_sound);
+}
+
+DeltaLog::Hint DeltaLog::parse_hint(std::string_view text, bool& is_sound) {
   boost::system::error_code ec;
-  const json::value value = json::parse(*text, ec);
-  if (ec || !value.is_object()) return -1;  // a hint only
-  const auto* version = value.as_object().if_contains("version");
-  return version != nullptr && version->is_int64() ? version->as_int64() : -1;
+  const json::value value = json::parse(text, ec);
+  const auto* version = !ec && value.is_object() ? value.get_object().if_contains("version") : nullptr;
+  is_sound = version != nullptr && version->is_int64();
+  if (!is_sound) return {};
+  Hint out{version->get_int64(), std::nullopt};
+  const auto* sums = value.get_object().if_contains(kHintCrc);
+  if (sums == nullptr) return out;
+  if (sums->is_string()) out.crc = parse_hint_crc(std::string_view(sums->get_string()), out.version);
+  is_sound = out.crc.has_value();
+  return out;
+}
+
+bool DeltaLog::is_sound_hint(std::string_view text) {
+  bool is_sound = false;
+  parse_hint(text, is_sound);
+  return is_sound;
+}
+
+Result<bool> DeltaLog::matches_hint(std::string_view key, std::string_view bytes) const {
+  QUARRY_ASSIGN_OR_RETURN(const Hint found, hint());
+  return !found.crc || key != checkpoint_key(found.version) || crc32c(bytes) == *found.crc;
 }
 
 Result<LogState> DeltaLog::load() const {
@@ -169,9 +210,10 @@ Result<LogState> DeltaLog::load() const {
 
 // From the newest checkpoint on, as far as _last_checkpoint tells.
 Result<DeltaLog::Listing> DeltaLog::list_newest() const {
-  QUARRY_ASSIGN_OR_RETURN(const int64_t hint, last_checkpoint());
-  QUARRY_ASSIGN_OR_RETURN(Listing listing, list_from(hint));
-  if (hint > 0 && !listing.checkpoints.contains(hint)) return list_from(0);
+  QUARRY_ASSIGN_OR_RETURN(const Hint found, hint());
+  QUARRY_ASSIGN_OR_RETURN(Listing listing, list_from(found.version));
+  if (found.version > 0 && !listing.checkpoints.contains(found.version)) return list_from(0);
+  listing.hint = found;
   return listing;
 }
 
@@ -188,7 +230,7 @@ Result<LogState> DeltaLog::load_older(int64_t newest) const {
 Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint) const {
   LogState state;
   if (checkpoint >= 0) {
-    QUARRY_ASSIGN_OR_RETURN(state, load_checkpoint(checkpoint, listing.checkpoints.at(checkpoint)));
+    QUARRY_ASSIGN_OR_RETURN(state, load_checkpoint(checkpoint, listing.checkpoints.at(checkpoint), listing.hint));
   }
   for (auto it = listing.commits.upper_bound(state.version); it != listing.commits.end(); ++it) {
     if (*it != state.version + 1) return corruption(fmt::format("{} is missing", commit_key(state.version + 1)));
@@ -201,10 +243,12 @@ Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint) co
   return state;
 }
 
-Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<std::string>& keys) const {
+Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<std::string>& keys, const Hint& hint) const {
   LogState state;
   for (const auto& key : keys) {
     QUARRY_ASSIGN_OR_RETURN(std::string bytes, store_.get(key));
+    if (key == checkpoint_key(version) && hint.version == version && hint.crc && crc32c(bytes) != *hint.crc)
+      return corruption(fmt::format("{}: the CRC-32C of its {} bytes is not the one in _last_checkpoint", key, bytes.size()));
     QUARRY_ASSIGN_OR_RETURN(const auto actions, decode_checkpoint(arrow::Buffer::FromString(std::move(bytes)), key));
     state.apply(actions, version);
   }
@@ -246,7 +290,8 @@ Status DeltaLog::write_checkpoint(const LogState& state) const {
   const auto actions = state.to_actions();
   QUARRY_ASSIGN_OR_RETURN(const auto bytes, encode_checkpoint(actions));
   QUARRY_RETURN_IF_ERROR(store_.put(checkpoint_key(state.version), view(*bytes)));
-  return store_.put(folder_ + "_last_checkpoint", json::serialize(json::object{{"version", state.version}, {"size", actions.size()}}));
+  const json::object found{{"version", state.version}, {"size", actions.size()}, {kHintCrc, hint_crc(crc32c(view(*bytes)), state.version)}};
+  return store_.put(folder_ + "_last_checkpoint", json::serialize(found));
 }
 
 Status DeltaLog::clean(TimestampUs before_us) const {

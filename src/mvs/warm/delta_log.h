@@ -55,6 +55,10 @@ class DeltaLog {
 
   // Writes a checkpoint of `state` and points _last_checkpoint at it.
   Status write_checkpoint(const LogState& state) const;
+  // False: `bytes`, those of a checkpoint at `key`, are not the ones that _last_checkpoint speaks of.
+  Result<bool> matches_hint(std::string_view key, std::string_view bytes) const;
+  // Whether the text of _last_checkpoint is as it was written; one without a checksum passes if it names a version.
+  static bool is_sound_hint(std::string_view text);
   // Version of the newest checkpoint that is known; -1: none.
   Result<int64_t> last_checkpoint() const;
   // Removes commits and checkpoints below the newest checkpoint that were written before `before_us`.
@@ -64,14 +68,22 @@ class DeltaLog {
   std::string checkpoint_key(int64_t version) const;
 
  private:
+  // What _last_checkpoint says.
+  struct Hint {
+    int64_t version = -1;         // -1: nothing
+    std::optional<uint32_t> crc;  // of the checkpoint's bytes
+  };
   struct Listing {
     std::set<int64_t> commits;
     std::map<int64_t, std::vector<std::string>> checkpoints;  // complete ones: the keys of their parts
+    Hint hint;
   };
+  Result<Hint> hint() const;
+  static Hint parse_hint(std::string_view text, bool& is_sound);
   Result<Listing> list_from(int64_t version) const;
   Result<Listing> list_newest() const;
   Result<LogState> load_older(int64_t newest) const;
-  Result<LogState> load_checkpoint(int64_t version, const std::vector<std::string>& keys) const;
+  Result<LogState> load_checkpoint(int64_t version, const std::vector<std::string>& keys, const Hint& hint) const;
   Result<LogState> replay(const Listing& listing, int64_t checkpoint) const;
 
   objects::ObjectStore& store_;

@@ -147,7 +147,7 @@ class AttributeFilterStage final : public Stage {
     std::vector<uint64_t> counts(targets.size(), 0), considered(targets.size(), 0);
     auto count = [&](size_t i) -> Status {
       considered[i] = documents_in(execution, *targets[i]);
-      QUARRY_ASSIGN_OR_RETURN(counts[i], execution.env.vectors->count(targets[i]->collection_id, for_collection(counted, *targets[i])));
+      QUARRY_ASSIGN_OR_RETURN(counts[i], execution.env.vectors->count(targets[i]->table_id(), for_collection(counted, *targets[i])));
       return Ok{};
     };
     QUARRY_RETURN_IF_ERROR(read_targets(run, targets, count));

@@ -87,7 +87,7 @@ Result<json::array> count_facets(const FeatureSearchSpec& spec, const SearchPlan
     size_t limit = targets.size() > 1 ? kMaxValues : facet.limit;
     auto count = [&](size_t i) -> Status {
       QUARRY_ASSIGN_OR_RETURN(found[i],
-                              run.execution.env.vectors->facet(targets[i].collection->collection_id, targets[i].filter, facet.key, limit));
+                              run.execution.env.vectors->facet(targets[i].collection->table_id(), targets[i].filter, facet.key, limit));
       return Ok{};
     };
     if (!targets.empty()) QUARRY_RETURN_IF_ERROR(read_targets(run, collections, count));

@@ -50,7 +50,7 @@ class Gatherer {
     const SearchTask& task = plan_.tasks[i];
     const SearchSpec& search = spec_.searches[task.search];
     mvs::SearchRequest request;
-    request.table_id = task.collection->collection_id;
+    request.table_id = task.collection->table_id();
     if (task.vector != nullptr) request.vector_name = task.vector->name;
     request.query = task.vector == nullptr ? mvs::Query(text_query(search, task)) : task.query;
     QUARRY_ASSIGN_OR_RETURN(request.filter, filter_of(search, *task.collection, run_.execution));
@@ -167,7 +167,7 @@ struct Draw {
 // Keeps the `count` documents with the least hashes: an even draw that one pass over any number of rows makes.
 Status draw_from(const Collection& collection, const Filter& filter, size_t count, StageRun& run, std::vector<Draw>& heap) {
   mvs::Projection none{.payload = false, .vectors = false, .vector_names = {}, .fields = {}};
-  return run.execution.env.vectors->for_each(collection.collection_id, filter, none, [&](const Document& document) {
+  return run.execution.env.vectors->for_each(collection.table_id(), filter, none, [&](const Document& document) {
     uint64_t key = hash64(document.document_id, run.execution.seed);
     if (heap.size() < count || key < heap.front().key) {
       if (heap.size() == count) {

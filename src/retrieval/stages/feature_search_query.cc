@@ -202,7 +202,7 @@ class SearchPlanner {
       if (vector == nullptr) continue;
       mvs::Projection projection{.payload = false, .vectors = true, .vector_names = {vector->name}, .fields = {}};
       QUARRY_ASSIGN_OR_RETURN(std::vector<Document> found,
-                              run_.execution.env.vectors->get(place->collection_id, {query.document_id}, projection));
+                              run_.execution.env.vectors->get(place->table_id(), {query.document_id}, projection));
       if (found.empty()) continue;
       std::optional<mvs::Query> stored = query_of(std::move(found[0]));
       if (!stored)

@@ -1,0 +1,76 @@
+// Snapshots of a namespace: taken, checked and brought back by background tasks. docs/formats/snapshot.md gives the layout,
+// docs/snapshots.md what a user may count on.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.h"
+#include "objects/object_store.h"
+
+namespace quarry::pipeline {
+
+inline constexpr std::string_view kSnapshotTaskType = "api_namespaces_snapshot_create",
+                                  kRestoreTaskType = "api_namespaces_snapshot_restore";
+inline constexpr uint64_t kMaxSnapshots = 1'000;   // of one namespace
+inline constexpr size_t kMaxSnapshotIssues = 200;  // that a check names
+
+// A snapshot as its catalog row keeps it (kind "snapshot", in the namespace's scope, which it outlives):
+//
+//   body = the contract's SnapshotModel, with status "pending", "in_progress", "completed", "failed" or "expired" (being deleted), and
+//          _internal: { manifest_sha256 once it is completed, restore_task_id once it was brought back }
+//
+// Only a completed snapshot is whole: the manifest is put after all else, and the row turns "completed" after the manifest.
+
+struct NewSnapshot {
+  std::string namespace_id, namespace_name;
+  bool include_vectors = true;  // documents, with their vectors; else resources alone
+  bool copy_blobs = false;      // the bytes of objects, too; else they are referred to
+};
+// In the caller's transaction: the row and its task. kBadRequest past kMaxSnapshots. Call Engine::notify() afterwards.
+Result<catalog::Resource> begin_snapshot(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id,
+                                         const NewSnapshot& wanted, TimestampUs now);
+
+struct NewRestore {
+  std::string snapshot_id;
+  std::string target_namespace_id, target_namespace_name;
+  bool in_place = false;  // into the namespace it was taken of, whether that is still there or not
+};
+// In the caller's transaction. kBadRequest unless the snapshot is completed, and in place unless it has documents; kConflict while another
+// restore of it runs, and in place while tasks of the namespace have not ended; kAlreadyExists if another namespace has the target's name.
+Result<Task> begin_restore(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id, const NewRestore& wanted,
+                           TimestampUs now);
+
+struct SnapshotIssue {
+  std::string code;      // "missing", "damaged", "blob_missing", ...
+  std::string severity;  // "error": it cannot be brought back; "warning": an object's bytes are gone
+  std::string detail;    // names the key
+};
+struct SnapshotCheck {
+  bool is_restorable = false;
+  std::vector<SnapshotIssue> issues;  // at most kMaxSnapshotIssues
+  uint64_t collections = 0;           // whose tables were looked at
+  uint64_t digests = 0;               // files whose bytes were read and found right
+};
+// Looks at every file of a completed snapshot: that it is there with its size; if `deep`, that its bytes are right, and that the bytes of
+// objects it refers to are there. `halted` ends it with kTimeout. Errors are the store's; what is amiss with the snapshot is an issue.
+Result<SnapshotCheck> check_snapshot(objects::ObjectStore& store, const catalog::Resource& snapshot, bool deep,
+                                     const std::function<bool()>& halted);
+
+// A file of a snapshot, as the download shows it.
+struct SnapshotFile {
+  std::string path;    // within the snapshot's folder
+  uint64_t size = 0;   // bytes
+  std::string sha256;  // hexadecimal
+};
+// Every file but the manifest. kCorruption if its lists are damaged; kBadRequest past `limit`.
+Result<std::vector<SnapshotFile>> list_snapshot_files(objects::ObjectStore& store, const catalog::Resource& snapshot, size_t limit);
+
+// Marks the row "expired", removes the files, then the row. kConflict while a task works on the snapshot. May be called again.
+Status remove_snapshot(catalog::Catalog& catalog, objects::ObjectStore& store, const catalog::Scope& scope, std::string_view snapshot_id);
+
+// The tables that restores in place have replaced (rows of kind "retired_table"), once they are older than `older_than`: dropped.
+Status drop_retired_tables(catalog::Catalog& catalog, const std::function<Status(const catalog::Resource&)>& drop, TimestampUs older_than);
+
+}  // namespace quarry::pipeline

@@ -1,0 +1,129 @@
+#include "pipeline/snapshots/restore_plan.h"
+
+#include <fmt/format.h>
+
+#include "model/collection.h"
+#include "pipeline/object_body.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/resource_walk.h"
+
+namespace quarry::pipeline {
+namespace {
+
+namespace kind = catalog::kind;
+
+bool is_settled(std::string_view status) {
+  const TaskStatus parsed = parse_task_status(status);
+  return is_terminal(parsed) || parsed == TaskStatus::kDraft || to_string(parsed) != status;
+}
+
+// No task works on the restored collection; its table is the one that this restore makes.
+void settle_storage(json::object& body, const std::string& mark) {
+  json::value& internal = body[kInternalMember];
+  if (!internal.is_object()) internal = json::object{};
+  json::value& storage = internal.get_object()["storage"];
+  if (!storage.is_object()) storage = json::object{};
+  for (std::string_view name : {"transition", "data_left"}) storage.get_object().erase(name);
+  storage.get_object()["restored_by"] = mark;
+}
+
+// In place the namespace keeps its name, which another may have taken since.
+Status write_namespace(catalog::Session& session, const RestorePlan& plan, TimestampUs now) {
+  catalog::Resource row = plan.ns;
+  if (!plan.in_place) plan.renaming.apply(row);
+  row.id = plan.target.namespace_id;
+  row.organization_id = plan.target.organization_id;
+  row.namespace_id.clear();
+  row.name = plan.target_name;
+  row.body["namespace_id"] = plan.target.namespace_id;
+  row.updated_at = now;
+  auto there = session.get(kind::kNamespace, {plan.target.organization_id, ""}, plan.target.namespace_id);
+  if (!there.ok() && there.error().kind != ErrorKind::kNotFound) return std::move(there).error();
+  if (there.ok()) row.name = there->name;
+  row.body["namespace_name"] = row.name;
+  if (there.ok()) {
+    row.revision = there->revision;
+    return session.replace(row);
+  }
+  row.revision = now;
+  if (!plan.in_place) row.created_at = now;
+  Status inserted = session.insert(row);
+  if (!inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists)
+    return already_exists(fmt::format("a namespace named '{}' was made meanwhile", plan.target_name));
+  return inserted;
+}
+
+Status remove_all(catalog::Session& session, const catalog::Scope& scope, std::string_view of, const VisitResource& before) {
+  catalog::ListQuery query;
+  query.kind = of;
+  query.scope = scope;
+  for (;;) {
+    QUARRY_ASSIGN_OR_RETURN(const auto page, session.list(query));
+    for (const catalog::Resource& row : page.items) {
+      QUARRY_RETURN_IF_ERROR(before(row));
+      QUARRY_RETURN_IF_ERROR(session.remove(of, scope, row.id));
+    }
+    if (page.items.size() < query.limit) return Ok{};
+  }
+}
+
+Status retire(catalog::Session& session, const RestorePlan& plan, const Collection& collection, TimestampUs now) {
+  catalog::Resource row;
+  row.kind = kind::kRetiredTable;
+  row.id = collection.table_id();
+  row.organization_id = plan.target.organization_id;
+  row.namespace_id = plan.target.namespace_id;
+  row.created_at = row.updated_at = now;
+  row.body = {{"prefix", table_prefix(plan.internal_id, plan.target.namespace_id, row.id)}};
+  return session.insert(row);
+}
+
+Status clear(catalog::Session& session, const RestorePlan& plan, std::vector<std::string>& replaced, TimestampUs now) {
+  QUARRY_RETURN_IF_ERROR(remove_all(session, plan.target, kind::kBucket, [&](const catalog::Resource& bucket) -> Status {
+    for (std::string_view child : {kind::kObject, kObjectIndexKind}) QUARRY_RETURN_IF_ERROR(session.remove_children(child, bucket.id));
+    if (plan.buckets.contains(bucket.id)) return Ok{};
+    for (std::string_view child : {kind::kUpload, kind::kBatch}) QUARRY_RETURN_IF_ERROR(session.remove_children(child, bucket.id));
+    return Ok{};
+  }));
+  QUARRY_RETURN_IF_ERROR(remove_all(session, plan.target, kind::kRetriever, [&](const catalog::Resource& retriever) {
+    return plan.retrievers.contains(retriever.id) ? Status(Ok{}) : session.remove_children(kind::kExecution, retriever.id);
+  }));
+  return remove_all(session, plan.target, kind::kCollection, [&](const catalog::Resource& row) -> Status {
+    QUARRY_RETURN_IF_ERROR(session.remove_children(kind::kLifecycleEvent, row.id));
+    QUARRY_ASSIGN_OR_RETURN(const Collection collection, parse_collection(row.body, row.organization_id, row.namespace_id));
+    if (collection.lifecycle == LifecycleState::kArchived) return Ok{};
+    replaced.push_back(collection.table_id());
+    return retire(session, plan, collection, now);
+  });
+}
+
+Status insert_rows(catalog::Session& session, objects::ObjectStore& store, const RestorePlan& plan, TimestampUs now) {
+  return for_each_line(store, plan.folder, plan.manifest.catalog_parts, [&](const json::object& line) -> Status {
+    QUARRY_ASSIGN_OR_RETURN(catalog::Resource row, parse_resource(line));
+    if (row.kind == kind::kNamespace) return Ok{};
+    convert(plan, row, now);
+    return session.insert(row);
+  });
+}
+
+}  // namespace
+
+void convert(const RestorePlan& plan, catalog::Resource& r, TimestampUs now) {
+  if (!plan.in_place) plan.renaming.apply(r);
+  r.organization_id = plan.target.organization_id;
+  r.namespace_id = plan.target.namespace_id;
+  r.revision = now;
+  if (r.kind == kind::kObject && !is_settled(text_member(r.body, "status"))) r.body["status"] = to_string(TaskStatus::kPending);
+  if (r.kind == kind::kCollection) settle_storage(r.body, plan.mark);
+}
+
+Result<std::vector<std::string>> replace_rows(catalog::Session& session, objects::ObjectStore& store, const RestorePlan& plan,
+                                              TimestampUs now) {
+  std::vector<std::string> replaced;
+  QUARRY_RETURN_IF_ERROR(write_namespace(session, plan, now));
+  if (plan.in_place) QUARRY_RETURN_IF_ERROR(clear(session, plan, replaced, now));
+  QUARRY_RETURN_IF_ERROR(insert_rows(session, store, plan, now));
+  return replaced;
+}
+
+}  // namespace quarry::pipeline
