@@ -7,6 +7,7 @@
 
 #include "model/filter.h"
 #include "model/schema.h"
+#include "model/tiering_rules.h"
 
 namespace quarry {
 
@@ -62,6 +63,8 @@ struct Collection {
   LifecycleState lifecycle = LifecycleState::kActive;
   bool is_cold = false;         // served from the cold tier: a cold collection, and a frozen one that was cold
   std::string transitioned_at;  // when the lifecycle last changed, as text that orders by time; empty: never
+  TieringRules tiering;
+  bool archive_announced = false;  // auto_archive has set a time; the next query takes it back
   bool enabled = true;
 
   // By canonical URI, by the alias ".../embedding" of an extractor's first output, or by the column's name (own vectors); null if there is
