@@ -19,7 +19,8 @@ namespace quarry::catalog {
 namespace kind {
 inline constexpr std::string_view kOrganization = "organization", kUser = "user", kApiKey = "api_key", kNamespace = "namespace",
                                   kBucket = "bucket", kObject = "object", kUpload = "upload", kBatch = "batch", kCollection = "collection",
-                                  kRetriever = "retriever", kExecution = "execution", kLifecycleEvent = "lifecycle_event";
+                                  kRetriever = "retriever", kExecution = "execution", kLifecycleEvent = "lifecycle_event",
+                                  kQueryTime = "query_time";
 }
 
 // A resource: indexed columns beside a JSON body, which is what the API shows (less what the service hides).

@@ -4,29 +4,12 @@
 
 #include "pipeline/object_body.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/resource_walk.h"
 
 namespace quarry::pipeline {
 namespace {
 
 namespace kind = catalog::kind;
-
-constexpr size_t kPage = 500;
-
-// Calls `visit` with every resource of a kind, page by page, each page in a transaction of its own.
-Status for_each(catalog::Catalog& catalog, std::string_view of, const catalog::Scope& scope,
-                const std::function<Status(const catalog::Resource&)>& visit) {
-  catalog::ListQuery query;
-  query.kind = of;
-  query.scope = scope;
-  query.sort = catalog::SortKey::kId;
-  query.limit = kPage;
-  for (;;) {
-    QUARRY_ASSIGN_OR_RETURN(catalog::ResourcePage page, catalog.list(query));
-    for (const catalog::Resource& resource : page.items) QUARRY_RETURN_IF_ERROR(visit(resource));
-    if (!page.has_more || page.items.empty()) return Ok{};
-    query.after = page.last;
-  }
-}
 
 bool refers_to(const json::object& object_body, std::string_view key) {
   auto blobs = parse_blobs(object_body);
@@ -105,14 +88,15 @@ Result<SweepReport> sweep_orphans(catalog::Catalog& catalog, objects::ObjectStor
                                   const std::function<bool()>& halted) {
   Sweeper sweeper(catalog, store, older_than, halted);
   auto sweep_namespace = [&](const catalog::Resource& organization, const catalog::Resource& ns) {
-    return for_each(catalog, kind::kBucket, {organization.id, ns.id}, [&](const catalog::Resource& bucket) {
-      if (halted && halted()) return Status(Ok{});
-      return sweeper.sweep_bucket(text_member(organization.body, "internal_id"), bucket);
-    });
+    return for_each_resource(catalog, {.kind = std::string(kind::kBucket), .scope = {organization.id, ns.id}},
+                             [&](const catalog::Resource& bucket) {
+                               if (halted && halted()) return Status(Ok{});
+                               return sweeper.sweep_bucket(text_member(organization.body, "internal_id"), bucket);
+                             });
   };
-  QUARRY_RETURN_IF_ERROR(for_each(catalog, kind::kOrganization, {}, [&](const catalog::Resource& organization) {
-    return for_each(catalog, kind::kNamespace, {organization.id, ""},
-                    [&](const catalog::Resource& ns) { return sweep_namespace(organization, ns); });
+  QUARRY_RETURN_IF_ERROR(for_each_resource(catalog, {.kind = std::string(kind::kOrganization)}, [&](const catalog::Resource& organization) {
+    return for_each_resource(catalog, {.kind = std::string(kind::kNamespace), .scope = {organization.id, ""}},
+                             [&](const catalog::Resource& ns) { return sweep_namespace(organization, ns); });
   }));
   return sweeper.report();
 }

@@ -63,7 +63,7 @@ Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool 
     QUARRY_ASSIGN_OR_RETURN(buckets, remove_all(session, scope, kBucket, {kObject, kUpload, kBatch, kObjectIndexKind}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kRetriever, {kExecution}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kExecution, {}));
-    QUARRY_ASSIGN_OR_RETURN(collections, remove_all(session, scope, kCollection, {kLifecycleEvent}));
+    QUARRY_ASSIGN_OR_RETURN(collections, remove_all(session, scope, kCollection, {kLifecycleEvent, kQueryTime}));
     return Ok{};
   }));
   if (deps.engine) deps.engine->notify();
