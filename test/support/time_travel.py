@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
 import json
 import pathlib
 import sqlite3
+
+from .postgres import Postgres
 
 AGED_KINDS = ("collection", "query_time")
 AGED_MEMBERS = {"last_transitioned_at", "queried_at", "since", "announced_at", "archive_at"}
@@ -21,16 +25,29 @@ def _earlier(value: object, days: float, name: str = "") -> object:
     return value
 
 
+def _aged(body: str, days: float) -> str:
+    return json.dumps(_earlier(json.loads(body), days))
+
+
 def age(data: pathlib.Path, days: float) -> None:
     """As if the server had stood still for so long. The server must not run."""
-    with sqlite3.connect(data / "catalog.db") as db:
+    db = sqlite3.connect(data / "catalog.db")
+    with db:
         marks = ",".join("?" * len(AGED_KINDS))
         rows = db.execute(f"SELECT rowid, body, created_at FROM resources WHERE kind IN ({marks})", AGED_KINDS).fetchall()
         assert rows
         for rowid, body, created_at in rows:
-            aged = json.dumps(_earlier(json.loads(body), days))
-            db.execute("UPDATE resources SET body = ?, created_at = ? WHERE rowid = ?", (aged, created_at - int(days * DAY_US), rowid))
+            db.execute("UPDATE resources SET body = ?, created_at = ? WHERE rowid = ?", (_aged(body, days), created_at - int(days * DAY_US), rowid))
     db.close()
+
+
+def age_postgres(catalog: Postgres, days: float) -> None:
+    """The same for servers over a shared catalog."""
+    kinds = ",".join(f"'{kind}'" for kind in AGED_KINDS)
+    rows = list(csv.reader(io.StringIO(catalog.sql(f"SELECT kind, id, body FROM resources WHERE kind IN ({kinds})"))))
+    assert rows
+    update = "UPDATE resources SET created_at = created_at - {}, body = $body${}$body$ WHERE kind = '{}' AND id = '{}';"
+    catalog.sql("\n".join(update.format(int(days * DAY_US), _aged(body, days), kind, id) for kind, id, body in rows))
 
 
 def stored_query_time(data: pathlib.Path, collection: str) -> str | None:
