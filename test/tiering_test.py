@@ -137,11 +137,14 @@ def announce(watched: Watched) -> None:
 
 def test_query_takes_an_announced_archive_back_before_it_is_answered(watched: Watched) -> None:
     announce(watched)
+    eager = dict(watched.server.env)
+    watched.server.env |= {"QUARRY_TIERING_INTERVAL_MS": "3600000", "QUARRY_TIERING_QUERY_FLUSH_MS": "0"}  # only a stop writes times
     watched.restart_after(days=6.9)
     assert "archive_at" in watched.lifecycle()
     assert watched.search() == watched.answers
     watched.server.kill()  # at once: nothing may hang on a later write
     age(watched.server.data, 0.5)
+    watched.server.env |= eager
     watched.start()
     shown = watched.lifecycle()
     assert shown["lifecycle_state"] == "cold" and "archive_at" not in shown
