@@ -20,7 +20,7 @@ namespace kind {
 inline constexpr std::string_view kOrganization = "organization", kUser = "user", kApiKey = "api_key", kNamespace = "namespace",
                                   kBucket = "bucket", kObject = "object", kUpload = "upload", kBatch = "batch", kCollection = "collection",
                                   kRetriever = "retriever", kExecution = "execution", kLifecycleEvent = "lifecycle_event",
-                                  kSnapshot = "snapshot", kRetiredTable = "retired_table";
+                                  kSnapshot = "snapshot", kRetiredTable = "retired_table", kQueryTime = "query_time";
 }
 
 // A resource: indexed columns beside a JSON body, which is what the API shows (less what the service hides).

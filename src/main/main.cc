@@ -64,6 +64,19 @@ int main(int argc, char** argv) {
   search->add_flag("--json", search_options.as_json, "print the server's reply");
   search->callback([&] { status = run_with(flags, [&](const Config& c) { return verbs::search(c, search_options); }); });
 
+  bool as_json = false, dry_run = true;
+  size_t events = 50;
+  auto* tiering = app.add_subcommand("tiering", "what the tiering rules of a namespace will do, and when; the server does it");
+  tiering->add_flag("--dry-run", dry_run, "list what would move now and next, what it saves and costs (the default)");
+  tiering->add_flag("--json", as_json, "print the server's reply");
+  auto* tiering_events = tiering->add_subcommand("events", "what moved, was announced or taken back, newest first");
+  tiering_events->add_option("--limit", events, "events")->check(CLI::Range(1, 1000));
+  tiering->callback([&] {
+    const bool of_events = tiering_events->parsed();
+    status = run_with(
+        flags, [&](const Config& c) { return of_events ? verbs::tiering_events(c, events, as_json) : verbs::tiering_plan(c, as_json); });
+  });
+
   auto* doctor = app.add_subcommand("doctor", "check program, model, disk, memory and server; say what is missing and how to get it");
   bool deep = false, repair = false;
   auto* deep_flag = doctor->add_flag("--deep", deep, "read every table and local file and name what is damaged (while no server runs)");

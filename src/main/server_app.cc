@@ -130,6 +130,8 @@ class App final : public ServerApp {
     options.threads = extraction_threads();
     options.lease_us = config_.integer("pipeline.lease_ms") * 1000;
     options.commit_documents = static_cast<size_t>(config_.integer("pipeline.commit_documents"));
+    options.tiering_interval_us = config_.integer("tiering.interval_ms") * 1000;
+    options.query_flush_us = config_.integer("tiering.query_flush_ms") * 1000;
     engine_ = pipeline::Engine::make(options);
   }
 

@@ -151,10 +151,10 @@ Status read_vectors(const json::object& body, Collection& out) {
 }
 
 // What the server keeps of where the documents are, beside the lifecycle that it shows (docs/formats/catalog.md).
-std::string storage_text(const json::object& body, std::string_view name) {
+const json::value* storage_member(const json::object& body, std::string_view name) {
   const json::value* internal = member(body, "_internal");
   const json::value* storage = internal != nullptr && internal->is_object() ? member(internal->get_object(), "storage") : nullptr;
-  return storage != nullptr && storage->is_object() ? text_of(member(storage->get_object(), name)) : std::string();
+  return storage != nullptr && storage->is_object() ? member(storage->get_object(), name) : nullptr;
 }
 
 Status read_state(const json::object& body, Collection& out) {
@@ -165,9 +165,11 @@ Status read_state(const json::object& body, Collection& out) {
     QUARRY_ASSIGN_OR_RETURN(out.lifecycle, parse_lifecycle_state(text_of(state)));
   }
   out.transitioned_at = text_of(member(body, "last_transitioned_at"));
-  out.restored_by = storage_text(body, "restored_by");
-  out.is_cold =
-      out.lifecycle == LifecycleState::kCold || (out.lifecycle == LifecycleState::kFrozen && storage_text(body, "tier") == "cold");
+  out.restored_by = text_of(storage_member(body, "restored_by"));
+  const bool was_cold = text_of(storage_member(body, "tier")) == "cold";
+  out.is_cold = out.lifecycle == LifecycleState::kCold || (out.lifecycle == LifecycleState::kFrozen && was_cold);
+  out.tiering = read_tiering_rules(body);
+  out.archive_announced = storage_member(body, "archive_notice") != nullptr;
   if (const json::value* enabled = member(body, "enabled")) out.enabled = !enabled->is_bool() || enabled->get_bool();
   return Ok{};
 }

@@ -7,6 +7,7 @@
 
 #include "model/filter.h"
 #include "model/schema.h"
+#include "model/tiering_rules.h"
 
 namespace quarry {
 
@@ -63,6 +64,8 @@ struct Collection {
   bool is_cold = false;         // served from the cold tier: a cold collection, and a frozen one that was cold
   std::string transitioned_at;  // when the lifecycle last changed, as text that orders by time; empty: never
   std::string restored_by;      // the restore that made the table it has now; empty: the table is the one it was created with
+  TieringRules tiering;
+  bool archive_announced = false;  // auto_archive has set a time; the next query takes it back
   bool enabled = true;
 
   // By canonical URI, by the alias ".../embedding" of an extractor's first output, or by the column's name (own vectors); null if there is

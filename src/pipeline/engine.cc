@@ -23,7 +23,11 @@ prometheus::Counter& finished_tasks() {
 
 std::unique_ptr<Engine> Engine::make(Options options) { return std::make_unique<EngineImpl>(std::move(options)); }
 
-EngineImpl::EngineImpl(Options options) : options_(std::move(options)), bind_(options_.bind), sources_(options_.source_bytes_in_flight) {
+EngineImpl::EngineImpl(Options options)
+    : options_(std::move(options)),
+      bind_(options_.bind),
+      sources_(options_.source_bytes_in_flight),
+      tiering_(options_, [this] { notify(); }) {
   if (!bind_) bind_ = [models = options_.extract.models](const ExtractorConfig& config) { return bind_from_catalogue(config, *models); };
 }
 
@@ -41,6 +45,7 @@ Status EngineImpl::start() {
     }));
     if (freed > 0) log_info("taking up tasks that an earlier process left", {{"tasks", freed}});
   }
+  QUARRY_RETURN_IF_ERROR(tiering_.start());
   extraction_ = std::make_unique<Executor>("extract", std::max<size_t>(1, options_.threads), kExtractionQueue);
   // One pool for objects and for the chunks of an object: two would make more runnable threads than cores, and stall each other.
   options_.extract.executor = extraction_.get();
@@ -61,6 +66,7 @@ void EngineImpl::stop() {
     for (auto& [owner, running] : running_) running->control.stopping = true;
   }
   changed_.notify_all();
+  tiering_.stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
   if (extraction_) extraction_->stop();

@@ -11,12 +11,13 @@
 #include "base/executor.h"
 #include "pipeline/batch_task.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/tiering.h"
 
 namespace quarry::pipeline {
 
-// `concurrent_tasks` threads claim and run batches, one moves collections between tiers and one takes and brings back snapshots, so
-// that they wait for no batch; one thread keeps
-// their leases and sees cancellations; `threads` threads extract; one sweeps now and then.
+// `concurrent_tasks` threads claim and run batches, one moves collections between tiers and one takes and brings back snapshots, so that they
+// wait for no batch; one thread keeps their leases and sees cancellations; `threads` threads extract; one sweeps now and then, one obeys the
+// tiering rules.
 class EngineImpl final : public Engine {
  public:
   explicit EngineImpl(Options options);
@@ -25,6 +26,8 @@ class EngineImpl final : public Engine {
   Status start() override;
   void stop() override;
   void notify() override;
+  void note_query(const Collection& collection) override { tiering_.note_query(collection); }
+  void flush_queries() override { tiering_.flush_queries(); }
 
  private:
   // A claimed task while it runs. Its owner is unique to the claim, so that a worker which lost its lease cannot pass for the next one.
@@ -49,6 +52,7 @@ class EngineImpl final : public Engine {
   BindExtractor bind_;
   ByteBudget sources_;
   std::unique_ptr<Executor> extraction_;
+  Tiering tiering_;
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;

@@ -8,6 +8,7 @@
 #include "model/ids.h"
 #include "pipeline/backoff.h"
 #include "pipeline/batch_state.h"
+#include "pipeline/lifecycle_rows.h"
 #include "pipeline/object_body.h"
 
 namespace quarry::pipeline {
@@ -16,17 +17,11 @@ namespace {
 namespace kind = catalog::kind;
 
 constexpr size_t kTaskPage = 200, kMaxOpenTasks = 10'000;
+// What the trace of a change tells, from its task's inputs or from what the task found.
+constexpr std::string_view kEventMembers[] = {"from", "to", "reason", "explanation", "documents", "bytes", "memory_bytes"};
 constexpr std::string_view kEmptyRehydrate = "No vectors found in warm tier to rehydrate";
 
 bool flips_at_once(LifecycleState to) { return to == LifecycleState::kFrozen || to == LifecycleState::kArchived; }
-
-json::object& storage_of(json::object& body) {
-  json::value& internal = body[kInternalMember];
-  if (!internal.is_object()) internal = json::object{};
-  json::value& storage = internal.get_object()["storage"];
-  if (!storage.is_object()) storage = json::object{};
-  return storage.get_object();
-}
 
 std::string transition_task(json::object& body, std::string_view member) {
   const json::value* transition = storage_of(body).if_contains("transition");
@@ -66,27 +61,9 @@ Status check_no_batch(catalog::Session& session, const catalog::Scope& scope, co
   return Ok{};
 }
 
-Status add_event(catalog::Session& session, const catalog::Resource& collection, json::object body, TimestampUs now) {
-  catalog::Resource event;
-  event.kind = kind::kLifecycleEvent;
-  event.id = new_id("evt");
-  event.organization_id = collection.organization_id;
-  event.namespace_id = collection.namespace_id;
-  event.parent_id = collection.id;
-  event.created_at = event.updated_at = now;
-  event.body = std::move(body);
-  event.body["event_id"] = event.id;
-  event.body["collection_id"] = collection.id;
-  event.body["at"] = format_timestamp(now);
-  QUARRY_RETURN_IF_ERROR(session.insert(event));
-  catalog::ListQuery query;
-  query.kind = kind::kLifecycleEvent;
-  query.scope = {collection.organization_id, collection.namespace_id};
-  query.parent_id = collection.id;
-  query.offset = kMaxLifecycleEvents;
-  QUARRY_ASSIGN_OR_RETURN(const auto old, session.list(query));
-  for (const auto& row : old.items) QUARRY_RETURN_IF_ERROR(session.remove(kind::kLifecycleEvent, query.scope, row.id));
-  return Ok{};
+const json::value* member_of_task(const Task& task, std::string_view name) {
+  const json::value* input = task.inputs.if_contains(name);
+  return input != nullptr ? input : task.additional_data.if_contains(name);
 }
 
 // The state that the change leads to, and its trace.
@@ -100,8 +77,10 @@ Status write_state(catalog::Session& session, catalog::Resource& collection, con
   else if (from != "frozen")
     storage["tier"] = from;
   json::object event{{"event_type", "lifecycle.transition"}, {"task_id", task.task_id}};
-  for (std::string_view name : {"from", "to", "reason"}) event[name] = task.inputs.at(name);
-  return add_event(session, collection, std::move(event), now);
+  for (std::string_view name : kEventMembers)
+    if (const json::value* value = member_of_task(task, name)) event[name] = *value;
+  if (to == "archived") storage.erase("archive_notice");
+  return add_lifecycle_event(session, collection, std::move(event), now);
 }
 
 Task new_task(const catalog::Scope& scope, std::string_view internal_id, const LifecycleChange& change, LifecycleState from,
@@ -113,6 +92,8 @@ Task new_task(const catalog::Scope& scope, std::string_view internal_id, const L
   task.namespace_id = scope.namespace_id;
   task.inputs = {{"collection_id", change.collection_id}, {"from", to_string(from)},       {"to", to_string(change.to)},
                  {"reason", change.reason},               {"internal_id", internal_id}};
+  if (!change.explanation.empty()) task.inputs["explanation"] = change.explanation;
+  add_held(task.inputs, change.held);
   task.additional_data = {{"operation", kLifecycleOperation}};
   for (std::string_view name : {"collection_id", "from", "to", "reason"}) task.additional_data[name] = task.inputs[name];
   task.created_at = task.updated_at = now;
@@ -154,6 +135,14 @@ Result<std::string> begin_lifecycle_change(catalog::Session& session, const cata
   QUARRY_RETURN_IF_ERROR(session.replace(resource));
   QUARRY_RETURN_IF_ERROR(session.enqueue(task));
   return task.task_id;
+}
+
+std::optional<HeldData> held_data(mvs::VectorStore& vectors, const Collection& collection, std::string_view internal_id) {
+  if (collection.lifecycle == LifecycleState::kArchived) return std::nullopt;
+  if (!vectors.attach_table(table_spec(collection, internal_id)).ok()) return std::nullopt;
+  const auto stats = vectors.stats(collection.collection_id);
+  if (!stats.ok()) return std::nullopt;
+  return HeldData{stats->documents, stats->bytes, stats->memory_bytes};
 }
 
 namespace {
@@ -198,13 +187,21 @@ class LifecycleTask {
     }
     QUARRY_RETURN_IF_ERROR(attached);
     const mvs::Tier tier = to_ == LifecycleState::kCold ? mvs::Tier::kCold : mvs::Tier::kActive;
+    const uint64_t freed_bytes = memory_bytes(spec.table_id);
     QUARRY_RETURN_IF_ERROR(vectors.set_tier(spec.table_id, tier));
-    if (tier == mvs::Tier::kCold) return Ok{};
-    QUARRY_ASSIGN_OR_RETURN(const mvs::TableStats stats, vectors.stats(spec.table_id));
-    task_.additional_data["documents"] = stats.documents;
-    task_.additional_data["memory_bytes"] = stats.memory_bytes;
-    if (stats.documents == 0) task_.additional_data["warning"] = kEmptyRehydrate;
+    const auto stats = vectors.stats(spec.table_id);
+    if (!stats.ok()) return tier == mvs::Tier::kCold ? Status(Ok{}) : Status(stats.error());
+    task_.additional_data["documents"] = stats->documents;
+    task_.additional_data["bytes"] = stats->bytes;
+    task_.additional_data["memory_bytes"] = tier == mvs::Tier::kCold ? freed_bytes : stats->memory_bytes;
+    if (tier == mvs::Tier::kActive && stats->documents == 0) task_.additional_data["warning"] = kEmptyRehydrate;
     return Ok{};
+  }
+
+  uint64_t memory_bytes(const std::string& table_id) const {
+    for (const mvs::TableUsage& usage : options_.vectors->usage())
+      if (usage.table_id == table_id) return usage.memory_bytes;
+    return 0;
   }
 
   // The collection's state and the task's end, in one transaction. kPending hands the task back.

@@ -12,6 +12,7 @@
 #include "mvs/mvs.h"
 #include "objects/fetcher.h"
 #include "objects/object_store.h"
+#include "pipeline/tiering_policy.h"
 
 namespace quarry::pipeline {
 
@@ -40,6 +41,8 @@ struct Options {
   int64_t retry_delay_us = 250'000;
   // Bytes that nothing refers to and that are older than a day are removed once after the first, then at each interval. 0: never.
   int64_t first_sweep_us = 600'000'000, sweep_interval_us = 86'400'000'000;
+  int64_t tiering_interval_us = 60'000'000;  // how often tiering rules are looked at; 0: this process obeys none
+  int64_t query_flush_us = 10'000'000;       // how often times of queries are written: what a crash loses of them; 0: by stop()
   // How a collection's extractor is made; empty: from the catalogue of extract/, with the models of `extract`.
   std::function<Result<std::shared_ptr<const extract::BoundExtractor>>(const ExtractorConfig&)> bind;
 };
@@ -56,6 +59,12 @@ class Engine {
   virtual void stop() = 0;
   // A task was enqueued or is to be cancelled: look now rather than at the next poll. Thread-safe, never blocks.
   virtual void notify() = 0;
+  // A client reads the collection. Kept in memory and written every query_flush_us, but for the first query after an archive was announced:
+  // that takes the announcement back before this returns. One of a cold collection with auto_rehydrate brings it back in the background.
+  // Thread-safe; never fails.
+  virtual void note_query(const Collection& collection) = 0;
+  // Writes the times of queries that are still in memory, for those who read them next. What cannot be written stays in memory.
+  virtual void flush_queries() = 0;
 };
 
 // ---- objects: what the service writes and the engine reads -----------------------------------------------------------
@@ -85,7 +94,8 @@ Status check_blob_content(std::string_view property, FieldType type, std::string
 //
 // Readers go by `lifecycle_state` in a collection's body; `_internal.storage` keeps
 //
-//   { tier: "active" | "cold" of a frozen collection, transition?: { task_id, from, to } while a task works on it }
+//   { tier: "active" | "cold" of a frozen collection, transition?: { task_id, from, to } while a task works on it,
+//     archive_notice?: { announced_at, archive_at } while auto_archive has announced it }
 //
 // A change is a task of kLifecycleTaskType with additional_data { operation: "lifecycle_transition", from, to, reason, ... }. Its last
 // transaction writes the new state, a row of kind "lifecycle_event" under the collection, and the task's end, so that a crash leaves the
@@ -93,10 +103,19 @@ Status check_blob_content(std::string_view property, FieldType type, std::string
 inline constexpr std::string_view kLifecycleTaskType = "materialize", kLifecycleOperation = "lifecycle_transition";
 inline constexpr size_t kMaxLifecycleEvents = 100;  // of one collection; older ones go
 
+// What a collection holds: live documents, bytes of the warm tier, and memory.
+struct HeldData {
+  uint64_t documents = 0, bytes = 0, memory_bytes = 0;
+};
+// Nothing if it is archived or cannot be told now. An active collection that was not touched yet is read for it.
+std::optional<HeldData> held_data(mvs::VectorStore& vectors, const Collection& collection, std::string_view internal_id);
+
 struct LifecycleChange {
   std::string collection_id;
   LifecycleState to = LifecycleState::kActive;
-  std::string reason = "request";  // or the rule that moves it
+  std::string reason = "request";  // or the rule that moves it: "auto_evict", ...
+  std::string explanation;         // what made the rule do so; may be empty
+  std::optional<HeldData> held;    // for the trace of freezing and archiving, which the task finds done
 };
 // kBadRequest for a step that does not exist ("archived" has none, a frozen collection is thawed before it is archived), else empty.
 Status check_lifecycle_step(LifecycleState from, LifecycleState to);
@@ -105,6 +124,18 @@ Status check_lifecycle_step(LifecycleState from, LifecycleState to);
 // it names the task or the batch. Call Engine::notify() after the transaction.
 Result<std::string> begin_lifecycle_change(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id,
                                            const LifecycleChange& change, TimestampUs now);
+
+// ---- tiering rules: what they will do next ----------------------------------------------------------------------------
+
+struct PlannedMove {
+  Collection collection;
+  TieringState state;
+  std::vector<TieringAction> actions;  // as next_tiering_actions() gives them; at least one
+};
+// Of every collection of the namespace whose rules will do something. Flush the times of queries first.
+Result<std::vector<PlannedMove>> plan_tiering(catalog::Catalog& catalog, const catalog::Scope& scope, TimestampUs now);
+// In the caller's transaction: what the rules decide upon.
+Result<TieringState> load_tiering_state(catalog::Session& session, const catalog::Resource& collection, TimestampUs now);
 
 // ---- batches: what the service writes and the engine reads -----------------------------------------------------------
 

@@ -1,8 +1,7 @@
-// Every resource of a kind, page by page.
+// Every resource that a query finds, page by page, in ascending order of the id; the query's own order, page and limit are the walk's.
 #pragma once
 
 #include <functional>
-#include <string_view>
 
 #include "catalog/catalog.h"
 
@@ -10,33 +9,11 @@ namespace quarry::pipeline {
 
 using VisitResource = std::function<Status(const catalog::Resource&)>;
 
-// In a transaction that the caller holds: all pages are of one moment. Ascending by id.
-inline Status for_each_in(catalog::Session& session, catalog::ListQuery query, const VisitResource& visit) {
-  constexpr size_t kPage = 500;
-  query.sort = catalog::SortKey::kId;
-  query.descending = false;
-  query.limit = kPage;
-  for (;;) {
-    QUARRY_ASSIGN_OR_RETURN(catalog::ResourcePage page, session.list(query));
-    for (const catalog::Resource& resource : page.items) QUARRY_RETURN_IF_ERROR(visit(resource));
-    if (!page.has_more || page.items.empty()) return Ok{};
-    query.after = page.last;
-  }
-}
+// In a transaction that the caller holds: all pages are of one moment. Ends with the first error.
+Status for_each_in(catalog::Session& session, catalog::ListQuery query, const VisitResource& visit);
 
-// Each page in a transaction of its own, so that `visit` may use the catalog.
-inline Status for_each(catalog::Catalog& catalog, std::string_view kind, const catalog::Scope& scope, const VisitResource& visit) {
-  catalog::ListQuery query;
-  query.kind = kind;
-  query.scope = scope;
-  query.sort = catalog::SortKey::kId;
-  query.limit = 500;
-  for (;;) {
-    QUARRY_ASSIGN_OR_RETURN(catalog::ResourcePage page, catalog.list(query));
-    for (const catalog::Resource& resource : page.items) QUARRY_RETURN_IF_ERROR(visit(resource));
-    if (!page.has_more || page.items.empty()) return Ok{};
-    query.after = page.last;
-  }
-}
+// Each page in a transaction of its own, so that `visit` may use the catalog and nobody waits for the whole walk. What changes meanwhile is
+// visited once or not at all. Ends with the first error.
+Status for_each_resource(catalog::Catalog& catalog, catalog::ListQuery query, const VisitResource& visit);
 
 }  // namespace quarry::pipeline

@@ -88,14 +88,15 @@ Result<SweepReport> sweep_orphans(catalog::Catalog& catalog, objects::ObjectStor
                                   const std::function<bool()>& halted) {
   Sweeper sweeper(catalog, store, older_than, halted);
   auto sweep_namespace = [&](const catalog::Resource& organization, const catalog::Resource& ns) {
-    return for_each(catalog, kind::kBucket, {organization.id, ns.id}, [&](const catalog::Resource& bucket) {
-      if (halted && halted()) return Status(Ok{});
-      return sweeper.sweep_bucket(text_member(organization.body, "internal_id"), bucket);
-    });
+    return for_each_resource(catalog, {.kind = std::string(kind::kBucket), .scope = {organization.id, ns.id}},
+                             [&](const catalog::Resource& bucket) {
+                               if (halted && halted()) return Status(Ok{});
+                               return sweeper.sweep_bucket(text_member(organization.body, "internal_id"), bucket);
+                             });
   };
-  QUARRY_RETURN_IF_ERROR(for_each(catalog, kind::kOrganization, {}, [&](const catalog::Resource& organization) {
-    return for_each(catalog, kind::kNamespace, {organization.id, ""},
-                    [&](const catalog::Resource& ns) { return sweep_namespace(organization, ns); });
+  QUARRY_RETURN_IF_ERROR(for_each_resource(catalog, {.kind = std::string(kind::kOrganization)}, [&](const catalog::Resource& organization) {
+    return for_each_resource(catalog, {.kind = std::string(kind::kNamespace), .scope = {organization.id, ""}},
+                             [&](const catalog::Resource& ns) { return sweep_namespace(organization, ns); });
   }));
   return sweeper.report();
 }

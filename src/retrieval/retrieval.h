@@ -57,6 +57,8 @@ struct Environment {
   Executor* executor = nullptr;
   // Called with every collection that an execution reads, before it does: makes its table known to `vectors`. May be empty.
   std::function<void(const RequestContext&, const Collection&)> open_collection;
+  // Called with every collection that an execution targets, archived ones aside. May be empty.
+  std::function<void(const Collection&)> note_query;
   // A URL at which `key` of the object store can be read for a while.
   std::function<std::string(const RequestContext&, std::string_view key)> presign;
   // Where the API shows the object that a document came from.

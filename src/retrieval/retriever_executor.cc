@@ -55,9 +55,12 @@ class RetrieverExecutor {
     QUARRY_ASSIGN_OR_RETURN(execution_.filter, bound_filter(execution_.options.filters, inputs, context));
     QUARRY_ASSIGN_OR_RETURN(execution_.collections,
                             targeted_collections(execution_.request, execution_.env, execution_.retriever, execution_.options));
-    if (const auto& open = execution_.env.open_collection)
-      for (const Collection& collection : execution_.collections)
-        if (collection.lifecycle != LifecycleState::kArchived) open(execution_.request, collection);
+    const Environment& env = execution_.env;
+    for (const Collection& collection : execution_.collections) {
+      if (collection.lifecycle == LifecycleState::kArchived) continue;
+      if (env.open_collection) env.open_collection(execution_.request, collection);
+      if (env.note_query) env.note_query(collection);
+    }
     return Ok{};
   }
 

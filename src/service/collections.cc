@@ -99,22 +99,14 @@ Status check_type(std::string_view name, const json::value& value) {
   return validation_error("type_error", {"body", name}, fmt::format("'{}' has the wrong type", name));
 }
 
-Status check_tiering_rules(const json::array& rules) {
-  for (size_t i = 0; i < rules.size(); ++i) {
-    const json::object* rule = rules[i].if_object();
-    std::string_view type = rule ? string_member(*rule, "rule_type") : std::string_view();
-    if (type != "auto_evict" && type != "auto_archive" && type != "auto_rehydrate")
-      return validation_error("enum", {"body", "tiering_rules", i, "rule_type"},
-                              "rule_type is one of auto_evict, auto_archive, auto_rehydrate");
-    const json::value* days = rule->if_contains("threshold_days");
-    if (days && !days->is_null() && integer_value(*days).value_or(0) < 1)
-      return validation_error("greater_than", {"body", "tiering_rules", i, "threshold_days"},
-                              "threshold_days is a whole number of days, at least 1");
-  }
-  return Ok{};
+// Archiving removes documents for good, so a rule that does it needs what doing it by hand needs.
+Status may_set_rules(const RequestContext& context, const json::array& rules, const json::object& stored) {
+  const auto wanted = read_tiering_rules({{"tiering_rules", rules}}).archive_after_days;
+  if (!wanted || wanted == read_tiering_rules(stored).archive_after_days || context.may(kDelete)) return Ok{};
+  return Error(ErrorKind::kForbidden, "auto_archive removes documents for good: this key lacks the permission 'delete'");
 }
 
-Status check_changes(const json::object& changes, const json::object& stored) {
+Status check_changes(const RequestContext& context, const json::object& changes, const json::object& stored) {
   QUARRY_RETURN_IF_ERROR(refuse_unbuilt_applications(changes));
   for (const auto& member : changes) {
     std::string_view name = member.key();
@@ -133,14 +125,16 @@ Status check_changes(const json::object& changes, const json::object& stored) {
                             fmt::format("a collection has no member '{}' that could be changed; did you mean '{}'?", name.substr(0, 100),
                                         nearest_name(name, known)));
   }
-  if (const json::array* rules = array_member(changes, "tiering_rules")) return check_tiering_rules(*rules);
-  return Ok{};
+  const json::array* rules = array_member(changes, "tiering_rules");
+  if (rules == nullptr) return Ok{};
+  QUARRY_RETURN_IF_ERROR(check_tiering_rules(*rules));
+  return may_set_rules(context, *rules, stored);
 }
 
 Result<Reply> update_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto found, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
   const json::object& changes = request.object();
-  QUARRY_RETURN_IF_ERROR(check_changes(changes, found.body));
+  QUARRY_RETURN_IF_ERROR(check_changes(context, changes, found.body));
   if (changes.contains("collection_name"))
     QUARRY_RETURN_IF_ERROR(check_resource_name(catalog::kind::kCollection, string_member(changes, "collection_name"), 3, 100));
   auto stored = deps.catalog->update(catalog::kind::kCollection, namespace_scope(context), found.id, [&](catalog::Resource& r) -> Status {
@@ -190,7 +184,8 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
   QUARRY_ASSIGN_OR_RETURN(auto found, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_RETURN_IF_ERROR(session.remove(catalog::kind::kCollection, namespace_scope(context), found.id));
-    QUARRY_RETURN_IF_ERROR(session.remove_children(catalog::kind::kLifecycleEvent, found.id));
+    for (std::string_view child : {catalog::kind::kLifecycleEvent, catalog::kind::kQueryTime})
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, found.id));
     return disable_downstream(session, namespace_scope(context), found, deps.clock->now_us());
   }));
   const std::string table_id = stored_table_id(found);
@@ -273,6 +268,10 @@ Status check_writable(const Collection& collection) {
   return bad_request(fmt::format("collection '{}' is frozen: it serves reads and refuses writes", collection.name));
 }
 
+void note_query(const Dependencies& deps, const Collection& collection) {
+  if (deps.engine) deps.engine->note_query(collection);
+}
+
 std::string index_signature(const OpenCollection& opened, uint64_t documents) {
   std::string state = fmt::format("documents={}\n", documents);
   for (const auto& vector : opened.collection.vectors)
@@ -330,6 +329,7 @@ void bind_collections(OperationTable& table, const Dependencies& deps) {
   bind_collection_trigger(table, deps);
   bind_collection_schema(table, deps);
   bind_lifecycle(table, deps);
+  bind_tiering(table, deps);
 }
 
 }  // namespace quarry::service

@@ -25,6 +25,10 @@ Result<std::vector<OpenCollection>> open_collections(const RequestContext& conte
 Status check_readable(const Collection& collection);
 Status check_writable(const Collection& collection);
 
+// What tiering rules count as a query: a retriever targets the collection, a request reads documents of one that it names, or finds a
+// document by its id.
+void note_query(const Dependencies& deps, const Collection& collection);
+
 // As the contract's CollectionResponse, with counts and the index signature.
 Result<json::object> show_collection(const OpenCollection& opened, const Dependencies& deps);
 
@@ -37,6 +41,7 @@ Result<OpenCollection> store_collection(const RequestContext& context, const Dep
 
 void bind_collection_schema(class OperationTable& table, const Dependencies& deps);
 void bind_lifecycle(class OperationTable& table, const Dependencies& deps);
+void bind_tiering(class OperationTable& table, const Dependencies& deps);
 void bind_collection_trigger(class OperationTable& table, const Dependencies& deps);
 
 }  // namespace quarry::service

@@ -15,6 +15,7 @@ constexpr size_t kDefaultDistinct = 100;
 Result<OpenCollection> readable(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, request.param("collection_identifier")));
   QUARRY_RETURN_IF_ERROR(check_readable(opened.collection));
+  note_query(deps, opened.collection);
   return opened;
 }
 

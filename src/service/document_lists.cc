@@ -8,6 +8,7 @@ namespace {
 Result<Reply> list_of_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto query, read_document_query(request));
   QUARRY_ASSIGN_OR_RETURN(auto collections, open_collections(context, deps, {request.param("collection_identifier")}));
+  for (const auto& opened : collections) note_query(deps, opened.collection);
   QUARRY_ASSIGN_OR_RETURN(json::object reply, list_documents(context, deps, collections, query));
   return Reply(std::move(reply));
 }

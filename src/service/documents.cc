@@ -14,6 +14,7 @@ namespace {
 Result<OpenCollection> opened_for(const RequestContext& context, const Request& request, const Dependencies& deps, bool to_write) {
   QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, request.param("collection_identifier")));
   QUARRY_RETURN_IF_ERROR(to_write ? check_writable(opened.collection) : check_readable(opened.collection));
+  if (!to_write) note_query(deps, opened.collection);
   return opened;
 }
 

@@ -42,9 +42,24 @@ std::string open_task(const catalog::Resource& collection) {
   return transition ? std::string(string_member(*transition, "task_id")) : std::string();
 }
 
+// What the tiering rules go by.
+Status show_tiering(const OpenCollection& opened, const Dependencies& deps, json::object& shown) {
+  if (deps.engine) deps.engine->flush_queries();
+  pipeline::TieringState state;
+  QUARRY_RETURN_IF_ERROR(deps.catalog->read([&](catalog::Session& session) -> Status {
+    QUARRY_ASSIGN_OR_RETURN(state, pipeline::load_tiering_state(session, opened.resource, deps.clock->now_us()));
+    return Ok{};
+  }));
+  if (state.queried_at != 0) shown["last_queried_at"] = format_timestamp(state.queried_at);
+  if (state.notice) shown["archive_at"] = format_timestamp(state.notice->archive_at);
+  copy_members(shown, opened.resource.body, {"tiering_rules"});
+  return Ok{};
+}
+
 Result<Reply> get_lifecycle(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(const auto opened, open_collection(context, deps, request.param("collection_identifier")));
   QUARRY_ASSIGN_OR_RETURN(json::object shown, show_lifecycle(opened, deps));
+  QUARRY_RETURN_IF_ERROR(show_tiering(opened, deps, shown));
   if (std::string task_id = open_task(opened.resource); !task_id.empty()) shown["task_id"] = std::move(task_id);
   return Reply(std::move(shown));
 }
@@ -78,9 +93,14 @@ Result<Reply> transition_lifecycle(const RequestContext& context, const Request&
   if (to == LifecycleState::kArchived && !context.may(kDelete))
     return Error(ErrorKind::kForbidden, "archiving removes documents for good: this key lacks the permission 'delete'");
   std::string task_id;
+  pipeline::LifecycleChange change{.collection_id = found.id, .to = to};
+  if (to == LifecycleState::kArchived || to == LifecycleState::kFrozen) {
+    QUARRY_ASSIGN_OR_RETURN(const Collection before, parse_collection(found.body, context.organization_id, context.namespace_id));
+    change.held = pipeline::held_data(*deps.vectors, before, context.internal_id);
+  }
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
-    QUARRY_ASSIGN_OR_RETURN(task_id, pipeline::begin_lifecycle_change(session, namespace_scope(context), context.internal_id,
-                                                                      {found.id, to}, deps.clock->now_us()));
+    QUARRY_ASSIGN_OR_RETURN(
+        task_id, pipeline::begin_lifecycle_change(session, namespace_scope(context), context.internal_id, change, deps.clock->now_us()));
     return Ok{};
   }));
   if (deps.engine && !task_id.empty()) deps.engine->notify();

@@ -13,6 +13,7 @@ namespace {
 Result<Reply> get_anywhere(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto view, read_view_options({}, request.query));
   QUARRY_ASSIGN_OR_RETURN(auto found, find_document_anywhere(context, deps, request.param("document_id"), projection_of(view)));
+  note_query(deps, found.opened.collection);
   return Reply(show_document(context, deps, found.opened.collection, found.document, view));
 }
 
@@ -46,6 +47,7 @@ Result<Reply> batch_get(const RequestContext& context, const Request& request, c
       if (!found.contains(id)) open.push_back(id);
     if (open.empty()) break;
     QUARRY_ASSIGN_OR_RETURN(auto documents, deps.vectors->get(opened.collection.table_id(), open, {}));
+    if (!documents.empty()) note_query(deps, opened.collection);
     for (const auto& document : documents)
       found.emplace(document.document_id, show_document(context, deps, opened.collection, document, view));
   }
@@ -78,6 +80,8 @@ Result<json::object> list_anywhere(const RequestContext& context, const Dependen
   if (identifiers.empty() || !known.empty()) {
     QUARRY_ASSIGN_OR_RETURN(collections, open_collections(context, deps, known));
   }
+  if (!known.empty())
+    for (const auto& opened : collections) note_query(deps, opened.collection);
   QUARRY_ASSIGN_OR_RETURN(json::object reply, list_documents(context, deps, collections, query));
   if (!unknown.empty()) reply["unknown_collection_ids"] = std::move(unknown);
   return reply;

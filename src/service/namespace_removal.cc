@@ -83,7 +83,7 @@ Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool 
     QUARRY_ASSIGN_OR_RETURN(buckets, remove_all(session, scope, kBucket, {kObject, kUpload, kBatch, kObjectIndexKind}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kRetriever, {kExecution}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kExecution, {}));
-    QUARRY_ASSIGN_OR_RETURN(tables, remove_all(session, scope, kCollection, {kLifecycleEvent}, stored_table_id));
+    QUARRY_ASSIGN_OR_RETURN(tables, remove_all(session, scope, kCollection, {kLifecycleEvent, kQueryTime}, stored_table_id));
     QUARRY_ASSIGN_OR_RETURN(retired, remove_all(session, scope, kRetiredTable, {}));
     return remove_unfinished_snapshots(session, scope);
   }));

@@ -29,6 +29,7 @@ retrieval::Environment retrieval_environment(const Dependencies& deps) {
     const Status opened = deps.internals->tables.ensure(deps, collection, context.internal_id);
     if (!opened.ok()) log_warn("a table was not opened", {{"table", collection.collection_id}, {"reason", opened.error().message}});
   };
+  env.note_query = [&deps](const Collection& collection) { note_query(deps, collection); };
   env.presign = [&deps](const RequestContext&, std::string_view key) { return presign(deps, "GET", key, kUrlLifetimeSeconds); };
   env.object_url = [&deps](const Lineage& lineage) {
     return fmt::format("{}/v1/buckets/{}/objects/{}", deps.public_url(), lineage.root_bucket_id, lineage.root_object_id);

@@ -140,6 +140,7 @@ Result<std::string> cache_key(const RequestContext& context, const Dependencies&
     mvs::TableStats stats;  // of an archived one: nothing
     if (opened.collection.lifecycle != LifecycleState::kArchived) {
       QUARRY_ASSIGN_OR_RETURN(stats, deps.vectors->stats(opened.collection.table_id()));
+      note_query(deps, opened.collection);  // an answer from the cache is one, too
     }
     state += fmt::format("{} {} {} {}\n", opened.resource.id, opened.resource.revision, stats.data_version,
                          index_signature(opened, stats.documents));

@@ -287,6 +287,7 @@ Result<Reply> get_own_document(const RequestContext& context, const Request& req
   QUARRY_ASSIGN_OR_RETURN(auto ns, open_namespace(context, deps, request.param("namespace_id"), kRead));
   QUARRY_ASSIGN_OR_RETURN(auto view, read_view_options({}, request.query));
   QUARRY_ASSIGN_OR_RETURN(auto found, find_document_anywhere(ns.context, deps, request.param("document_id"), projection_of(view)));
+  note_query(deps, found.opened.collection);
   return Reply(show_document(ns.context, deps, found.opened.collection, found.document, view));
 }
 

@@ -21,10 +21,12 @@ class IngestWorld : public ServiceWorld {
     options.commit_interval_us = 20'000;
     options.retry_delay_us = 1'000;
     options.exclusive = true;
+    adjust(options);
     engine_ = pipeline::Engine::make(options);
     reopen_api();
     client_ = with_namespace(first_, "ingest");
   }
+  virtual void adjust(pipeline::Options&) {}
   void TearDown() override {
     engine_.reset();
     ServiceWorld::TearDown();

@@ -29,6 +29,10 @@ struct SearchOptions {
 };
 int search(const Config& config, const SearchOptions& options);
 
+// What the tiering rules will do, and what became of collections' lifecycles.
+int tiering_plan(const Config& config, bool as_json);
+int tiering_events(const Config& config, size_t limit, bool as_json);
+
 int doctor(const Config& config);
 // Looks for damage in every table and local file of the data folder, which no server may be using. With `repair` what can be made again is,
 // and nothing else is changed. Returns 1 while damage is left.

@@ -149,7 +149,7 @@ Status remove_snapshot(catalog::Catalog& catalog, objects::ObjectStore& store, c
 }
 
 Status drop_retired_tables(catalog::Catalog& catalog, const std::function<Status(const catalog::Resource&)>& drop, TimestampUs older_than) {
-  return for_each(catalog, kind::kOrganization, {}, [&](const catalog::Resource& organization) -> Status {
+  return for_each_resource(catalog, {.kind = std::string(kind::kOrganization)}, [&](const catalog::Resource& organization) -> Status {
     std::vector<catalog::Resource> due;
     catalog::ListQuery query;
     query.kind = kind::kRetiredTable;
