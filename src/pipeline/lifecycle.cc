@@ -140,7 +140,7 @@ Result<std::string> begin_lifecycle_change(catalog::Session& session, const cata
 std::optional<HeldData> held_data(mvs::VectorStore& vectors, const Collection& collection, std::string_view internal_id) {
   if (collection.lifecycle == LifecycleState::kArchived) return std::nullopt;
   if (!vectors.attach_table(table_spec(collection, internal_id)).ok()) return std::nullopt;
-  const auto stats = vectors.stats(collection.collection_id);
+  const auto stats = vectors.stats(collection.table_id());
   if (!stats.ok()) return std::nullopt;
   return HeldData{stats->documents, stats->bytes, stats->memory_bytes};
 }
