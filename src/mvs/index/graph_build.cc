@@ -29,12 +29,16 @@ void Graph::query_of(uint32_t node, QueryCodes& out) const {
   out.byte_offset = 128 * sum;
   int8_t low = 127, high = -128;
   int64_t squared = 0;
-  for (const int8_t v : out.bytes) {
+  static thread_local std::vector<float> values;
+  values.resize(width);
+  for (size_t i = 0; i < width; ++i) {
+    const int8_t v = out.bytes[i];
     low = std::min(low, v);
     high = std::max(high, v);
     squared += v * v;
+    values[i] = v;
   }
-  cut_planes(out.bytes.data(), width, low, high, step, out);
+  cut_planes(values.data(), width, low, high, step, out);
   out.length = std::sqrt(float(squared)) * step;
 }
 

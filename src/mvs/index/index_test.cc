@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <random>
 #include <set>
 #include <thread>
@@ -12,6 +14,7 @@
 #include "base/temporary_folder.h"
 #include "mvs/index/code_kernels.h"
 #include "mvs/index/graph.h"
+#include "mvs/index/query_kernels.h"
 #include "mvs/test_table.h"
 
 namespace quarry::mvs {
@@ -130,6 +133,38 @@ TEST(CodeKernelsTest, EveryTargetGivesTheSameSums) {
     ASSERT_GT(std::get<2>(expected).size(), 0u);
     ASSERT_LT(std::get<2>(expected).size(), count);
     for (const auto& named : all) EXPECT_EQ(run(named.kernels), expected) << named.target << " " << words;
+  }
+}
+
+TEST(QueryKernelsTest, EveryTargetGivesTheSameBits) {
+  std::mt19937_64 random(4);
+  std::normal_distribution<float> normal;
+  const auto all = all_query_kernels();
+  for (const size_t width : {64, 128, 384, 1024}) {
+    std::vector<float> values(width), signs(width);
+    for (float& v : values) v = normal(random);
+    for (float& s : signs) s = (random() % 2 == 0 ? 1.0f : -1.0f) / 8;
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    const float low = *least, high = *most;
+    const auto run = [&](const QueryKernels& k) {
+      EXPECT_EQ(k.range(values.data(), width), (ValueRange{low, high}));
+      std::vector<float> rotated = values;
+      k.flip(rotated.data(), signs.data(), width);
+      k.hadamard(rotated.data(), std::bit_floor(width));
+      std::vector<uint64_t> planes(kQueryPlanes * width / 64);
+      const int64_t levels = k.cut(values.data(), width, low, 15 / (high - low), planes.data());
+      std::vector<int8_t> bytes(width);
+      const int32_t sum = k.to_bytes(values.data(), width, 127 / std::max(high, -low), bytes.data());
+      return std::make_tuple(rotated, planes, levels, bytes, sum);
+    };
+    const auto expected = run(all.back().kernels);
+    for (const auto& named : all) EXPECT_EQ(run(named.kernels), expected) << named.target << " " << width;
+    const auto& [rotated, planes, levels, bytes, sum] = expected;
+    int64_t from_planes = 0;
+    for (size_t p = 0; p < kQueryPlanes; ++p)
+      for (size_t w = 0; w < width / 64; ++w) from_planes += int64_t(std::popcount(planes[p * (width / 64) + w])) << p;
+    EXPECT_EQ(from_planes, levels);
+    EXPECT_EQ(std::accumulate(bytes.begin(), bytes.end(), 0), sum);
   }
 }
 

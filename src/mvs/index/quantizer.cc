@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "mvs/hot/kernels.h"
+#include "mvs/index/query_kernels.h"
+
 namespace quarry::mvs {
 namespace {
 
@@ -21,9 +24,9 @@ size_t padded_record(size_t width) {
 }
 
 float length_of(const float* v, size_t n) {
-  double sum = 0;
-  for (size_t i = 0; i < n; ++i) sum += double(v[i]) * v[i];
-  return float(std::sqrt(sum));
+  double sums[4] = {};  // side by side: one sum would wait for itself
+  for (size_t i = 0; i < n; ++i) sums[i % 4] += double(v[i]) * v[i];
+  return float(std::sqrt((sums[0] + sums[1]) + (sums[2] + sums[3])));
 }
 
 // 1 / |v| where cosine scales; a vector of no length stays as it is.
@@ -120,26 +123,24 @@ Quantizer::Norms Quantizer::encode(const float* vector, uint8_t* record, uint8_t
 
 void Quantizer::prepare(const float* query, QueryCodes& out) const {
   const float* r = rotated(query, unit_factor(metric_, query, dimension()));
-  float low = r[0], high = r[0], reach = 0, squared = 0;
-  for (size_t i = 0; i < width_; ++i) {
-    low = std::min(low, r[i]);
-    high = std::max(high, r[i]);
-    squared += r[i] * r[i];
-  }
-  reach = std::max(std::fabs(low), std::fabs(high));
-  out.length = std::sqrt(squared);
+  const auto [low, high] = query_kernels().range(r, width_);
+  const float reach = std::max(std::fabs(low), std::fabs(high));
+  out.length = norm(r, width_);
 
   cut_planes(r, width_, low, high, 1.0f, out);
-
   out.bytes.resize(width_);
-  const float byte_step = reach > 0 ? kByteSteps / reach : 0;
-  int32_t sum = 0;
-  for (size_t i = 0; i < width_; ++i) {
-    out.bytes[i] = int8_t(std::lrint(r[i] * byte_step));
-    sum += out.bytes[i];
-  }
-  out.byte_offset = 128 * sum;
+  out.byte_offset = 128 * query_kernels().to_bytes(r, width_, reach > 0 ? kByteSteps / reach : 0, out.bytes.data());
   out.byte_factor = (kByteReach / kByteSteps) * (reach / kByteSteps);
+}
+
+void cut_planes(const float* values, size_t width, float low, float high, float unit, QueryCodes& out) {
+  const float step = (high - low) / float((1 << kQueryPlanes) - 1), inverse = step > 0 ? 1 / step : 0;
+  out.planes.resize(kQueryPlanes * (width / 64));
+  const int64_t total = query_kernels().cut(values, width, low, inverse, out.planes.data());
+  // The sum over sign_i q_i with q = low + step * level.
+  out.ones_factor = 2 * low * unit;
+  out.sum_factor = 2 * step * unit;
+  out.offset = (low * float(width) + step * float(total)) * unit;
 }
 
 }  // namespace quarry::mvs

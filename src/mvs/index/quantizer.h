@@ -75,23 +75,7 @@ class Quantizer {
 
 // Cuts `width` coordinates, a multiple of 64, into kQueryPlanes bits each, from `low` to `high`: fills the planes and what sketches need of
 // the query, whose coordinates are `unit` times these.
-template <class T>
-void cut_planes(const T* values, size_t width, T low, T high, float unit, QueryCodes& out) {
-  const size_t words = width / 64;
-  const float step = float(high - low) / float((1 << kQueryPlanes) - 1), inverse = step > 0 ? 1 / step : 0;
-  out.planes.assign(kQueryPlanes * words, 0);
-  int64_t total = 0;
-  for (size_t w = 0; w < words; ++w)
-    for (size_t i = 0; i < 64; ++i) {
-      const auto level = uint32_t(float(values[w * 64 + i] - low) * inverse + 0.5f);
-      total += level;
-      for (size_t p = 0; p < kQueryPlanes; ++p) out.planes[p * words + w] |= uint64_t((level >> p) & 1) << i;
-    }
-  // The sum over sign_i q_i with q = low + step * level.
-  out.ones_factor = 2 * float(low) * unit;
-  out.sum_factor = 2 * step * unit;
-  out.offset = (float(low) * float(width) + step * float(total)) * unit;
-}
+void cut_planes(const float* values, size_t width, float low, float high, float unit, QueryCodes& out);
 
 inline float sketch_dot(const QueryCodes& q, const SketchTail& tail, uint32_t sum) {
   return tail.scale * (tail.ones * q.ones_factor + float(sum) * q.sum_factor - q.offset);
