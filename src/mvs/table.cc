@@ -60,12 +60,21 @@ ServedSnapshot Table::current_view() const {
 
 void Table::publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes) {
   const int64_t bytes = next != nullptr ? int64_t(next->memory_bytes()) : 0;
+  const auto told = gauge_values({next, indexes != nullptr ? indexes : current_view().indexes});
   ServedSnapshot old;  // freed outside the lock
   std::lock_guard lock(snapshot_mutex_);
   old.snapshot = std::exchange(snapshot_, std::move(next));
   snapshot_bytes_ = bytes;
   if (indexes != nullptr) old.indexes = std::exchange(indexes_, std::move(indexes));
   count_memory();
+  gauges_.set(told);
+}
+
+// While an index grows in place.
+void Table::tell_progress() {
+  const auto told = gauge_values(current_view());
+  std::lock_guard lock(snapshot_mutex_);
+  gauges_.set(told);
 }
 
 void Table::publish_index(const std::string& vector_name, std::shared_ptr<const ColumnIndex> index) {
@@ -87,6 +96,23 @@ void Table::count_memory() {
   shared_->memory_bytes += bytes - published_bytes_;
   TierMetrics::memory_bytes().Increment(double(bytes - published_bytes_));
   published_bytes_ = bytes;
+}
+
+TableGauges::Values Table::gauge_values(const ServedSnapshot& served) const {
+  TableGauges::Values out;
+  if (served.snapshot == nullptr) return out;
+  for (const SegmentView& view : served.snapshot->views) {
+    const auto bytes = view.file->size;
+    out.rows += int64_t(view.live);
+    out.deleted_rows += int64_t(view.segment->rows() - view.live);
+    ++out.files;
+    out.file_bytes += bytes;
+    if (uint64_t(bytes) >= shared_->options.target_file_bytes / 2) continue;
+    ++out.small_files;
+    out.small_bytes += bytes;
+  }
+  out.unlinked_rows = index_backlog(served);
+  return out;
 }
 
 Status Table::create() {

@@ -21,6 +21,7 @@
 #include "mvs/mvs.h"
 #include "mvs/snapshot_builder.h"
 #include "mvs/tiering/cold_tier.h"
+#include "mvs/tiering/table_gauges.h"
 #include "mvs/warm/delta_log.h"
 #include "mvs/write_group.h"
 
@@ -124,6 +125,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   void publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes = nullptr);
   void publish_index(const std::string& vector_name, std::shared_ptr<const ColumnIndex> index);
   void count_memory();
+  TableGauges::Values gauge_values(const ServedSnapshot& view) const;
+  void tell_progress();
   std::shared_ptr<const Snapshot> current() const;
   ServedSnapshot current_view() const;
   uint64_t resident_bytes() const;
@@ -194,6 +197,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
 
   // table_index.cc
   bool index_is_due(const ServedSnapshot& view) const;
+  int64_t index_backlog(const ServedSnapshot& view) const;
   // table_local.cc
   bool is_local(const Snapshot& snapshot) const;
   Status localize();
@@ -251,6 +255,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const IndexSet> indexes_ = std::make_shared<const IndexSet>();  // changed by the one upkeep that runs
   int64_t snapshot_bytes_ = 0, published_bytes_ = 0;
+  TableGauges gauges_;
 
   // What of an index is on the local disk. Touched by the one upkeep that runs, and while there is no snapshot.
   struct SavedIndex {

@@ -46,9 +46,14 @@ std::shared_ptr<const ColdView> Table::kept_view() const {
 
 Result<Table::ColdLease> Table::lease_view() {
   if (dropped_) return gone();
-  if (auto kept = kept_view()) return ColdLease{kept, begin_fresh_check(kept->version())};
-  std::lock_guard one_at_a_time(cold_open_mutex_);
-  if (auto kept = kept_view()) return ColdLease{kept, begin_fresh_check(kept->version())};  // another caller has just opened it
+  auto kept = kept_view();
+  std::unique_lock one_at_a_time(cold_open_mutex_, std::defer_lock);
+  if (kept == nullptr) {
+    one_at_a_time.lock();
+    kept = kept_view();  // another caller may have just opened it
+  }
+  TierMetrics::cold_views(kept != nullptr).Increment();
+  if (kept != nullptr) return ColdLease{kept, begin_fresh_check(kept->version())};
   QUARRY_ASSIGN_OR_RETURN(auto view, open_view(nullptr));
   note_view(view);
   return ColdLease{std::move(view), nullptr};

@@ -70,6 +70,18 @@ bool Table::index_is_due(const ServedSnapshot& view) const {
   return false;
 }
 
+int64_t Table::index_backlog(const ServedSnapshot& view) const {
+  size_t rows = 0;
+  for (const VectorSpec* spec : dense_columns(*view.snapshot->schema)) {
+    const size_t live = live_vectors(*view.snapshot, spec->name);
+    if (live < shared_->options.index_min_rows) continue;
+    const auto it = view.indexes->find(spec->name);
+    const Backlog backlog = it != view.indexes->end() ? backlog_of(*view.snapshot, *it->second) : Backlog{.uncovered = live};
+    rows += backlog.uncovered + backlog.unlinked;
+  }
+  return int64_t(rows);
+}
+
 Status Table::index() {
   for (;;) {
     if (going_cold_) return Ok{};
@@ -125,6 +137,7 @@ Result<bool> Table::index_column(const ServedSnapshot& view, const VectorSpec& s
   }
   Graph& graph = *index->graph;
   graph.link(std::min<uint32_t>(graph.linked() + kLinksPerStep, graph.size()), background());
+  tell_progress();
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "base/metrics.h"
 #include "mvs/mvs.h"
 
 namespace quarry::mvs {
@@ -62,6 +63,40 @@ class VectorStoreTest : public ::testing::Test {
   Executor executor_{"mvs-test", 2, 64};
   std::unique_ptr<VectorStore> store_;
 };
+
+TEST_F(VectorStoreTest, TellsWhatItHoldsAndOwes) {
+  const auto value = [](const std::string& name) {
+    const std::string text = "\n" + metrics::render(), line = "\n" + name + " ";
+    const size_t at = text.find(line);
+    return at == std::string::npos ? 0.0 : std::stod(text.substr(at + line.size()));
+  };
+  const char* names[] = {"quarry_mvs_rows",        "quarry_mvs_deleted_rows",     "quarry_mvs_files",
+                         "quarry_mvs_file_bytes",  "quarry_mvs_small_files",      "quarry_mvs_small_file_bytes",
+                         "quarry_mvs_memory_bytes", "quarry_mvs_index_backlog_rows"};
+  std::map<std::string, double> before;
+  for (const char* name : names) before[name] = value(name);
+  const auto more = [&](const std::string& name) { return value(name) - before[name]; };
+  ASSERT_TRUE(store_->create_table(spec()).ok());
+  WriteBatch few;
+  for (int i = 0; i < 50; ++i) few.upserts.push_back(doc("first " + std::to_string(i), {1, 0, float(i), 0}));
+  write(std::move(few));
+  write({.upserts = {doc("d", {1, 0, 0, 0})}});
+  write({.deletes = {"first 7"}});  // too few dead rows to rewrite a file for
+  EXPECT_EQ(more("quarry_mvs_rows"), 50);
+  EXPECT_EQ(more("quarry_mvs_deleted_rows"), 1);
+  EXPECT_EQ(more("quarry_mvs_files"), 2);
+  EXPECT_EQ(more("quarry_mvs_small_files"), 2);
+  EXPECT_EQ(more("quarry_mvs_small_file_bytes"), more("quarry_mvs_file_bytes"));
+  EXPECT_EQ(more("quarry_mvs_index_backlog_rows"), 0);  // too few rows for an index
+  WriteBatch many;
+  for (int i = 0; i < 5000; ++i) many.upserts.push_back(doc(std::to_string(i), {float(i % 7), float(i % 11), 1, 0}));
+  write(std::move(many));
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  EXPECT_EQ(more("quarry_mvs_rows"), 5050);
+  EXPECT_LT(more("quarry_mvs_index_backlog_rows"), 1024);  // a tail stays
+  ASSERT_TRUE(store_->drop_table("col_a").ok());
+  for (const char* name : names) EXPECT_EQ(more(name), 0) << name;
+}
 
 TEST_F(VectorStoreTest, WritesSearchesAndReopens) {
   ASSERT_TRUE(store_->create_table(spec()).ok());

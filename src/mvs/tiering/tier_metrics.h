@@ -25,6 +25,14 @@ struct TierMetrics {
     static auto& gauge = metrics::gauge("quarry_mvs_cold_cache_bytes", "Memory of cold tables that were read last.");
     return gauge;
   }
+  // Whether a read in parts found the log's state and the indexes of the sidecars in the cold cache.
+  static prometheus::Counter& cold_views(bool was_kept) {
+    static constexpr const char* kName = "quarry_mvs_cold_views_total";
+    static constexpr const char* kHelp = "Reads of cold tables in parts, by whether the cold cache had where their parts lie.";
+    static auto& kept = metrics::counter(kName, kHelp, {{"cache", "hit"}});
+    static auto& opened = metrics::counter(kName, kHelp, {{"cache", "miss"}});
+    return was_kept ? kept : opened;
+  }
   static prometheus::Histogram& cold_read_seconds() {
     static auto& histogram = metrics::latency_histogram("quarry_mvs_cold_read_seconds", "Time to read a cold table from the object store.");
     return histogram;
