@@ -116,11 +116,7 @@ void Table::ask_for_sidecars() {
   const int64_t now_us = shared_->options.clock->steady_us();
   int64_t asked_us = sidecars_asked_us_;
   if (evicted_ || background() == nullptr || (asked_us != 0 && now_us - asked_us < kAskAgainUs)) return;
-  if (!sidecars_asked_us_.compare_exchange_strong(asked_us, now_us)) return;
-  background()->try_submit([table = shared_from_this()] {
-    if (auto status = table->maintain(); !status.ok())
-      log_warn("table upkeep failed", {{"table", table->id()}, {"error", status.error().message}});
-  });
+  if (sidecars_asked_us_.compare_exchange_strong(asked_us, now_us)) submit_upkeep();
 }
 
 // In upkeep: beside every data file that is worth it and has none.

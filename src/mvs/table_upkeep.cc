@@ -37,22 +37,27 @@ bool Table::upkeep_is_due(const Snapshot& snapshot) const {
 void Table::schedule_upkeep() {
   const auto snapshot = current();
   if (snapshot == nullptr || !upkeep_is_due(*snapshot)) return;
-  const auto upkeep = [table = shared_from_this()] {
-    if (auto status = table->maintain(); !status.ok())
-      log_warn("table upkeep failed", {{"table", table->spec_.table_id}, {"error", status.error().message}});
-  };
-  if (shared_->options.executor == nullptr) return upkeep();
+  if (shared_->options.executor == nullptr) return do_upkeep();
+  submit_upkeep();
+}
+
+void Table::do_upkeep() {
+  if (auto status = maintain(); !status.ok()) log_warn("table upkeep failed", {{"table", id()}, {"error", status.error().message}});
+}
+
+// To background(), unless it is queued or running.
+void Table::submit_upkeep() {
   {
     std::lock_guard lock(upkeep_mutex_);
     if (upkeep_queued_ || upkeep_running_ || closed_) return;
     upkeep_queued_ = true;
   }
-  const bool taken = background()->try_submit([table = shared_from_this(), upkeep] {
+  const bool taken = background()->try_submit([table = shared_from_this()] {
     {
       std::lock_guard lock(table->upkeep_mutex_);
       table->upkeep_queued_ = false;
     }
-    upkeep();
+    table->do_upkeep();
   });
   if (taken) return;
   std::lock_guard lock(upkeep_mutex_);

@@ -5,18 +5,13 @@
 #include <random>
 
 #include "mvs/hot/kernels.h"
+#include "mvs/index/quantizer.h"
 
 namespace quarry::mvs {
 namespace {
 
 constexpr size_t kSamplePerCentre = 64, kRounds = 8, kBlock = 1024;
 constexpr uint64_t kSeed = 0x51756172727943;
-
-float unit_factor(Metric metric, const float* v, size_t n) {
-  if (metric != Metric::kCosine) return 1;
-  const float length = norm(v, n);
-  return length > 0 && std::isfinite(1 / length) ? 1 / length : 0;
-}
 
 class KMeans {
  public:

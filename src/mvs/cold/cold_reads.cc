@@ -75,18 +75,15 @@ Result<Found> search_candidates(const ColdView& view, const SearchRequest& reque
 
 // The best groups out of as many of the best rows as fill them. Nothing: that would be a large part of the table.
 Result<std::optional<Found>> search_groups(const ColdView& view, const SearchRequest& request, const ColdReadOptions& options) {
-  constexpr size_t kFirst = 64, kMost = 1024;
-  const GroupSpec& group = *request.group;
-  const size_t wanted = group.limit * group.max_per_group;
-  SearchRequest rows = request;
-  rows.group.reset();
-  for (rows.k = std::max(kFirst, 2 * wanted); rows.k <= kMost; rows.k *= 4) {
-    QUARRY_ASSIGN_OR_RETURN(Found found, search_candidates(view, rows, options));
-    const bool all = found.result.rows.size() < rows.k;
-    QUARRY_ASSIGN_OR_RETURN(found.result.rows, take_groups(std::move(found.result.rows), group));
-    if (all || found.result.rows.size() == wanted) return std::optional<Found>(std::move(found));
-  }
-  return std::optional<Found>();
+  constexpr size_t kMostRows = 1024;
+  Found out;
+  QUARRY_ASSIGN_OR_RETURN(auto groups, groups_of_best(request, kMostRows, [&](const SearchRequest& rows) -> Result<ExactResult> {
+                            QUARRY_ASSIGN_OR_RETURN(out, search_candidates(view, rows, options));
+                            return std::move(out.result);
+                          }));
+  if (!groups) return std::optional<Found>();
+  out.result = std::move(*groups);
+  return std::optional<Found>(std::move(out));
 }
 
 std::vector<RowRef> refs_of(const std::vector<ScoredRow>& rows) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <unordered_map>
 
 #include "base/log.h"
 
@@ -36,10 +37,15 @@ Result<std::shared_ptr<const ColdView>> ColdView::open(const TableFiles& files, 
   out->version_ = log.version;
   out->data_version_ = log.data_version;
   for (const auto& [path, file] : log.files) out->files_.push_back({.file = file});
+  std::unordered_map<std::string_view, const File*> known;
+  if (previous != nullptr)
+    for (const File& f : previous->files_)
+      if (f.is_reusable(context.sidecar_min_rows)) known.emplace(f.file->path, &f);
   std::mutex mutex;
   Status status = Ok{};
   parallel_for(context.io, out->files_.size(), [&](size_t i) {
-    if (auto s = out->load(out->files_[i], previous); !s.ok()) {
+    const auto it = known.find(out->files_[i].file->path);
+    if (auto s = out->load(out->files_[i], it != known.end() ? it->second : nullptr); !s.ok()) {
       std::lock_guard lock(mutex);
       status = std::move(s);
     }
@@ -50,11 +56,8 @@ Result<std::shared_ptr<const ColdView>> ColdView::open(const TableFiles& files, 
   return std::shared_ptr<const ColdView>(std::move(out));
 }
 
-Status ColdView::load(File& file, const ColdView* previous) {
-  const File* known = nullptr;
-  if (previous != nullptr)
-    for (const File& f : previous->files_)
-      if (f.file->path == file.file->path && f.is_reusable(context_.sidecar_min_rows)) known = &f;
+// `known`: the same file in a view before; may be null.
+Status ColdView::load(File& file, const File* known) {
   if (known != nullptr) {
     file.cold = known->cold;
     file.segment = known->segment;
@@ -113,12 +116,17 @@ const ColdView::File& ColdView::file(uint32_t uid) const {
   return *std::lower_bound(files_.begin(), files_.end(), uid, [](const File& f, uint32_t u) { return f.uid() < u; });
 }
 
-Result<std::shared_ptr<const Snapshot>> ColdView::snapshot(const ColdNeeds& needs) const {
+std::shared_ptr<Snapshot> ColdView::empty_snapshot() const {
   auto out = std::make_shared<Snapshot>();
   out->version = version_;
   out->data_version = data_version_;
   out->schema = schema_;
   out->analyzer = analyzer_;
+  return out;
+}
+
+Result<std::shared_ptr<const Snapshot>> ColdView::snapshot(const ColdNeeds& needs) const {
+  auto out = empty_snapshot();
   out->views.resize(files_.size());
   std::mutex mutex;
   Status status = Ok{};
@@ -173,11 +181,7 @@ Result<ColdView::Pages> ColdView::read_pages(const std::vector<RowRef>& rows) co
 
 Result<std::shared_ptr<const Snapshot>> ColdView::rows(const std::vector<RowRef>& rows) const {
   QUARRY_ASSIGN_OR_RETURN(const Pages pages, read_pages(rows));
-  auto out = std::make_shared<Snapshot>();
-  out->version = version_;
-  out->data_version = data_version_;
-  out->schema = schema_;
-  out->analyzer = analyzer_;
+  auto out = empty_snapshot();
   // A page with the rows that were not asked for taken away.
   std::map<std::pair<uint32_t, uint32_t>, Bitmap> wanted;
   for (const RowRef ref : rows) {

@@ -60,7 +60,8 @@ class ColdView {
 
  private:
   ColdView(const TableFiles& files, const Context& context) : table_files_(files), context_(context) {}
-  Status load(File& file, const ColdView* previous);
+  Status load(File& file, const File* known);
+  std::shared_ptr<Snapshot> empty_snapshot() const;
 
   struct Pages;
   Result<Pages> read_pages(const std::vector<RowRef>& rows) const;

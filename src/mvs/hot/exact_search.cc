@@ -148,4 +148,19 @@ Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& 
   return ExactSearch(snapshot, request, scorer, executor, clock, wanted).run();
 }
 
+Result<std::optional<ExactResult>> groups_of_best(const SearchRequest& request, size_t most_rows, const BestRows& best_rows) {
+  constexpr size_t kFirst = 64;
+  const GroupSpec& group = *request.group;
+  const size_t wanted = group.limit * group.max_per_group;
+  SearchRequest rows = request;
+  rows.group.reset();
+  for (rows.k = std::max(kFirst, 2 * wanted); rows.k <= most_rows; rows.k *= 4) {
+    QUARRY_ASSIGN_OR_RETURN(ExactResult found, best_rows(rows));
+    const bool all = found.rows.size() < rows.k;
+    QUARRY_ASSIGN_OR_RETURN(found.rows, take_groups(std::move(found.rows), group));
+    if (all || found.rows.size() == wanted) return std::optional<ExactResult>(std::move(found));
+  }
+  return std::optional<ExactResult>();
+}
+
 }  // namespace quarry::mvs

@@ -20,4 +20,9 @@ using ViewFilter = std::function<bool(const SegmentView&)>;
 Result<ExactResult> exact_search(const Snapshot& snapshot, const SearchRequest& request, const RowScorer& scorer, Executor* executor,
                                  const Clock& clock, const ViewFilter& wanted = {});
 
+// The best groups out of as many of the best rows as fill them. `best_rows` answers request's query without its group; it is asked for ever
+// more rows, up to `most_rows`. Nothing: that is not enough.
+using BestRows = std::function<Result<ExactResult>(const SearchRequest&)>;
+Result<std::optional<ExactResult>> groups_of_best(const SearchRequest& request, size_t most_rows, const BestRows& best_rows);
+
 }  // namespace quarry::mvs

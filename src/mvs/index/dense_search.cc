@@ -197,17 +197,11 @@ Result<ExactResult> indexed_search(const Snapshot& snapshot, const ColumnIndex& 
 
 Result<ExactResult> indexed_groups(const Snapshot& snapshot, const ColumnIndex& index, const SearchRequest& request,
                                    const RowScorer& scorer, Executor* executor, const Clock& clock) {
-  constexpr size_t kFirst = 64, kMost = 4096;
-  const GroupSpec& group = *request.group;
-  const size_t wanted = group.limit * group.max_per_group;
-  SearchRequest rows = request;
-  rows.group.reset();
-  for (rows.k = std::max(kFirst, 2 * wanted); rows.k <= kMost; rows.k *= 4) {
-    QUARRY_ASSIGN_OR_RETURN(ExactResult found, indexed_search(snapshot, index, rows, scorer, executor, clock));
-    const bool all = found.rows.size() < rows.k;
-    QUARRY_ASSIGN_OR_RETURN(found.rows, take_groups(std::move(found.rows), group));
-    if (all || found.rows.size() == wanted) return found;
-  }
+  constexpr size_t kMostRows = 4096;
+  QUARRY_ASSIGN_OR_RETURN(auto found, groups_of_best(request, kMostRows, [&](const SearchRequest& rows) {
+                            return indexed_search(snapshot, index, rows, scorer, executor, clock);
+                          }));
+  if (found) return std::move(*found);
   return exact_search(snapshot, request, scorer, executor, clock);
 }
 

@@ -29,13 +29,6 @@ float length_of(const float* v, size_t n) {
   return float(std::sqrt((sums[0] + sums[1]) + (sums[2] + sums[3])));
 }
 
-// 1 / |v| where cosine scales; a vector of no length stays as it is.
-float unit_factor(Metric metric, const float* v, size_t n) {
-  if (metric != Metric::kCosine) return 1;
-  const float length = length_of(v, n);
-  return length > 0 && std::isfinite(1 / length) ? 1 / length : 0;
-}
-
 std::vector<float> mean_of(Metric metric, size_t dimension, std::span<const float* const> sample) {
   std::vector<double> sums(dimension);
   for (const float* row : sample) {
@@ -55,6 +48,12 @@ float largest_of(Metric metric, size_t dimension, std::span<const float* const> 
 }
 
 }  // namespace
+
+float unit_factor(Metric metric, const float* v, size_t n) {
+  if (metric != Metric::kCosine) return 1;
+  const float length = length_of(v, n);
+  return length > 0 && std::isfinite(1 / length) ? 1 / length : 0;
+}
 
 Quantizer::Quantizer(Metric metric, size_t dimension, std::span<const float* const> sample)
     : Quantizer(metric, mean_of(metric, dimension, sample), largest_of(metric, dimension, sample)) {}

@@ -19,6 +19,9 @@
 
 namespace quarry::mvs {
 
+// What makes `v` a unit vector where the metric is cosine; 1 for other metrics, 0 for a vector of no length.
+float unit_factor(Metric metric, const float* v, size_t n);
+
 // A query, or a stored vector in the role of one.
 struct QueryCodes {
   std::vector<uint64_t> planes;  // kQueryPlanes rows of words
