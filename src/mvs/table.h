@@ -148,6 +148,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // Whether an answer from `lease`, or its `error`, stands. False: there is a newer version, or a sidecar was broken; ask again.
   Result<bool> settle(const ColdLease& lease, const Error* error);
   std::shared_ptr<const ColdView> note_view(std::shared_ptr<const ColdView> view);
+  void recount_view(const ColdView& view);
+  void count_view(int64_t bytes);
   void ask_for_sidecars();
   Status make_sidecars();
   Status prepare_for_cold();

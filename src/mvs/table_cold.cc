@@ -80,10 +80,22 @@ Result<std::shared_ptr<const ColdView>> Table::open_view(const ColdView* previou
 std::shared_ptr<const ColdView> Table::note_view(std::shared_ptr<const ColdView> view) {
   const int64_t bytes = view != nullptr ? int64_t(view->memory_bytes()) : 0;
   std::lock_guard lock(cold_mutex_);
+  count_view(bytes);
+  return std::exchange(cold_view_, std::move(view));
+}
+
+// A read may have left more in `view`. One that is kept no longer does not come back: a newer one may stand in its place.
+void Table::recount_view(const ColdView& view) {
+  const auto bytes = int64_t(view.memory_bytes());
+  std::lock_guard lock(cold_mutex_);
+  if (cold_view_.get() == &view) count_view(bytes);
+}
+
+// Under cold_mutex_.
+void Table::count_view(int64_t bytes) {
   shared_->memory_bytes += bytes - cold_view_bytes_;
   TierMetrics::memory_bytes().Increment(double(bytes - cold_view_bytes_));
   cold_view_bytes_ = bytes;
-  return std::exchange(cold_view_, std::move(view));
 }
 
 Result<bool> Table::settle(const ColdLease& lease, const Error* error) {
@@ -105,7 +117,7 @@ Result<bool> Table::settle(const ColdLease& lease, const Error* error) {
   }
   if (tier_ == Tier::kActive) return true;
   if (lease.view->lacks_sidecars()) ask_for_sidecars();
-  note_view(lease.view);
+  recount_view(*lease.view);
   shared_->cold.keep(shared_from_this(), resident_bytes());
   if (shared_->excess_bytes(0) > 0) shared_->cold.clear();
   return true;
