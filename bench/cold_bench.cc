@@ -10,7 +10,9 @@
 #include <iostream>
 #include <random>
 
+#include "clocks.h"
 #include "fvecs.h"
+#include "must.h"
 #include "mvs/mvs.h"
 #include "objects/counting_store.h"
 #include "objects/s3_store.h"
@@ -31,19 +33,6 @@ struct Options {
   bool exact = false;
 };
 
-template <class T>
-T need(Result<T> result) {
-  if (!result.ok()) throw std::runtime_error(result.error().message);
-  return std::move(result).value();
-}
-void need(Status status) {
-  if (!status.ok()) throw std::runtime_error(status.error().message);
-}
-
-double ms_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-}
-
 TableSpec spec_of(size_t dimension, Tier tier) {
   TableSpec spec{kTable, "org/ns/cold", {{"v", "bench", uint32_t(dimension), Metric::kCosine}}, {{"text", FieldType::kText}}};
   spec.tier = tier;
@@ -51,14 +40,14 @@ TableSpec spec_of(size_t dimension, Tier tier) {
 }
 
 std::unique_ptr<VectorStore> open(objects::ObjectStore& store, Executor& executor) {
-  return need(VectorStore::open({.store = &store, .executor = &executor, .cold_timeout_us = 600'000'000}));
+  return must(VectorStore::open({.store = &store, .executor = &executor, .cold_timeout_us = 600'000'000}));
 }
 
 // The base vectors as a cold table; returns the seconds that loading and going cold took.
 boost::json::object load(objects::ObjectStore& store, Executor& executor, const Rows<float>& base, const std::vector<std::string>& texts,
                          size_t rows) {
   const auto vectors = open(store, executor);
-  need(vectors->create_table(spec_of(base.dimension, Tier::kActive)));
+  must(vectors->create_table(spec_of(base.dimension, Tier::kActive)));
   auto start = std::chrono::steady_clock::now();
   for (size_t first = 0; first < rows; first += kWriteRows) {
     WriteBatch batch;
@@ -69,12 +58,12 @@ boost::json::object load(objects::ObjectStore& store, Executor& executor, const 
       d.vectors = {{"v", {base.row(i), base.row(i) + base.dimension}}};
       batch.upserts.push_back(std::move(d));
     }
-    need(vectors->write(kTable, std::move(batch)));
+    must(vectors->write(kTable, std::move(batch)));
   }
-  const double load_s = ms_since(start) / 1000;
+  const double load_s = seconds_since(start);
   start = std::chrono::steady_clock::now();
-  need(vectors->set_tier(kTable, Tier::kCold));
-  return {{"load_s", load_s}, {"to_cold_s", ms_since(start) / 1000}};
+  must(vectors->set_tier(kTable, Tier::kCold));
+  return {{"load_s", load_s}, {"to_cold_s", seconds_since(start)}};
 }
 
 struct Trial {
@@ -110,7 +99,7 @@ class Measurement {
   }
 
   boost::json::object run(const Rows<float>& query, const Rows<int32_t>& truth, const std::vector<std::string>& texts) {
-    need(vectors_->attach_table(spec_of(query.dimension, Tier::kCold)));
+    must(vectors_->attach_table(spec_of(query.dimension, Tier::kCold)));
     std::mt19937_64 random(7);
     for (size_t q = 0; q <= options_.queries; ++q) {
       const size_t i = q % query.count;
@@ -119,8 +108,8 @@ class Measurement {
       request.effort = trial_.effort;
       request.exact = trial_.what == "exact";
       const auto start = std::chrono::steady_clock::now();
-      const SearchResult result = need(vectors_->search(request));
-      note(q, ms_since(start));
+      const SearchResult result = must(vectors_->search(request));
+      note(q, 1000 * seconds_since(start));
       if (q == 0) continue;
       for (const Hit& hit : result.hits)
         found_ += std::find(truth.row(i), truth.row(i) + 10, int32_t(std::stoi(hit.document.document_id))) != truth.row(i) + 10;
@@ -165,8 +154,8 @@ class Measurement {
 };
 
 std::unique_ptr<objects::ObjectStore> open_objects(const Options& options) {
-  if (options.url.empty()) return need(objects::open_local_store(options.folder));
-  return need(objects::open_s3_store(need(objects::resolve_s3_options({.url = options.url, .endpoint = options.endpoint},
+  if (options.url.empty()) return must(objects::open_local_store(options.folder));
+  return must(objects::open_s3_store(must(objects::resolve_s3_options({.url = options.url, .endpoint = options.endpoint},
                                                                       objects::process_s3_environment()))));
 }
 

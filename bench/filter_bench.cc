@@ -13,6 +13,7 @@
 
 #include "clocks.h"
 #include "fvecs.h"
+#include "must.h"
 #include "mvs/mvs.h"
 
 using namespace quarry;
@@ -33,12 +34,6 @@ struct Options {
   std::vector<double> shares{std::begin(kShares), std::end(kShares)};
   std::vector<std::string> kinds{std::begin(kKinds), std::end(kKinds)};
 };
-
-template <class T>
-T must(Result<T> result) {
-  if (!result.ok()) throw std::runtime_error(result.error().message);
-  return std::move(result).value();
-}
 
 // A direction along which the rows differ much: the first principal component, by power iteration over a sample.
 std::vector<double> main_direction(const Rows<float>& base, size_t rows) {
