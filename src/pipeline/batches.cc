@@ -6,6 +6,7 @@
 #include "model/ids.h"
 #include "pipeline/batch_ledger.h"
 #include "pipeline/batch_state.h"
+#include "pipeline/new_row.h"
 #include "pipeline/pipeline.h"
 
 namespace quarry::pipeline {
@@ -59,11 +60,7 @@ Result<std::vector<PlannedTier>> plan(catalog::Session& session, const catalog::
 }
 
 Task first_task(const catalog::Scope& scope, std::string_view internal_id, const json::object& body, TimestampUs now) {
-  Task task;
-  task.task_id = tier_task_id(body, 1);
-  task.task_type = kBatchTaskType;
-  task.organization_id = scope.organization_id;
-  task.namespace_id = scope.namespace_id;
+  Task task = new_task(kBatchTaskType, tier_task_id(body, 1), scope, now);
   task.inputs = {{"batch_id", body.at("batch_id")},
                  {"bucket_id", body.at("bucket_id")},
                  {"namespace_id", scope.namespace_id},
@@ -71,7 +68,6 @@ Task first_task(const catalog::Scope& scope, std::string_view internal_id, const
                  {"tier", 1}};
   task.inputs["collection_ids"] = tier_info(body, 1)->at("collection_ids");
   task.additional_data = task_progress(body, 1);
-  task.created_at = task.updated_at = now;
   return task;
 }
 
@@ -158,13 +154,8 @@ Result<Task> requeue(catalog::Session& session, const json::object& body, int ti
 
 Result<catalog::Resource> create_batch(catalog::Session& session, const catalog::Scope& scope, const NewBatch& batch, TimestampUs now) {
   QUARRY_RETURN_IF_ERROR(session.get(kind::kBucket, scope, batch.bucket_id));  // it may have been deleted a moment ago
-  catalog::Resource resource;
-  resource.kind = kind::kBatch;
-  resource.id = new_id("bat");
-  resource.organization_id = scope.organization_id;
-  resource.namespace_id = scope.namespace_id;
+  catalog::Resource resource = new_row(kind::kBatch, new_id("bat"), scope, now);
   resource.parent_id = batch.bucket_id;
-  resource.created_at = resource.updated_at = now;
   resource.body = new_batch_body(resource.id, batch.bucket_id, scope.namespace_id, batch.attributes);
   set_batch_status(resource.body, TaskStatus::kDraft, "not submitted yet", now);
   QUARRY_RETURN_IF_ERROR(session.insert(resource));

@@ -9,6 +9,7 @@
 #include "pipeline/backoff.h"
 #include "pipeline/batch_state.h"
 #include "pipeline/lifecycle_rows.h"
+#include "pipeline/new_row.h"
 #include "pipeline/object_body.h"
 
 namespace quarry::pipeline {
@@ -83,20 +84,15 @@ Status write_state(catalog::Session& session, catalog::Resource& collection, con
   return add_lifecycle_event(session, collection, std::move(event), now);
 }
 
-Task new_task(const catalog::Scope& scope, std::string_view internal_id, const LifecycleChange& change, LifecycleState from,
-              TimestampUs now) {
-  Task task;
-  task.task_id = new_id("task");
-  task.task_type = kLifecycleTaskType;
-  task.organization_id = scope.organization_id;
-  task.namespace_id = scope.namespace_id;
+Task task_of(const catalog::Scope& scope, std::string_view internal_id, const LifecycleChange& change, LifecycleState from,
+             TimestampUs now) {
+  Task task = new_task(kLifecycleTaskType, new_id("task"), scope, now);
   task.inputs = {{"collection_id", change.collection_id}, {"from", to_string(from)},       {"to", to_string(change.to)},
                  {"reason", change.reason},               {"internal_id", internal_id}};
   if (!change.explanation.empty()) task.inputs["explanation"] = change.explanation;
   add_held(task.inputs, change.held);
   task.additional_data = {{"operation", kLifecycleOperation}};
   for (std::string_view name : {"collection_id", "from", "to", "reason"}) task.additional_data[name] = task.inputs[name];
-  task.created_at = task.updated_at = now;
   return task;
 }
 
@@ -124,7 +120,7 @@ Result<std::string> begin_lifecycle_change(catalog::Session& session, const cata
   if (collection.lifecycle == change.to && !left_over) return std::string();
   if (!left_over) QUARRY_RETURN_IF_ERROR(check_lifecycle_step(collection.lifecycle, change.to));
   if (flips_at_once(change.to)) QUARRY_RETURN_IF_ERROR(check_no_batch(session, scope, collection, change.to));
-  Task task = new_task(scope, internal_id, change, collection.lifecycle, now);
+  Task task = task_of(scope, internal_id, change, collection.lifecycle, now);
   if (flips_at_once(change.to) && !left_over) QUARRY_RETURN_IF_ERROR(write_state(session, resource, task, now));
   if (change.to == LifecycleState::kFrozen)
     task.status = TaskStatus::kCompleted;

@@ -1,6 +1,7 @@
 #include "pipeline/lifecycle_rows.h"
 
 #include "model/ids.h"
+#include "pipeline/new_row.h"
 
 namespace quarry::pipeline {
 
@@ -28,13 +29,9 @@ void add_held(json::object& trace, const std::optional<HeldData>& held) {
 }
 
 Status add_lifecycle_event(catalog::Session& session, const catalog::Resource& collection, json::object body, TimestampUs now) {
-  catalog::Resource event;
-  event.kind = kind::kLifecycleEvent;
-  event.id = new_id("evt");
-  event.organization_id = collection.organization_id;
-  event.namespace_id = collection.namespace_id;
+  const catalog::Scope scope{collection.organization_id, collection.namespace_id};
+  catalog::Resource event = new_row(kind::kLifecycleEvent, new_id("evt"), scope, now);
   event.parent_id = collection.id;
-  event.created_at = event.updated_at = now;
   event.body = std::move(body);
   event.body["event_id"] = event.id;
   event.body["collection_id"] = collection.id;
@@ -42,7 +39,7 @@ Status add_lifecycle_event(catalog::Session& session, const catalog::Resource& c
   QUARRY_RETURN_IF_ERROR(session.insert(event));
   catalog::ListQuery query;
   query.kind = kind::kLifecycleEvent;
-  query.scope = {collection.organization_id, collection.namespace_id};
+  query.scope = scope;
   query.parent_id = collection.id;
   query.offset = kMaxLifecycleEvents;
   QUARRY_ASSIGN_OR_RETURN(const auto old, session.list(query));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pipeline/new_row.h"
 #include "pipeline/object_body.h"
 
 namespace quarry::pipeline {
@@ -17,16 +18,6 @@ Result<TimestampUs> load_time(catalog::Session& session, const catalog::Scope& s
   auto found = session.get(kind::kQueryTime, scope, id);
   if (!found.ok()) return found.error().kind == ErrorKind::kNotFound ? Result<TimestampUs>(0) : std::move(found).error();
   return parse_timestamp(text_member(found->body, member));
-}
-
-catalog::Resource new_row(const catalog::Scope& scope, std::string_view id, TimestampUs at) {
-  catalog::Resource row;
-  row.kind = kind::kQueryTime;
-  row.id = id;
-  row.organization_id = scope.organization_id;
-  row.namespace_id = scope.namespace_id;
-  row.created_at = row.updated_at = at;
-  return row;
 }
 
 }  // namespace
@@ -69,7 +60,7 @@ Status store_query_time(catalog::Session& session, const catalog::Scope& scope, 
   if (!collection.ok()) return collection.error().kind == ErrorKind::kNotFound ? Status(Ok{}) : Status(collection.error());
   auto found = session.get(kind::kQueryTime, scope, collection_id);
   if (!found.ok() && found.error().kind != ErrorKind::kNotFound) return std::move(found).error();
-  catalog::Resource row = found.ok() ? std::move(found).value() : new_row(scope, collection_id, at);
+  catalog::Resource row = found.ok() ? std::move(found).value() : new_row(kind::kQueryTime, collection_id, scope, at);
   const bool is_new = row.body.empty();
   if (!is_new) {
     QUARRY_ASSIGN_OR_RETURN(const TimestampUs known, parse_timestamp(text_member(row.body, kQueriedMember)));
@@ -88,7 +79,7 @@ Result<TimestampUs> load_query_time(catalog::Session& session, const catalog::Sc
 Result<TimestampUs> begin_recording(catalog::Session& session, TimestampUs now) {
   QUARRY_ASSIGN_OR_RETURN(const TimestampUs since, load_time(session, {}, kRecordedId, kSinceMember));
   if (since != 0) return since;
-  catalog::Resource row = new_row({}, kRecordedId, now);
+  catalog::Resource row = new_row(kind::kQueryTime, std::string(kRecordedId), {}, now);
   row.body = {{kSinceMember, format_timestamp(now)}};
   const Status inserted = session.insert(row);
   if (!inserted.ok() && inserted.error().kind != ErrorKind::kAlreadyExists) return inserted.error();

@@ -10,6 +10,7 @@
 #include "model/collection.h"
 #include "model/ids.h"
 #include "mvs/table_copy.h"
+#include "pipeline/new_row.h"
 #include "pipeline/object_body.h"
 #include "pipeline/snapshots/job.h"
 #include "pipeline/snapshots/restore_plan.h"
@@ -299,18 +300,13 @@ Result<Task> begin_restore(catalog::Session& session, const catalog::Scope& scop
     return Error(ErrorKind::kConflict, fmt::format("the snapshot is being brought back already: task '{}'", busy),
                  {{"task_id", busy}, {"retryable", true}});
   QUARRY_RETURN_IF_ERROR(check_target(session, scope, wanted));
-  Task task;
-  task.task_id = new_id("task");
-  task.task_type = kRestoreTaskType;
-  task.organization_id = scope.organization_id;
-  task.namespace_id = scope.namespace_id;
+  Task task = new_task(kRestoreTaskType, new_id("task"), scope, now);
   task.inputs = {{"snapshot_id", row.id},
                  {"target_namespace_id", wanted.target_namespace_id},
                  {"target_namespace_name", wanted.target_namespace_name},
                  {"in_place", wanted.in_place},
                  {"internal_id", internal_id}};
   task.additional_data = {{"operation", "restore"}, {"snapshot_id", row.id}, {"target_namespace_id", wanted.target_namespace_id}};
-  task.created_at = task.updated_at = now;
   row.body[kInternalMember].as_object()["restore_task_id"] = task.task_id;
   row.updated_at = now;
   QUARRY_RETURN_IF_ERROR(session.replace(row));

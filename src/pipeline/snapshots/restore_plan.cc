@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "model/collection.h"
+#include "pipeline/new_row.h"
 #include "pipeline/object_body.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/resource_walk.h"
@@ -68,12 +69,7 @@ Status remove_all(catalog::Session& session, const catalog::Scope& scope, std::s
 }
 
 Status retire(catalog::Session& session, const RestorePlan& plan, const Collection& collection, TimestampUs now) {
-  catalog::Resource row;
-  row.kind = kind::kRetiredTable;
-  row.id = collection.table_id();
-  row.organization_id = plan.target.organization_id;
-  row.namespace_id = plan.target.namespace_id;
-  row.created_at = row.updated_at = now;
+  catalog::Resource row = new_row(kind::kRetiredTable, collection.table_id(), plan.target, now);
   row.body = {{"prefix", table_prefix(plan.internal_id, plan.target.namespace_id, row.id)}};
   return session.insert(row);
 }

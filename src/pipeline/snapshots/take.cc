@@ -10,6 +10,7 @@
 #include "model/collection.h"
 #include "model/ids.h"
 #include "mvs/table_copy.h"
+#include "pipeline/new_row.h"
 #include "pipeline/object_body.h"
 #include "pipeline/resource_walk.h"
 #include "pipeline/snapshots/job.h"
@@ -248,18 +249,8 @@ Result<catalog::Resource> begin_snapshot(catalog::Session& session, const catalo
   others.scope = scope;
   QUARRY_ASSIGN_OR_RETURN(const uint64_t count, session.count(others));
   if (count >= kMaxSnapshots) return bad_request(fmt::format("the namespace has {} snapshots, the most there can be: delete one", count));
-  Task task;
-  task.task_id = new_id("task");
-  task.task_type = kSnapshotTaskType;
-  task.organization_id = scope.organization_id;
-  task.namespace_id = scope.namespace_id;
-  task.created_at = task.updated_at = now;
-  catalog::Resource row;
-  row.kind = kind::kSnapshot;
-  row.id = new_id("snap");
-  row.organization_id = scope.organization_id;
-  row.namespace_id = scope.namespace_id;
-  row.created_at = row.updated_at = now;
+  Task task = new_task(kSnapshotTaskType, new_id("task"), scope, now);
+  catalog::Resource row = new_row(kind::kSnapshot, new_id("snap"), scope, now);
   row.body = {{"snapshot_id", row.id},
               {"namespace_id", wanted.namespace_id},
               {"namespace_name", wanted.namespace_name},
