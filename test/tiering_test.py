@@ -58,6 +58,12 @@ class Watched:
         self.server.start()
         self.client.url = self.server.url
 
+    def dies_at_a_random_moment(self, rng: random.Random) -> None:
+        killer = threading.Timer(rng.uniform(0, 0.1), self.server.kill)
+        killer.start()
+        killer.join()
+        self.start()
+
     def restart_after(self, days: float) -> None:
         self.server.stop()
         age(self.server.data, days)
@@ -115,10 +121,7 @@ def test_killed_in_the_middle_of_an_automatic_move(watched: Watched, request, is
     watched.set_rules(rule("auto_evict", 5))
     for round_number in range(10 if is_long else 4):
         watched.restart_after(days=6)
-        killer = threading.Timer(rng.uniform(0, 0.1), watched.server.kill)
-        killer.start()
-        killer.join()
-        watched.start()
+        watched.dies_at_a_random_moment(rng)
         watched.settles_as("cold")
         moves = [(e["from"], e["to"], e["reason"]) for e in watched.events()]
         assert moves == [("active", "cold", "auto_evict"), ("cold", "active", "request")] * round_number + [("active", "cold", "auto_evict")]
@@ -158,10 +161,7 @@ def test_announced_archive_removes_the_data_whatever_is_killed(watched: Watched,
     files = lambda: list((watched.server.data / "objects").glob(f"*/*/{watched.collection}/*"))  # noqa: E731
     assert files()
     watched.restart_after(days=7)
-    killer = threading.Timer(rng.uniform(0, 0.1), watched.server.kill)
-    killer.start()
-    killer.join()
-    watched.start()
+    watched.dies_at_a_random_moment(rng)
     watched.settles_as("archived")
     assert not files()
     last = watched.events()[-1]

@@ -211,17 +211,7 @@ TEST_F(LifecycleTest, ArchivingTakesTheDataAndLeavesTheRest) {
 }
 
 TEST_F(LifecycleTest, ArchivingNeedsThePermissionToDelete) {
-  Client writer = client_;
-  auto context = context_of(first_, Admission::Scope::kOrganization).value();
-  writer.key = new_key_text();
-  Status made = catalog_->write([&](catalog::Session& session) -> Status {
-    catalog::ListQuery users{.kind = std::string(catalog::kind::kUser), .scope = {context.organization_id, ""}, .limit = 1};
-    QUARRY_ASSIGN_OR_RETURN(auto page, session.list(users));
-    QUARRY_RETURN_IF_ERROR(store_key(session, {context.organization_id, page.items.at(0).id, page.items.at(0).name}, writer.key,
-                                     {{"name", "writer"}, {"permissions", permission_names(kRead | kWrite)}}, clock_.now_us()));
-    return Ok{};
-  });
-  ASSERT_TRUE(made.ok()) << made.error().message;
+  const Client writer = client_without_delete();
   EXPECT_EQ(error_of(writer, "transition_lifecycle", to(notes_, "archived", true)), ErrorKind::kForbidden);
   EXPECT_EQ(state_of(notes_), "active");
 }

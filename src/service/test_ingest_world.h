@@ -48,6 +48,22 @@ class IngestWorld : public ServiceWorld {
     api_ = Api::make(deps_);
   }
 
+  // May read and write what client_ may.
+  Client client_without_delete() {
+    Client writer = client_;
+    const auto context = context_of(first_, Admission::Scope::kOrganization).value();
+    writer.key = new_key_text();
+    Status made = catalog_->write([&](catalog::Session& session) -> Status {
+      catalog::ListQuery users{.kind = std::string(catalog::kind::kUser), .scope = {context.organization_id, ""}, .limit = 1};
+      QUARRY_ASSIGN_OR_RETURN(auto page, session.list(users));
+      QUARRY_RETURN_IF_ERROR(store_key(session, {context.organization_id, page.items.at(0).id, page.items.at(0).name}, writer.key,
+                                       {{"name", "writer"}, {"permissions", permission_names(kRead | kWrite)}}, clock_.now_us()));
+      return Ok{};
+    });
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    return writer;
+  }
+
   std::string make_bucket(const std::string& name, json::object schema, json::object rest = {}) {
     json::object body = std::move(rest);
     body["bucket_name"] = name;

@@ -218,17 +218,7 @@ TEST_F(TieringRulesTest, RulesThatAreRefused) {
 }
 
 TEST_F(TieringRulesTest, AutoArchiveNeedsThePermissionToDelete) {
-  Client writer = client_;
-  writer.key = new_key_text();
-  const auto context = context_of(first_, Admission::Scope::kOrganization).value();
-  Status made = catalog_->write([&](catalog::Session& session) -> Status {
-    catalog::ListQuery users{.kind = std::string(catalog::kind::kUser), .scope = {context.organization_id, ""}, .limit = 1};
-    QUARRY_ASSIGN_OR_RETURN(auto page, session.list(users));
-    QUARRY_RETURN_IF_ERROR(store_key(session, {context.organization_id, page.items.at(0).id, page.items.at(0).name}, writer.key,
-                                     {{"name", "writer"}, {"permissions", permission_names(kRead | kWrite)}}, clock_.now_us()));
-    return Ok{};
-  });
-  ASSERT_TRUE(made.ok()) << made.error().message;
+  const Client writer = client_without_delete();
   json::array archive{rule(kAutoArchive, 30)};
   auto refused = call(writer, "update_collection", of_notes({{"tiering_rules", archive}}));
   ASSERT_FALSE(refused.ok());
