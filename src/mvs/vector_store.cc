@@ -74,7 +74,9 @@ class VectorStoreImpl : public VectorStore {
 
   Result<SearchResult> search(const SearchRequest& request) override {
     const auto whole = [&](const ServedSnapshot& served) { return search_whole(served, request); };
-    const auto in_parts = [request, options = cold_options()](const ColdView& view) { return cold_search(view, request, options); };
+    const auto in_parts = [&] {
+      return [request, options = cold_options()](const ColdView& view) { return cold_search(view, request, options); };
+    };
     auto out = read<SearchResult>(request.table_id, request.deadline_us, whole, in_parts);
     if (out.ok()) TierMetrics::searches(out->tier).Increment();
     return out;
@@ -83,13 +85,17 @@ class VectorStoreImpl : public VectorStore {
   Result<std::vector<Document>> get(std::string_view table_id, const std::vector<std::string>& document_ids,
                                     const Projection& projection) override {
     const auto whole = [&](const ServedSnapshot& served) { return get_whole(*served.snapshot, document_ids, projection); };
-    const auto in_parts = [document_ids, projection](const ColdView& view) { return cold_get(view, document_ids, projection); };
+    const auto in_parts = [&] {
+      return [document_ids, projection](const ColdView& view) { return cold_get(view, document_ids, projection); };
+    };
     return read<std::vector<Document>>(table_id, INT64_MAX, whole, in_parts);
   }
 
   Result<ScanResult> scan(const ScanRequest& request) override {
     const auto whole = [&](const ServedSnapshot& served) { return scan_snapshot(*served.snapshot, request, shared_->options.executor); };
-    const auto in_parts = [request, options = cold_options()](const ColdView& view) { return cold_scan(view, request, options); };
+    const auto in_parts = [&] {
+      return [request, options = cold_options()](const ColdView& view) { return cold_scan(view, request, options); };
+    };
     return read<ScanResult>(request.table_id, INT64_MAX, whole, in_parts);
   }
 
@@ -103,13 +109,17 @@ class VectorStoreImpl : public VectorStore {
 
   Result<uint64_t> count(std::string_view table_id, const Filter& filter) override {
     const auto whole = [&](const ServedSnapshot& served) { return count_rows(*served.snapshot, filter, shared_->options.executor); };
-    const auto in_parts = [filter, options = cold_options()](const ColdView& view) { return cold_count(view, filter, options); };
+    const auto in_parts = [&] {
+      return [filter, options = cold_options()](const ColdView& view) { return cold_count(view, filter, options); };
+    };
     return read<uint64_t>(table_id, INT64_MAX, whole, in_parts);
   }
 
   Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field, size_t limit) override {
     const auto whole = [&](const ServedSnapshot& served) { return facet_rows(*served.snapshot, filter, field, limit); };
-    const auto in_parts = [filter, field, limit](const ColdView& view) { return cold_facet(view, filter, field, limit); };
+    const auto in_parts = [&] {
+      return [filter, field, limit](const ColdView& view) { return cold_facet(view, filter, field, limit); };
+    };
     return read<std::vector<FacetValue>>(table_id, INT64_MAX, whole, in_parts);
   }
 
@@ -148,12 +158,12 @@ class VectorStoreImpl : public VectorStore {
 
   ColdReadOptions cold_options() const { return {shared_->options.executor, shared_->options.clock}; }
 
-  // `whole` answers from a snapshot, `in_parts`, which holds what it needs, from a cold table's view.
+  // `whole` answers from a snapshot. `in_parts`, asked for cold tables only, gives what answers from a view and holds what it needs for that.
   template <class T, class Whole, class InParts>
   Result<T> read(std::string_view table_id, int64_t deadline_us, const Whole& whole, const InParts& in_parts) const {
     QUARRY_ASSIGN_OR_RETURN(const auto table, find(table_id));
     QUARRY_ASSIGN_OR_RETURN(const bool is_cold, table->begin_read(deadline_us));
-    if (is_cold) return table->read_in_parts<T>(in_parts, deadline_us);
+    if (is_cold) return table->read_in_parts<T>(in_parts(), deadline_us);
     QUARRY_ASSIGN_OR_RETURN(const ServedSnapshot served, table->serve(deadline_us));
     return whole(served);
   }
