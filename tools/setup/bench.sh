@@ -7,6 +7,7 @@ weaviate_version=v1.35.2
 run_bench() {
   setup_all bench
   setup_test_python
+  setup_corpus
   build_preset release all "${bench_targets[@]}"
   link_bench_dir
   if names_any_of "text vectors servers filtered burst restart churn growth cold" "$@"; then
