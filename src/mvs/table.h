@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -93,7 +94,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // If it is time to: follows what other writers committed, and reads back what this one did. Called by one thread.
   Status look(int64_t interval_us);
   const std::string& id() const { return spec_.table_id; }
-  // No upkeep starts afterwards; waits for one that runs.
+  // No upkeep starts afterwards; waits for one that runs, then saves what the indexes have grown by.
   void close();
 
  private:
@@ -205,7 +206,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // table_local.cc
   bool is_local(const Snapshot& snapshot) const;
   Status localize();
-  Status save_indexes();
+  Status save_indexes(std::optional<uint32_t> unsaved);
   std::shared_ptr<const IndexSet> load_indexes(const Snapshot& snapshot);
   void forget_local();
 

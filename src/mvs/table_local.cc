@@ -50,8 +50,9 @@ Status Table::localize() {
   return Ok{};
 }
 
-// The graph once it has grown by a quarter, the small file of rows whenever segments have changed.
-Status Table::save_indexes() {
+// The graph once it has grown by more than `unsaved` nodes (by default a quarter of it, so that what is written stays in proportion to what
+// grew), the small file of rows whenever segments have changed.
+Status Table::save_indexes(std::optional<uint32_t> unsaved) {
   const ServedSnapshot now = current_view();
   if (!files_.local.enabled() || now.snapshot == nullptr || tier_ != Tier::kActive) return Ok{};
   const auto& folder = files_.local.folder();
@@ -59,7 +60,7 @@ Status Table::save_indexes() {
     const uint32_t linked = index->graph->linked();
     if (linked == 0) continue;
     SavedIndex& saved = saved_indexes_[name];
-    const bool graph_changed = linked < saved.nodes || linked > saved.nodes + saved.nodes / 4;
+    const bool graph_changed = linked < saved.nodes || linked > saved.nodes + unsaved.value_or(saved.nodes / 4);
     if (graph_changed) {
       QUARRY_ASSIGN_OR_RETURN(saved.identity, save_graph(folder, *index));
       saved.nodes = linked;

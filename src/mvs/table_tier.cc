@@ -35,7 +35,9 @@ Result<std::shared_ptr<const Snapshot>> Table::snapshot(int64_t deadline_us) {
   if (auto resident = current()) return resident;
   if (tier_ == Tier::kActive) {
     auto loaded = load();
-    if (const uint64_t excess = shared_->excess_bytes(0); loaded.ok() && excess > 0) shared_->make_room(excess, nullptr);
+    if (!loaded.ok()) return loaded;
+    if (const uint64_t excess = shared_->excess_bytes(0); excess > 0) shared_->make_room(excess, nullptr);
+    if (shared_->options.executor != nullptr && upkeep_is_due(**loaded)) submit_upkeep();  // what the last process left undone
     return loaded;
   }
   return shared_->cold.read(shared_from_this(), deadline_us);

@@ -18,6 +18,7 @@ constexpr int64_t kOrphanScanUs = 3600ll * 1'000'000;
 constexpr int64_t kMinOrphanAgeUs = 600ll * 1'000'000;
 constexpr int64_t kForeignOrphanAgeUs = 24 * 3600ll * 1'000'000;
 constexpr size_t kListPage = 1000;
+constexpr uint32_t kUnsavedAtClose = 1024;  // nodes that the next process rather links than this one saves
 
 std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
   std::vector<CompactionFile> out;
@@ -68,6 +69,10 @@ void Table::close() {
   std::unique_lock lock(upkeep_mutex_);
   closed_ = true;
   upkeep_changed_.wait(lock, [&] { return !upkeep_running_; });
+  lock.unlock();
+  if (dropped_) return;
+  if (auto saved = save_indexes(kUnsavedAtClose); !saved.ok())
+    log_warn("indexes were not saved", {{"table", id()}, {"error", saved.error().message}});
 }
 
 // Runs `steps` alone among upkeep, with a snapshot in memory.
@@ -101,7 +106,7 @@ Status Table::maintain() {
     if (tier_ == Tier::kCold && !evicted_) QUARRY_RETURN_IF_ERROR(make_sidecars());
     QUARRY_RETURN_IF_ERROR(localize());
     QUARRY_RETURN_IF_ERROR(index());
-    return save_indexes();
+    return save_indexes({});
   });
 }
 

@@ -316,7 +316,7 @@ class IndexedStoreTest : public ::testing::Test {
  protected:
   void open() {
     store_ = std::move(VectorStore::open({.store = objects_.get(),
-                                          .executor = nullptr,
+                                          .executor = executor_,
                                           .commit_window_us = 0,
                                           .target_file_bytes = 100'000,
                                           .local_folder = local_,
@@ -388,7 +388,8 @@ class IndexedStoreTest : public ::testing::Test {
     return store_->search(r)->rows_scored;
   }
 
-  std::filesystem::path local_;  // empty: everything in memory
+  std::filesystem::path local_;   // empty: everything in memory
+  Executor* executor_ = nullptr;  // none: upkeep runs within the writes
   Points points_{32, 29};
   std::unique_ptr<objects::ObjectStore> objects_ = objects::make_memory_store();
   std::unique_ptr<VectorStore> store_;
@@ -478,6 +479,33 @@ TEST_F(LocalStoreTest, ARestartOpensSegmentsAndIndexes) {
   upsert(6000, 1000);
   ASSERT_TRUE(store_->delete_where("col_a", color("blue")).ok());
   attach();
+  EXPECT_GT(recall(), 0.95);
+}
+
+TEST_F(LocalStoreTest, ARestartLinksWhatWasNotSaved) {
+  upsert(0, 6000);
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  const TemporaryFolder saved{"quarry-saved"};
+  std::filesystem::copy(local_, saved.path(), std::filesystem::copy_options::recursive);
+  upsert(6000, 2500);
+  store_.reset();
+  std::filesystem::remove_all(local_);
+  std::filesystem::copy(saved.path(), local_, std::filesystem::copy_options::recursive);
+  Executor executor("upkeep", 1, 16);
+  executor_ = &executor;
+  attach();
+  EXPECT_GT(rows_scored(), 2500u);  // one by one, until the upkeep that this search began is done
+  executor.stop();
+  EXPECT_LT(rows_scored(), 2000u);
+  EXPECT_GT(recall(), 0.95);
+  store_.reset();
+}
+
+TEST_F(LocalStoreTest, ACloseSavesWhatTheGraphHasGrownBy) {
+  upsert(0, 12'000);
+  upsert(12'000, 2500);  // less than a quarter
+  attach();
+  EXPECT_LT(rows_scored(), 2000u);
   EXPECT_GT(recall(), 0.95);
 }
 
