@@ -66,6 +66,10 @@ bool read_offset(std::string_view s, size_t& pos, int& minutes) {
   return pos == s.size();
 }
 
+void write_digits(int64_t number, char* at, int digits) {
+  for (int i = digits - 1; i >= 0; --i, number /= 10) at[i] = static_cast<char>('0' + number % 10);
+}
+
 }  // namespace
 
 const Clock& system_clock() {
@@ -79,8 +83,24 @@ std::string format_timestamp(TimestampUs t) {
   auto day = floor<days>(tp);
   year_month_day date{day};
   hh_mm_ss time{tp - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", int(date.year()), unsigned(date.month()), unsigned(date.day()),
-                     time.hours().count(), time.minutes().count(), time.seconds().count(), time.subseconds().count());
+  const int year = int(date.year());
+  if (year < 0 || year > 9999)
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", year, unsigned(date.month()), unsigned(date.day()),
+                       time.hours().count(), time.minutes().count(), time.seconds().count(), time.subseconds().count());
+  std::string out(27, '-');
+  write_digits(year, &out[0], 4);
+  write_digits(unsigned(date.month()), &out[5], 2);
+  write_digits(unsigned(date.day()), &out[8], 2);
+  out[10] = 'T';
+  write_digits(time.hours().count(), &out[11], 2);
+  out[13] = ':';
+  write_digits(time.minutes().count(), &out[14], 2);
+  out[16] = ':';
+  write_digits(time.seconds().count(), &out[17], 2);
+  out[19] = '.';
+  write_digits(time.subseconds().count(), &out[20], 6);
+  out[26] = 'Z';
+  return out;
 }
 
 Result<TimestampUs> parse_timestamp(std::string_view text) {

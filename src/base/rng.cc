@@ -45,8 +45,15 @@ void fill_secure_random(std::span<uint8_t> out) { randombytes_buf(out.data(), ou
 
 std::string secure_token(size_t length) {
   static constexpr char kAlphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-  std::string token(length, '\0');
-  for (char& c : token) c = kAlphabet[randombytes_uniform(36)];
+  constexpr uint8_t kUsable = 252;  // 7 * 36; what lies above would make some characters likelier
+  std::string token;
+  token.reserve(length);
+  uint8_t bytes[32];
+  while (token.size() < length) {
+    fill_secure_random(bytes);  // one system call, where a number at a time takes one each
+    for (size_t i = 0; i < sizeof bytes && token.size() < length; ++i)
+      if (bytes[i] < kUsable) token.push_back(kAlphabet[bytes[i] % 36]);
+  }
   return token;
 }
 

@@ -68,7 +68,11 @@ void answer_reply(Exchange& exchange, service::Reply reply) {
     response.body = std::move(reply.raw);
     response.source = std::move(reply.source);
   } else if (reply.status != 204 && reply.status != 304) {
-    encode_json(reply.body, response.body);
+    const auto& [name, alias] = reply.alias;
+    if (name.empty())
+      encode_json(reply.body, response.body);
+    else
+      encode_json_with_alias(reply.body.as_object(), name, alias, response.body);
   }
   exchange.answered = true;
 }

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 namespace quarry::http {
 namespace {
@@ -49,6 +50,28 @@ void append_object(const json::object& object, std::string& out) {
   out.push_back('}');
 }
 
+// Whether one of 8 characters must be escaped: below 0x20, '"' or '\\'. By the zero-byte test of "Hacker's Delight" (Warren, 2012).
+bool needs_escape(uint64_t eight) {
+  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
+  auto has_zero = [](uint64_t x) { return (x - kOnes) & ~x & kHighs; };
+  const uint64_t low = (eight - kOnes * 0x20) & ~eight & kHighs;
+  return (low | has_zero(eight ^ (kOnes * '"')) | has_zero(eight ^ (kOnes * '\\'))) != 0;
+}
+
+// How many of the first characters go out as they are.
+size_t plain_length(std::string_view text) {
+  size_t i = 0;
+  for (uint64_t eight; i + 8 <= text.size(); i += 8) {
+    std::memcpy(&eight, text.data() + i, 8);
+    if (needs_escape(eight)) break;
+  }
+  for (; i < text.size(); ++i) {
+    unsigned char c = static_cast<unsigned char>(text[i]);
+    if (c < 0x20 || c == '"' || c == '\\') break;
+  }
+  return i;
+}
+
 void append_escape(unsigned char c, std::string& out) {
   switch (c) {
     case '"': out += "\\\""; return;
@@ -68,16 +91,35 @@ void append_escape(unsigned char c, std::string& out) {
 
 void encode_json_string(std::string_view text, std::string& out) {
   out.push_back('"');
-  size_t plain = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    unsigned char c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, plain, i - plain);
-    append_escape(c, out);
-    plain = i + 1;
+  for (;;) {
+    const size_t plain = plain_length(text);
+    out.append(text.substr(0, plain));
+    if (plain == text.size()) break;
+    append_escape(static_cast<unsigned char>(text[plain]), out);
+    text.remove_prefix(plain + 1);
   }
-  out.append(text, plain, text.size() - plain);
   out.push_back('"');
+}
+
+void encode_json_with_alias(const json::object& object, std::string_view name, std::string_view alias, std::string& out) {
+  out.push_back('{');
+  bool first = true;
+  for (const auto& member : object) {
+    if (!first) out.push_back(',');
+    first = false;
+    encode_json_string(member.key(), out);
+    out.push_back(':');
+    const size_t begin = out.size();
+    encode_json(member.value(), out);
+    if (std::string_view(member.key()) != name) continue;
+    const size_t length = out.size() - begin;
+    out.push_back(',');
+    encode_json_string(alias, out);
+    out.push_back(':');
+    out.reserve(out.size() + length + 1);
+    out.append(out, begin, length);
+  }
+  out.push_back('}');
 }
 
 void encode_json(const json::value& value, std::string& out) {

@@ -118,6 +118,32 @@ TEST(JsonEncoder, Strings) {
   EXPECT_EQ(encode(json::string(std::string_view("a\0b", 3))), "\"a\\u0000b\"");
 }
 
+TEST(JsonEncoder, EveryByteAtEveryPlaceOfAWord) {
+  for (int byte = 0; byte < 0x80; ++byte)
+    for (size_t at = 0; at < 20; ++at) {
+      std::string text(20, 'x');
+      text[at] = static_cast<char>(byte);
+      const std::string encoded = encode(json::string(text));
+      auto back = decode_json(encoded, kDepth);
+      ASSERT_TRUE(back.ok()) << encoded;
+      EXPECT_EQ(back->get_string(), text);
+      const bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
+      EXPECT_EQ(encoded.size() == text.size() + 2, plain) << encoded;
+    }
+  const std::string high = "äöü€😀äöü€😀";
+  EXPECT_EQ(encode(json::string(high)), '"' + high + '"');
+}
+
+TEST(JsonEncoder, AnAliasRepeatsAMember) {
+  const json::object object{{"a", 1}, {"results", {{{"id", "x\n"}}, 2}}, {"z", nullptr}};
+  std::string out;
+  encode_json_with_alias(object, "results", "documents", out);
+  EXPECT_EQ(out, R"({"a":1,"results":[{"id":"x\n"},2],"documents":[{"id":"x\n"},2],"z":null})");
+  out.clear();
+  encode_json_with_alias(object, "absent", "documents", out);
+  EXPECT_EQ(out, R"({"a":1,"results":[{"id":"x\n"},2],"z":null})");
+}
+
 TEST(JsonEncoder, RoundTrip) {
   const char* text = R"({"a":[1,2.5,true,null,"x"],"b":{"c":{}},"d":[]})";
   EXPECT_EQ(encode(*decode_json(text, kDepth)), text);

@@ -230,24 +230,39 @@ class SchemaChecker {
 
   // The first alternative that fits. If none does, the problems of the one that fits best by type, else the list of types.
   void any_of(const json::array& alternatives, json::value& value, json::array& at, int depth) {
-    std::vector<std::string> types;
+    std::vector<const json::object*> candidates;
+    for (const json::value& alternative : alternatives)
+      if (const json::object& schema = resolve(alternative.as_object()); may_fit(schema, value)) candidates.push_back(&schema);
+    if (candidates.size() == 1 && has_one_type(*candidates[0])) return check(*candidates[0], value, at, depth + 1);
     std::optional<SchemaChecker> closest;
-    for (const json::value& alternative : alternatives) {
-      const json::object& schema = resolve(alternative.as_object());
-      json::value copy = value;
+    for (const json::object* schema : candidates) {
+      json::value copy = value;  // a check fills defaults in
       SchemaChecker attempt(root_, options_);
-      attempt.check(schema, copy, at, depth + 1);
+      attempt.check(*schema, copy, at, depth + 1);
       if (attempt.total() == 0) {
         value = std::move(copy);
         return;
       }
-      const json::value* type = keyword(schema, "type");
-      if (type != nullptr) types.push_back(json::serialize(*type));
-      bool fits = type != nullptr && type->is_string() && has_type(type->get_string(), value);
-      if (fits && (!closest || attempt.total() < closest->total())) closest.emplace(std::move(attempt));
+      if (has_one_type(*schema) && (!closest || attempt.total() < closest->total())) closest.emplace(std::move(attempt));
     }
     if (closest) return take(*closest);
-    report("type_error", at, fmt::format("must be of one of the types {}, not {}", fmt::join(types, ", "), article_kind(value)));
+    report("type_error", at, fmt::format("must be of one of the types {}, not {}", fmt::join(types_of(alternatives), ", "), article_kind(value)));
+  }
+
+  static bool has_one_type(const json::object& schema) {
+    const json::value* type = keyword(schema, "type");
+    return type != nullptr && type->is_string();
+  }
+
+  static bool may_fit(const json::object& schema, const json::value& value) {
+    return !has_one_type(schema) || has_type(schema.at("type").get_string(), value);
+  }
+
+  std::vector<std::string> types_of(const json::array& alternatives) const {
+    std::vector<std::string> types;
+    for (const json::value& alternative : alternatives)
+      if (const json::value* type = keyword(resolve(alternative.as_object()), "type")) types.push_back(json::serialize(*type));
+    return types;
   }
 
   void take(SchemaChecker& other) {

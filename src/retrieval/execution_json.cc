@@ -51,8 +51,7 @@ json::object to_json(ExecutionResult result, std::string_view retriever_id, bool
   json::array documents;
   documents.reserve(result.results.size());
   for (json::object& document : result.results) documents.push_back(std::move(document));
-  out["results"] = documents;
-  out["documents"] = std::move(documents);
+  out["results"] = std::move(documents);
   out["stage_statistics"] = json::object{{"stages", as_map ? stage_map(result.stages) : stage_list(result.stages)},
                                          {"total_time_ms", result.total_time_ms},
                                          {"credits_used", 0.0}};

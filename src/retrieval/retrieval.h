@@ -126,8 +126,8 @@ Result<ExecutionResult> execute(const RequestContext& context, const Environment
 Result<json::object> explain(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
                              const ExecuteOptions& options);
 
-// The contract's reply: stage_statistics.stages as a list (seeds) or a map by name (`as_map`). Results stand under `documents` and, as in
-// the seeds, under `results`.
+// The contract's reply: stage_statistics.stages as a list (seeds) or a map by name (`as_map`). Results stand under `results`, as in the
+// seeds; whoever sends the reply gives them under `documents`, too.
 json::object to_json(ExecutionResult result, std::string_view retriever_id, bool as_map);
 
 // Collections named by id or name; kNotFound names the first that is absent.

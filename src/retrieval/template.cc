@@ -135,6 +135,8 @@ const json::value* step_into(const json::value* v, const std::string& step) {
   return error == std::errc() && end == step.data() + step.size() && index < list->size() ? &(*list)[index] : nullptr;
 }
 
+bool may_hold_template(const json::value& v) { return v.is_string() || v.is_structured(); }
+
 bool is_dynamic(const json::object& o) {
   const json::value* type = o.if_contains("type");
   const json::value* field = o.if_contains("field");
@@ -160,7 +162,8 @@ class TemplateBinder {
     if (depth > kMaxDepth) return validation_error("too_deep", at, fmt::format("parameters may be nested at most {} deep", kMaxDepth));
     if (json::string* text = value.if_string()) return has_template(*text) ? string(value, at) : Status(Ok{});
     if (json::array* list = value.if_array()) {
-      for (size_t i = 0; i < list->size(); ++i) QUARRY_RETURN_IF_ERROR(child((*list)[i], i, at, depth));
+      for (size_t i = 0; i < list->size(); ++i)
+        if (may_hold_template((*list)[i])) QUARRY_RETURN_IF_ERROR(child((*list)[i], i, at, depth));
       return Ok{};
     }
     json::object* object = value.if_object();

@@ -1,23 +1,18 @@
 #include "service/execution_log.h"
 
-#include <set>
-#include <tuple>
-
 #include "base/log.h"
 
 namespace quarry::service {
 namespace {
 
-using Parent = std::tuple<std::string, std::string, std::string>;  // organization, namespace, parent
-
 // Lets an overhang grow, so that most flushes delete nothing.
 constexpr size_t kTrimSlack = 50;
 
-Status trim(catalog::Session& session, const Parent& parent) {
+Status trim(catalog::Session& session, const ExecutionLog::Parent& parent) {
   catalog::ListQuery query;
   query.kind = catalog::kind::kExecution;
-  query.scope = {std::get<0>(parent), std::get<1>(parent)};
-  query.parent_id = std::get<2>(parent);
+  query.scope = {parent.organization_id, parent.namespace_id};
+  query.parent_id = parent.id;
   QUARRY_ASSIGN_OR_RETURN(uint64_t count, session.count(query));
   if (count <= ExecutionLog::kKeepPerRetriever + kTrimSlack) return Ok{};
   query.offset = ExecutionLog::kKeepPerRetriever;  // newest first
@@ -33,13 +28,34 @@ void warn_unless_ok(const Status& flushed) {
 
 }  // namespace
 
-void ExecutionLog::add(catalog::Resource record) {
+void ExecutionLog::State::keep(const Parent& parent, MakeRecord record) {
+  std::deque<MakeRecord>& own = pending[parent];
+  own.push_back(std::move(record));
+  ++count;
+  if (own.size() <= kKeepPerRetriever && count <= kMaxPending) return;
+  own.pop_front();
+  --count;
+  if (own.empty()) pending.erase(parent);
+}
+
+void ExecutionLog::State::put_back(Pending unwritten) {
+  for (auto& [parent, records] : unwritten) {
+    std::deque<MakeRecord>& own = pending[parent];
+    while (!records.empty() && own.size() < kKeepPerRetriever && count < kMaxPending) {
+      own.push_front(std::move(records.back()));
+      records.pop_back();
+      ++count;
+    }
+    if (own.empty()) pending.erase(parent);
+  }
+}
+
+void ExecutionLog::add(Parent parent, MakeRecord record) {
   bool schedule = false;
   {
     std::lock_guard lock(state_->mutex);
-    if (state_->pending.size() >= kMaxPending) state_->pending.erase(state_->pending.begin());
-    state_->pending.push_back(std::move(record));
-    bool due = state_->pending.size() >= kFlushAt || deps_.clock->steady_us() - state_->last_flush_us >= kFlushEveryUs;
+    state_->keep(parent, std::move(record));
+    bool due = deps_.clock->steady_us() - state_->last_flush_us >= kFlushEveryUs;
     if (due && !state_->scheduled && deps_.executor) schedule = state_->scheduled = true;
   }
   if (!schedule) return;
@@ -56,26 +72,26 @@ void ExecutionLog::flush_for_read() { warn_unless_ok(flush()); }
 
 Status ExecutionLog::flush(State& state, catalog::Catalog& catalog, const Clock& clock) {
   std::lock_guard one(state.flush_mutex);
-  std::vector<catalog::Resource> records;
+  Pending pending;
   {
     std::lock_guard lock(state.mutex);
-    records.swap(state.pending);
+    pending.swap(state.pending);
+    state.count = 0;
     state.last_flush_us = clock.steady_us();
     state.scheduled = false;
   }
-  if (records.empty()) return Ok{};
+  if (pending.empty()) return Ok{};
+  std::vector<catalog::Resource> records;
+  for (const auto& [parent, own] : pending)
+    for (const MakeRecord& make : own) records.push_back(make());
   Status written = catalog.write([&](catalog::Session& session) -> Status {
-    std::set<Parent> parents;
-    for (const auto& record : records) {
-      QUARRY_RETURN_IF_ERROR(session.insert(record));
-      parents.emplace(record.organization_id, record.namespace_id, record.parent_id);
-    }
-    for (const auto& parent : parents) QUARRY_RETURN_IF_ERROR(trim(session, parent));
+    for (const auto& record : records) QUARRY_RETURN_IF_ERROR(session.insert(record));
+    for (const auto& [parent, own] : pending) QUARRY_RETURN_IF_ERROR(trim(session, parent));
     return Ok{};
   });
   if (!written.ok()) {
     std::lock_guard lock(state.mutex);
-    if (records.size() + state.pending.size() <= kMaxPending) state.pending.insert(state.pending.begin(), records.begin(), records.end());
+    state.put_back(std::move(pending));
   }
   return written;
 }

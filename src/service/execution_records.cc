@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -215,30 +216,27 @@ void append_bytes(const json::object& object, std::string& out) {
   }
 }
 
-void add_inputs(const json::object& inputs, json::object& body) {
+// What is kept of the inputs, which do not outlive the request.
+struct InputsNote {
+  std::string hash, summary;
+  std::optional<json::object> inputs;  // unless they are long
+};
+
+InputsNote note_of(const json::object& inputs) {
   std::string bytes;
   append_bytes(inputs, bytes);
-  body["inputs_hash"] = fmt::format("{:016x}", hash64(bytes));
-  body["query_summary"] = query_summary(inputs);
-  if (bytes.size() <= kMaxInputsBytes) body["inputs"] = inputs;
+  InputsNote note{fmt::format("{:016x}", hash64(bytes)), query_summary(inputs), std::nullopt};
+  if (bytes.size() <= kMaxInputsBytes) note.inputs = inputs;
+  return note;
 }
 
-}  // namespace
-
-std::string adhoc_parent(const RequestContext& context) { return fmt::format("adhoc:{}", context.namespace_id); }
-
-void record_execution(const RequestContext& context, const Dependencies& deps, const ExecutionSubject& subject, const json::object& inputs,
-                      const ExecutionOutcome& outcome) {
-  TimestampUs now = deps.clock->now_us();
+json::object record_body(const ExecutionSubject& subject, const ExecutionOutcome& outcome, const InputsNote& inputs, TimestampUs ended) {
   json::object body{{"execution_id", outcome.execution_id}, {"status", outcome.status}};
-  bool adhoc = subject.parent == adhoc_parent(context);
-  body["retriever_id"] = adhoc ? std::string() : subject.parent;
-  body["created_at"] = format_timestamp(now - static_cast<int64_t>(outcome.duration_ms * 1000));
-  body["completed_at"] = format_timestamp(now);
+  body["created_at"] = format_timestamp(ended - static_cast<int64_t>(outcome.duration_ms * 1000));
+  body["completed_at"] = format_timestamp(ended);
   body["duration_ms"] = outcome.duration_ms;
   body["credits_used"] = 0.0;
   body["total_returned"] = outcome.returned;
-  body["trace_id"] = context.request_id;
   body["collection_ids"] = to_array(subject.collection_ids);
   body["total_stages"] = subject.total_stages;
   json::array stages;
@@ -252,10 +250,30 @@ void record_execution(const RequestContext& context, const Dependencies& deps, c
   body["total_processed"] = most_processed(stages);
   copy_members(body, outcome.reply, {"budget", "warnings", "degraded", "pagination"});
   if (!outcome.error.empty()) body["error"] = outcome.error;
-  add_inputs(inputs, body);
-  catalog::Resource record = make_resource(context, catalog::kind::kExecution, outcome.execution_id, "", std::move(body));
+  body["inputs_hash"] = inputs.hash;
+  body["query_summary"] = inputs.summary;
+  if (inputs.inputs) body["inputs"] = *inputs.inputs;
+  return body;
+}
+
+}  // namespace
+
+std::string adhoc_parent(const RequestContext& context) { return fmt::format("adhoc:{}", context.namespace_id); }
+
+void record_execution(const RequestContext& context, const Dependencies& deps, ExecutionSubject subject, const json::object& inputs,
+                      ExecutionOutcome outcome) {
+  ExecutionLog::Parent parent{context.organization_id, context.namespace_id, subject.parent};
+  const bool adhoc = subject.parent == adhoc_parent(context);
+  catalog::Resource record = make_resource(context, catalog::kind::kExecution, outcome.execution_id, "", {});
   record.parent_id = subject.parent;
-  deps.internals->executions.add(std::move(record));
+  deps.internals->executions.add(std::move(parent), [record = std::move(record), trace_id = context.request_id, adhoc, subject = std::move(subject),
+                                                     inputs = note_of(inputs), outcome = std::move(outcome)] {
+    catalog::Resource made = record;
+    made.body = record_body(subject, outcome, inputs, record.created_at);
+    made.body["retriever_id"] = adhoc ? std::string() : subject.parent;
+    made.body["trace_id"] = trace_id;
+    return made;
+  });
 }
 
 json::array stage_list(const json::object& statistics) {

@@ -23,8 +23,8 @@ struct ExecutionSubject {
 // The parent of a namespace's executions without a retriever.
 std::string adhoc_parent(const RequestContext& context);
 
-void record_execution(const RequestContext& context, const Dependencies& deps, const ExecutionSubject& subject, const json::object& inputs,
-                      const ExecutionOutcome& outcome);
+void record_execution(const RequestContext& context, const Dependencies& deps, ExecutionSubject subject, const json::object& inputs,
+                      ExecutionOutcome outcome);
 
 // stage_statistics.stages as the list, whichever form it has.
 json::array stage_list(const json::object& statistics);

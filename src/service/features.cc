@@ -112,7 +112,7 @@ Result<Reply> feature_search(const RequestContext& context, const Request& reque
   size_t total = result.results.size();
   json::object reply = retrieval::to_json(std::move(result), "", wants_stage_map(request));
   reply["total"] = total;
-  return Reply(std::move(reply));
+  return with_documents(std::move(reply));
 }
 
 }  // namespace

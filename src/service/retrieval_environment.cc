@@ -41,6 +41,12 @@ bool wants_stage_map(const Request& request) {
   return header(request, "x-response-shape") == "contract" || header(request, "user-agent").starts_with("OpenAPI-Generator/");
 }
 
+Reply with_documents(json::object body) {
+  Reply reply(std::move(body));
+  reply.alias = {"results", "documents"};
+  return reply;
+}
+
 Status settle_collections(const RequestContext& context, const Dependencies& deps, retrieval::ParsedRetriever& retriever) {
   if (!retriever.collection_ids.empty()) return Ok{};
   QUARRY_ASSIGN_OR_RETURN(auto all, open_collections(context, deps, {}));

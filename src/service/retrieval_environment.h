@@ -11,6 +11,9 @@ retrieval::Environment retrieval_environment(const Dependencies& deps);
 // contract.
 bool wants_stage_map(const Request& request);
 
+// A reply whose `results` go out under the contract's name for them, `documents`, too.
+Reply with_documents(json::object body);
+
 // A retriever that names no collections reads all of its namespace, less the archived ones.
 Status settle_collections(const RequestContext& context, const Dependencies& deps, retrieval::ParsedRetriever& retriever);
 

@@ -108,7 +108,7 @@ Result<json::object> run(const RequestContext& context, const Dependencies& deps
     outcome.status = "FAILED";
     outcome.error = result.error().message;
     outcome.duration_ms = static_cast<double>(deps.clock->steady_us() - began_us) / 1000;
-    record_execution(context, deps, subject_of(context, target), question.options.inputs, outcome);
+    record_execution(context, deps, subject_of(context, target), question.options.inputs, std::move(outcome));
     return std::move(result).error();
   }
   json::object pagination = show_window(question.window, *result, deps, target.id());
@@ -120,7 +120,7 @@ Result<json::object> run(const RequestContext& context, const Dependencies& deps
   reply["pagination"] = std::move(pagination);
   for (std::string_view kept : {"stage_statistics", "budget", "warnings", "degraded", "pagination"})
     if (const json::value* value = reply.if_contains(kept)) outcome.reply[kept] = *value;
-  record_execution(context, deps, subject_of(context, target), question.options.inputs, outcome);
+  record_execution(context, deps, subject_of(context, target), question.options.inputs, std::move(outcome));
   return reply;
 }
 
@@ -163,7 +163,7 @@ std::string etag_of(const std::string& key) { return fmt::format("\"{}\"", key.s
 Result<Reply> run_uncached(const RequestContext& context, const Dependencies& deps, const Target& target, const Question& question) {
   QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, question));
   body["cache_hit"] = false;
-  Reply reply(std::move(body));
+  Reply reply = with_documents(std::move(body));
   reply.headers.emplace_back("X-Cache", "MISS");
   return reply;
 }
@@ -175,7 +175,7 @@ Result<Reply> run_cached(const RequestContext& context, const Request& request, 
   const std::string key = std::move(keyed).value();
   int64_t ttl = question.options.return_presigned_urls ? std::min(config.ttl_seconds, kMaxCachedUrlSeconds) : config.ttl_seconds;
   std::string etag = etag_of(key);
-  Reply reply;
+  Reply reply = with_documents({});
   reply.headers = {{"ETag", "W/" + etag}, {"Cache-Control", fmt::format("private, max-age={}", ttl)}};
   if (etag_matches(header(request, "if-none-match"), etag)) {
     reply.status = 304;
@@ -212,7 +212,7 @@ Result<Reply> execute_adhoc(const RequestContext& context, const Request& reques
   QUARRY_ASSIGN_OR_RETURN(auto question, read_question(request, deps, ""));
   QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, question));
   body["execution_mode"] = "adhoc";
-  return Reply(std::move(body));
+  return with_documents(std::move(body));
 }
 
 Result<Reply> explain_retriever(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -241,7 +241,11 @@ json::object run_query(const RequestContext& context, const Request& batch, cons
                        const json::object& query) {
   auto question = read_question(query_request(batch, query), deps, target.id());
   auto reply = question.ok() ? run(context, deps, target, *question) : Result<json::object>(std::move(question).error());
-  if (reply.ok()) return std::move(*reply);
+  if (reply.ok()) {
+    json::value documents = reply->at("results");
+    (*reply)["documents"] = std::move(documents);
+    return std::move(*reply);
+  }
   json::object error{{"type", to_string(reply.error().kind)}, {"message", reply.error().message}};
   if (!reply.error().details.empty()) error["details"] = reply.error().details;
   return {{"status", "FAILED"}, {"results", json::array{}}, {"error", std::move(error)}};

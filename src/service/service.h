@@ -41,6 +41,7 @@ struct BodySource {
 struct Reply {
   int status = 200;
   json::value body;
+  std::pair<std::string, std::string> alias;  // a member of `body` that is sent a second time under the other name; none if empty
   std::string raw;    // sent instead of `body` when content_type is set
   BodySource source;  // sent instead of `raw`
   std::string content_type;
