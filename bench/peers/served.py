@@ -163,8 +163,11 @@ class HttpServed(Served):
             self.process.wait()
 
 
+DEFAULT_EFFORT = 64
+
+
 class Quarry(HttpServed):
-    name, efforts = "quarry", [0]
+    name, efforts = "quarry", [16, 20, 24, 32, 40, 48, 64, 96, 128, 192]
     about = "a stored retriever with one feature_search stage over a standalone namespace"
     headers = [f"Authorization: Bearer {KEY}", "X-Namespace: bench"]
     expect = '"document_id"'
@@ -180,7 +183,7 @@ class Quarry(HttpServed):
         self.retrievers = {field: make_retriever(self.ok, field) for field in (None, *FILTERS)}
 
     def request(self, query: np.ndarray, effort: int, field: str | None) -> tuple[str, dict]:
-        return f"/v1/retrievers/{self.retrievers[field]}/execute", {"inputs": {"q": query.tolist()}}
+        return f"/v1/retrievers/{self.retrievers[field]}/execute", {"inputs": {"q": query.tolist(), "effort": effort or DEFAULT_EFFORT}}
 
     def ids(self, reply: dict) -> list[int]:
         return [int(hit["document_id"]) for hit in reply["results"]]
@@ -200,9 +203,9 @@ def upsert(ok, rows: np.ndarray, first: int) -> None:
 
 def make_retriever(ok, field: str | None) -> str:
     filters = {"filters": {"AND": [{"field": field, "operator": "eq", "value": "in"}]}} if field else {}
-    search = {"feature_uri": "v", "query": {"input_mode": "vector", "value": "{{INPUT.q}}"}, "top_k": K, **filters}
+    search = {"feature_uri": "v", "query": {"input_mode": "vector", "value": "{{INPUT.q}}"}, "top_k": K, "effort": "{{INPUT.effort}}", **filters}
     stage = {"stage_name": "s", "stage_type": "filter", "config": {"stage_id": "feature_search", "parameters": {"searches": [search], "final_top_k": K}}}
-    return ok("POST", "/v1/retrievers", {"retriever_name": f"bench-{field}", "input_schema": {"q": {"type": "array", "required": True}}, "stages": [stage]})["retriever_id"]
+    return ok("POST", "/v1/retrievers", {"retriever_name": f"bench-{field}", "input_schema": {"q": {"type": "array", "required": True}, "effort": {"type": "integer"}}, "stages": [stage]})["retriever_id"]
 
 
 class Chroma(HttpServed):

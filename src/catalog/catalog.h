@@ -153,6 +153,9 @@ class Catalog {
   // Runs `body` on one consistent snapshot.
   virtual Status read(const std::function<Status(Session&)>& body) = 0;
   virtual std::string describe() const = 0;
+  // A number that another write of a resource of `kind` changes before it is acknowledged (writes of other kinds may, too). What was read
+  // after asking for it is as good as new while it stays. Nothing where other processes may write.
+  virtual std::optional<uint64_t> version(std::string_view /*kind*/) const { return std::nullopt; }
 
   // One-step forms.
   Result<Resource> get(std::string_view kind, const Scope& scope, std::string_view id);

@@ -119,6 +119,7 @@ Result<Resource> SqlSession::select_one(const std::string& where, SqlValues para
 }
 
 Status SqlSession::insert(const Resource& r) {
+  written_kinds_ |= uint64_t{1} << kind_bit(r.kind);
   QUARRY_RETURN_IF_ERROR(check_storable(r));
   QUARRY_ASSIGN_OR_RETURN(std::string body, body_text(r.body));
   return guarded([&]() -> Status {
@@ -178,6 +179,7 @@ Result<Resource> SqlSession::find(std::string_view kind, const Scope& scope, std
 }
 
 Status SqlSession::replace(const Resource& r) {
+  written_kinds_ |= uint64_t{1} << kind_bit(r.kind);
   QUARRY_RETURN_IF_ERROR(check_storable(r));
   QUARRY_ASSIGN_OR_RETURN(std::string body, body_text(r.body));
   return guarded([&]() -> Status {
@@ -194,6 +196,7 @@ Status SqlSession::replace(const Resource& r) {
 }
 
 Status SqlSession::remove(std::string_view kind, const Scope& scope, std::string_view id) {
+  written_kinds_ |= uint64_t{1} << kind_bit(kind);
   if (!is_storable(id)) return absent(kind, storable(id));
   return guarded([&]() -> Status {
     long long removed = db_.execute(
@@ -204,6 +207,7 @@ Status SqlSession::remove(std::string_view kind, const Scope& scope, std::string
 }
 
 Status SqlSession::remove_children(std::string_view kind, std::string_view parent_id) {
+  written_kinds_ |= uint64_t{1} << kind_bit(kind);
   if (!is_storable(parent_id) || parent_id.empty()) return bad_request("removing children takes the id of a parent");
   return guarded([&]() -> Status {
     db_.execute("DELETE FROM resources WHERE kind = :kind AND parent_id = :parent", {text(kind), text(parent_id)});

@@ -45,6 +45,8 @@ class SqlSession : public Session {
   Status reset_items(std::string_view task_id, ItemStatus from) override;
   Result<ItemCounts> count_items(std::string_view task_id) override;
 
+  // Which kinds of resources it wrote, as bits of kind_bit().
+  uint64_t written_kinds() const { return written_kinds_; }
   // What the database failed with, if it did.
   const std::optional<SqlFailure>& failure() const { return failure_; }
 
@@ -75,7 +77,11 @@ class SqlSession : public Session {
   const Dialect& dialect_;
   const Clock& clock_;
   std::optional<SqlFailure> failure_;
+  uint64_t written_kinds_ = 0;
 };
+
+// 0 to 63; kinds may share one.
+inline size_t kind_bit(std::string_view kind) { return std::hash<std::string_view>{}(kind) % 64; }
 
 // No NUL and valid UTF-8: what both engines store and compare exactly.
 bool is_storable(std::string_view text);

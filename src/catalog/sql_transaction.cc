@@ -50,7 +50,11 @@ TransactionOutcome run_transaction(SqlConnection& connection, const Dialect& dia
   SqlSession session(connection, dialect, clock);
   TransactionOutcome outcome{run_body(session, body)};
   if (session.failure()) outcome = failed(*session.failure());
-  if (outcome.status.ok()) return commit(connection, dialect);
+  if (outcome.status.ok()) {
+    outcome = commit(connection, dialect);
+    outcome.written_kinds = session.written_kinds();
+    return outcome;
+  }
   roll_back(connection, session.failure().has_value(), outcome);
   return outcome;
 }

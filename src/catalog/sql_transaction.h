@@ -14,6 +14,7 @@ struct TransactionOutcome {
   Status status = Ok{};
   bool may_retry = false;
   bool is_broken = false;  // throw the connection away
+  uint64_t written_kinds = 0;
 };
 
 enum class Access { kRead, kWrite };

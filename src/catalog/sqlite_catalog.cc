@@ -4,7 +4,11 @@
 #include <fmt/format.h>
 #include <soci/sqlite3/soci-sqlite3.h>
 
+#include <array>
+#include <atomic>
+
 #include "base/file.h"
+#include "catalog/sql_session.h"
 #include "catalog/sql_transaction.h"
 
 namespace quarry::catalog {
@@ -91,7 +95,14 @@ class SqliteCatalog : public Catalog {
     }
     TransactionOutcome outcome = run_transaction(*writer_, dialect_, clock_, Access::kWrite, body);
     if (outcome.is_broken) writer_.reset();
+    for (size_t bit = 0; bit < versions_.size(); ++bit)
+      if (outcome.written_kinds >> bit & 1) ++versions_[bit];
     return std::move(outcome.status);
+  }
+
+  std::optional<uint64_t> version(std::string_view kind) const override {
+    if (!options_.exclusive) return std::nullopt;
+    return versions_[kind_bit(kind)].load();
   }
 
   Status read(const std::function<Status(Session&)>& body) override {
@@ -143,6 +154,7 @@ class SqliteCatalog : public Catalog {
   const Clock& clock_;
   const SqliteOptions options_;
   const SqliteDialect dialect_;
+  std::array<std::atomic<uint64_t>, 64> versions_{};  // by kind_bit()
   std::mutex write_mutex_;
   std::unique_ptr<SqlConnection> writer_;  // closed after the readers: the last to close folds the WAL into the file
   ConnectionPool readers_;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/temporary_folder.h"
 #include "catalog/sqlite_catalog.h"
+#include "catalog/versioned_cache.h"
 
 namespace quarry::catalog {
 namespace {
@@ -59,6 +60,43 @@ TEST_F(SqliteCatalogTest, AFullDiskIsToldRolledBackAndHeals) {
   EXPECT_TRUE(catalog->insert(make(1)).ok());  // what still fits
   catalog.reset();
   EXPECT_TRUE(open()->insert(make(2, 500'000)).ok());
+}
+
+TEST_F(SqliteCatalogTest, AnExclusiveOneTellsOfEveryWriteOfAKind) {
+  EXPECT_FALSE(open()->version("bucket").has_value()) << "others may write";
+  auto catalog = open({.exclusive = true});
+  VersionedCache<int64_t> cache{{"bucket"}};
+  int reads = 0;
+  auto revision = [&] {
+    return *cache.get(*catalog, "one", [&]() -> Result<std::shared_ptr<const int64_t>> {
+      ++reads;
+      QUARRY_ASSIGN_OR_RETURN(Resource row, catalog->get("bucket", {"org", "ns"}, "bkt_1"));
+      return std::make_shared<const int64_t>(row.revision);
+    }).value();
+  };
+  Resource bucket = make(1, 10);
+  bucket.kind = "bucket", bucket.id = "bkt_1", bucket.organization_id = "org", bucket.namespace_id = "ns";
+  ASSERT_TRUE(catalog->insert(bucket).ok());
+  EXPECT_EQ(revision(), 0);
+  EXPECT_EQ(revision(), 0);
+  EXPECT_EQ(reads, 1);
+  for (int64_t change = 1; change <= 3; ++change) {
+    ASSERT_TRUE(catalog->update("bucket", {"org", "ns"}, "bkt_1", [](Resource&) { return Status(Ok{}); }).ok());
+    EXPECT_EQ(revision(), change);
+  }
+  EXPECT_EQ(reads, 4);
+  const auto before = catalog->version("bucket");
+  EXPECT_FALSE(catalog->write([&](Session& s) -> Status {
+    QUARRY_RETURN_IF_ERROR(s.remove("bucket", {"org", "ns"}, "bkt_1"));
+    return internal_error("no");
+  }).ok());
+  EXPECT_EQ(catalog->version("bucket"), before) << "what was rolled back changed nothing";
+  ASSERT_TRUE(catalog->write([](Session& s) { return s.remove("bucket", {"org", "ns"}, "bkt_1"); }).ok());
+  EXPECT_NE(catalog->version("bucket"), before);
+  auto gone = cache.get(*catalog, "one", [&]() -> Result<std::shared_ptr<const int64_t>> {
+    return catalog->get("bucket", {"org", "ns"}, "bkt_1").error();
+  });
+  EXPECT_FALSE(gone.ok());
 }
 
 TEST_F(SqliteCatalogTest, AFileThatIsNoDatabaseIsNamed) {

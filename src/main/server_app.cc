@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "catalog/sqlite_catalog.h"
 #include "http/http.h"
 #include "main/data_folder.h"
 #include "main/object_storage.h"
@@ -205,7 +206,7 @@ fs::path first_existing(std::initializer_list<fs::path> candidates) {
 
 Result<std::unique_ptr<catalog::Catalog>> open_catalog(const Config& config, const DataFolder& folder) {
   const std::string url = config.text("catalog.url");
-  if (url.empty()) return catalog::open_sqlite_catalog(folder.catalog_file(), system_clock());
+  if (url.empty()) return catalog::open_sqlite_catalog(folder.catalog_file(), system_clock(), {.exclusive = true});
   return catalog::open_postgres_catalog(url, system_clock());
 }
 

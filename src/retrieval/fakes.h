@@ -25,10 +25,12 @@ class FakeStore final : public mvs::VectorStore {
   std::map<std::string, int64_t> slow_us;
   std::set<std::string> cold;
   std::atomic<int> searches = 0, gets = 0, scans = 0;
+  std::atomic<size_t> effort = 0;  // of the last search
   std::atomic<size_t> payloads_read = 0;
 
   Result<mvs::SearchResult> search(const mvs::SearchRequest& request) override {
     ++searches;
+    effort = request.effort;
     QUARRY_RETURN_IF_ERROR(touch(request.table_id, request.deadline_us));
     mvs::SearchResult out;
     out.tier = cold.contains(request.table_id) ? mvs::Tier::kCold : mvs::Tier::kActive;

@@ -49,12 +49,16 @@ struct ParsedRetriever {
 
 Result<ParsedRetriever> parse_retriever(const json::object& body);
 
+using Collections = std::shared_ptr<const std::vector<Collection>>;
+
 // What a retriever may touch. Everything outlives the execution.
 struct Environment {
   catalog::Catalog* catalog = nullptr;
   mvs::VectorStore* vectors = nullptr;
   extract::ModelRegistry* models = nullptr;
   Executor* executor = nullptr;
+  // What load_collections() would read, perhaps read before. May be empty.
+  std::function<Result<Collections>(const RequestContext&, const std::vector<std::string>& identifiers)> find_collections;
   // Called with every collection that an execution reads, before it does: makes its table known to `vectors`. May be empty.
   std::function<void(const RequestContext&, const Collection&)> open_collection;
   // Called with every collection that an execution targets, archived ones aside. May be empty.

@@ -17,14 +17,21 @@ uint64_t fresh_seed() {
   return seed >> 11;  // 53 bits: what a JSON number carries, as the sample stage tells it
 }
 
-Result<std::vector<Collection>> targeted_collections(const RequestContext& context, const Environment& env,
-                                                     const ParsedRetriever& retriever, const ExecuteOptions& options) {
+Result<Collections> collections_of(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever) {
+  if (env.find_collections) return env.find_collections(context, retriever.collection_ids);
   QUARRY_ASSIGN_OR_RETURN(std::vector<Collection> all, load_collections(context, *env.catalog, retriever.collection_ids));
+  return std::make_shared<const std::vector<Collection>>(std::move(all));
+}
+
+Result<Collections> targeted_collections(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
+                                         const ExecuteOptions& options) {
+  QUARRY_ASSIGN_OR_RETURN(Collections all, collections_of(context, env, retriever));
   const std::string& target = options.target_collection_id;
   if (target.empty()) return all;
   std::string known;
-  for (Collection& collection : all) {
-    if (collection.collection_id == target || collection.name == target) return std::vector<Collection>{std::move(collection)};
+  for (const Collection& collection : *all) {
+    if (collection.collection_id == target || collection.name == target)
+      return std::make_shared<const std::vector<Collection>>(1, collection);
     known += (known.empty() ? "" : ", ") + collection.collection_id;
   }
   return bad_request(fmt::format("target_collection_id '{}' is not among the retriever's collections: {}", target.substr(0, 255), known));
@@ -56,7 +63,7 @@ class RetrieverExecutor {
     QUARRY_ASSIGN_OR_RETURN(execution_.collections,
                             targeted_collections(execution_.request, execution_.env, execution_.retriever, execution_.options));
     const Environment& env = execution_.env;
-    for (const Collection& collection : execution_.collections) {
+    for (const Collection& collection : *execution_.collections) {
       if (collection.lifecycle == LifecycleState::kArchived) continue;
       if (env.open_collection) env.open_collection(execution_.request, collection);
       if (env.note_query) env.note_query(collection);

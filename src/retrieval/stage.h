@@ -32,7 +32,7 @@ struct Execution {
   const ExecuteOptions& options;
 
   std::string execution_id;
-  std::vector<Collection> collections;  // all that the retriever targets, archived ones included; fixed before the first stage
+  Collections collections;              // all that the retriever targets, archived ones included; fixed before the first stage
   Filter filter;                        // options.filters, bound
   Filter pushed;                        // leading attribute filters that the next feature_search takes over
   bool started = false;                 // a stage has produced rows

@@ -14,7 +14,7 @@ bool names(const Collection& collection, std::string_view identifier) {
 
 Result<std::vector<const Collection*>> narrowed(StageRun& run, const std::vector<std::string>& identifiers) {
   std::vector<const Collection*> out;
-  const std::vector<Collection>& all = run.execution.collections;
+  const std::vector<Collection>& all = *run.execution.collections;
   if (identifiers.empty()) {
     for (const Collection& collection : all) out.push_back(&collection);
     return out;

@@ -25,6 +25,14 @@ retrieval::Environment retrieval_environment(const Dependencies& deps) {
   env.vectors = deps.vectors;
   env.models = deps.models;
   env.executor = deps.executor;
+  env.find_collections = [&deps](const RequestContext& context, const std::vector<std::string>& identifiers) {
+    std::string key = fmt::format("{}\n{}", context.organization_id, context.namespace_id);
+    for (const std::string& identifier : identifiers) key += fmt::format("\n{}:{}", identifier.size(), identifier);
+    return deps.internals->collections.get(*deps.catalog, key, [&]() -> Result<retrieval::Collections> {
+      QUARRY_ASSIGN_OR_RETURN(auto loaded, retrieval::load_collections(context, *deps.catalog, identifiers));
+      return std::make_shared<const std::vector<Collection>>(std::move(loaded));
+    });
+  };
   env.open_collection = [&deps](const RequestContext& context, const Collection& collection) {
     const Status opened = deps.internals->tables.ensure(deps, collection, context.internal_id);
     if (!opened.ok()) log_warn("a table was not opened", {{"table", collection.collection_id}, {"reason", opened.error().message}});

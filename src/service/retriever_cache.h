@@ -10,6 +10,14 @@
 
 namespace quarry::service {
 
+// What an execution needs of a retriever.
+struct OpenRetriever {
+  catalog::Resource resource;  // empty for an ad hoc execution
+  std::shared_ptr<const retrieval::ParsedRetriever> parsed;
+
+  const std::string& id() const { return resource.id; }
+};
+
 // Thread-safe, bounded.
 class RetrieverCache {
  public:

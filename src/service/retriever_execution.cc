@@ -23,12 +23,7 @@ namespace {
 
 constexpr int64_t kMaxCachedUrlSeconds = 1'800;  // a cached reply's URLs still work when it is served
 
-struct Target {
-  catalog::Resource resource;  // empty for an ad hoc execution
-  std::shared_ptr<const retrieval::ParsedRetriever> parsed;
-
-  const std::string& id() const { return resource.id; }
-};
+using Target = OpenRetriever;
 
 // One execution's question.
 struct Question {
@@ -45,12 +40,16 @@ Result<std::shared_ptr<const retrieval::ParsedRetriever>> with_collections(const
   return std::shared_ptr<const retrieval::ParsedRetriever>(std::move(settled));
 }
 
-Result<Target> open_retriever(const RequestContext& context, const Request& request, const Dependencies& deps) {
-  Target target;
-  QUARRY_ASSIGN_OR_RETURN(target.resource, find_resource(context, deps, catalog::kind::kRetriever, request.param("retriever_id")));
-  QUARRY_ASSIGN_OR_RETURN(auto parsed, deps.internals->retrievers.get(target.resource));
-  QUARRY_ASSIGN_OR_RETURN(target.parsed, with_collections(context, deps, std::move(parsed)));
-  return target;
+Result<std::shared_ptr<const Target>> open_retriever(const RequestContext& context, const Request& request, const Dependencies& deps) {
+  const std::string& identifier = request.param("retriever_id");
+  const std::string key = fmt::format("{}\n{}\n{}", context.organization_id, context.namespace_id, identifier);
+  return deps.internals->opened.get(*deps.catalog, key, [&]() -> Result<std::shared_ptr<const Target>> {
+    Target target;
+    QUARRY_ASSIGN_OR_RETURN(target.resource, find_resource(context, deps, catalog::kind::kRetriever, identifier));
+    QUARRY_ASSIGN_OR_RETURN(auto parsed, deps.internals->retrievers.get(target.resource));
+    QUARRY_ASSIGN_OR_RETURN(target.parsed, with_collections(context, deps, std::move(parsed)));
+    return std::make_shared<const Target>(std::move(target));
+  });
 }
 
 Result<Target> read_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -202,9 +201,9 @@ Result<Reply> run_cached(const RequestContext& context, const Request& request, 
 
 Result<Reply> execute_retriever(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto target, open_retriever(context, request, deps));
-  QUARRY_ASSIGN_OR_RETURN(auto question, read_question(request, deps, target.id()));
-  CacheConfig config = cache_config_of(target.resource.body);
-  return config.enabled ? run_cached(context, request, deps, target, question, config) : run_uncached(context, deps, target, question);
+  QUARRY_ASSIGN_OR_RETURN(auto question, read_question(request, deps, target->id()));
+  CacheConfig config = cache_config_of(target->resource.body);
+  return config.enabled ? run_cached(context, request, deps, *target, question, config) : run_uncached(context, deps, *target, question);
 }
 
 Result<Reply> execute_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -219,9 +218,9 @@ Result<Reply> explain_retriever(const RequestContext& context, const Request& re
   QUARRY_ASSIGN_OR_RETURN(auto target, open_retriever(context, request, deps));
   retrieval::ExecuteOptions options;
   if (const json::object* inputs = object_member(request.object(), "inputs")) options.inputs = *inputs;
-  QUARRY_ASSIGN_OR_RETURN(json::object plan, retrieval::explain(context, retrieval_environment(deps), *target.parsed, options));
-  plan["retriever_id"] = target.id();
-  plan["retriever_name"] = target.resource.name;
+  QUARRY_ASSIGN_OR_RETURN(json::object plan, retrieval::explain(context, retrieval_environment(deps), *target->parsed, options));
+  plan["retriever_id"] = target->id();
+  plan["retriever_name"] = target->resource.name;
   return Reply(std::move(plan));
 }
 
@@ -264,7 +263,7 @@ Result<Reply> execute_batch(const RequestContext& context, const Request& reques
   parallel_for(deps.executor, std::min(wanted, count), [&](size_t) {
     for (size_t i; (i = next.fetch_add(1)) < count;) {
       const json::object* query = (*queries)[i].if_object();
-      replies[i] = run_query(context, request, deps, target, query ? *query : json::object{});
+      replies[i] = run_query(context, request, deps, *target, query ? *query : json::object{});
     }
   });
   json::array results;
@@ -275,7 +274,7 @@ Result<Reply> execute_batch(const RequestContext& context, const Request& reques
     results.push_back(std::move(replies[i]));
   }
   double elapsed_ms = static_cast<double>(deps.clock->steady_us() - began_us) / 1000;
-  return Reply(json::object{{"retriever_id", target.id()},
+  return Reply(json::object{{"retriever_id", target->id()},
                             {"results", std::move(results)},
                             {"total", count},
                             {"succeeded", count - failed},

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "catalog/sqlite_catalog.h"
 #include "model/ids.h"
 #include "service/json_access.h"
 #include "service/keys.h"
@@ -69,7 +70,7 @@ class ServiceWorld : public testing::Test {
   void SetUp() override {
     dir_ = std::filesystem::temp_directory_path() / ("quarry-service-" + secure_token(12));
     std::filesystem::create_directories(dir_);
-    catalog_ = catalog::open_sqlite_catalog(dir_ / "catalog.db", clock_).value();
+    catalog_ = catalog::open_sqlite_catalog(dir_ / "catalog.db", clock_, {.exclusive = true}).value();
     store_ = objects::make_memory_store();
     vectors_ = mvs::VectorStore::open({.store = store_.get(), .executor = &executor_}).value();
     open_api();

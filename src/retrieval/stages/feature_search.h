@@ -37,6 +37,7 @@ struct SearchSpec {
   std::optional<double> min_score;
   double weight = 1;
   bool optional = false, exact = false;
+  size_t effort = 0;  // 0: the store chooses
   OnEmpty on_empty = OnEmpty::kError;
   Filter filter;
   std::vector<std::string> collections;

@@ -57,6 +57,7 @@ class Gatherer {
     request.k = std::min(search.top_k, options_.k_limit);
     if (search.min_score) request.min_score = static_cast<float>(*search.min_score);
     request.exact = search.exact || run_.execution.options.exact;
+    request.effort = search.effort;
     request.deadline_us = run_.deadline_us;
     request.projection.payload = options_.with_payload;
     if (spec_.group_by) set_group(request);

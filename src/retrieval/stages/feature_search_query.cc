@@ -219,7 +219,7 @@ class SearchPlanner {
 
   Result<std::vector<const Collection*>> reference_places(const QuerySpec& query, size_t search, std::vector<Collection>& loaded) const {
     if (query.collection.empty()) return plan_.targets[search];
-    for (const Collection& c : run_.execution.collections)
+    for (const Collection& c : *run_.execution.collections)
       if (c.collection_id == query.collection || c.name == query.collection) return std::vector<const Collection*>{&c};
     QUARRY_ASSIGN_OR_RETURN(loaded, load_collections(run_.execution.request, *run_.execution.env.catalog, {query.collection}));
     return std::vector<const Collection*>{&loaded.front()};

@@ -36,6 +36,7 @@ constexpr std::string_view kSchema = R"({
         "weight": {"type": "number", "minimum": 0, "maximum": 1, "default": 1, "description": "Share of this search in the fused score."},
         "filters": {"anyOf": [{"type": "object"}, {"type": "array"}], "description": "A tree of AND, OR and NOT over {field, operator, value}, applied before ranking."},
         "exact": {"type": "boolean", "default": false, "description": "Compares with every document instead of walking an index."},
+        "effort": {"type": "integer", "minimum": 1, "maximum": 10000, "description": "About how many candidates an index keeps in view: more finds nearer ones and takes longer. Without it the store chooses (about 64)."},
         "optional": {"type": "boolean", "default": false, "description": "Skips this search when its query is empty or no collection has its feature."},
         "on_empty": {"type": "string", "enum": ["error", "skip", "random"], "description": "What an empty query does: an error (default), nothing, or documents at random."},
         "lexical": {"type": "boolean", "default": false, "description": "Ranks by words (BM25) instead of vectors; so does the feature mixpeek://bm25@v1/text without it."},

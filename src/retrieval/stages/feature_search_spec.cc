@@ -20,6 +20,7 @@ Result<SearchSpec> parse_search(const json::object& o, const json::array& at) {
   out.weight = number_of(o, "weight", 1);
   out.optional = bool_of(o, "optional", false);
   out.exact = bool_of(o, "exact", false);
+  out.effort = static_cast<size_t>(integer_of(o, "effort", 0));
   std::string on_empty = text_of(o, "on_empty", out.optional ? "skip" : "error");
   out.on_empty = on_empty == "skip" ? OnEmpty::kSkip : on_empty == "random" ? OnEmpty::kRandom : OnEmpty::kError;
   out.collections = texts_of(o, "collection_identifiers");

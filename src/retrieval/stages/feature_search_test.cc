@@ -71,6 +71,17 @@ TEST_F(FeatureSearchTest, TakesEveryFormOfQuery) {
   }
 }
 
+TEST_F(FeatureSearchTest, EffortReachesTheStore) {
+  ExecuteOptions options;
+  options.inputs = {{"effort", 200}};
+  run(retriever("[" + search(R"(,"effort":"{{INPUT.effort}}")") + "]"), options);
+  EXPECT_EQ(store_.effort, 200u);
+  run(retriever("[" + search() + "]"));
+  EXPECT_EQ(store_.effort, 0u);
+  options.inputs = {{"effort", 10'001}};
+  EXPECT_EQ(error_of(retriever("[" + search(R"(,"effort":"{{INPUT.effort}}")") + "]"), options).kind, ErrorKind::kValidation);
+}
+
 TEST_F(FeatureSearchTest, SearchesByAStoredDocument) {
   add_collection("col_elsewhere");
   add("col_elsewhere", "doc_ref", {0, 1, 0});
