@@ -9,7 +9,7 @@ ORDER = ["base", "model", "objects", "catalog", "mvs", "extract", "clustering", 
 OPEN_FOLDERS = {"base", "model"}
 FACES = {
     "objects": {"object_store.h", "counting_store.h", "s3_store.h", "caching_store.h", "fetcher.h"},
-    "catalog": {"catalog.h"},
+    "catalog": {"catalog.h", "sqlite_catalog.h", "versioned_cache.h"},
     "mvs": {"mvs.h", "table_check.h", "table_copy.h"},
     "extract": {"extract.h"},
     "clustering": {"clustering.h"},

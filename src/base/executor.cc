@@ -9,7 +9,15 @@
 
 namespace quarry {
 
-Executor::Executor(std::string name, size_t threads, size_t queue_limit, int niceness) : name_(std::move(name)), queue_limit_(queue_limit) {
+namespace {
+
+thread_local Executor* of_this_thread = nullptr;
+thread_local int waits = 0;
+
+}  // namespace
+
+Executor::Executor(std::string name, size_t threads, size_t queue_limit, int niceness, size_t at_once)
+    : name_(std::move(name)), queue_limit_(queue_limit), at_once_(at_once == 0 ? threads : at_once) {
   workers_.reserve(threads);
   for (size_t i = 0; i < threads; ++i) {
     workers_.emplace_back([this, niceness] {
@@ -28,8 +36,8 @@ bool Executor::try_submit(std::function<void()> task) {
     std::lock_guard lock(mutex_);
     if (stopping_ || queue_.size() >= queue_limit_) return false;
     queue_.push_back(std::move(task));
+    wake_another();
   }
-  not_empty_.notify_one();
   return true;
 }
 
@@ -39,8 +47,8 @@ bool Executor::submit(std::function<void()> task) {
     not_full_.wait(lock, [&] { return stopping_ || queue_.size() < queue_limit_; });
     if (stopping_) return false;
     queue_.push_back(std::move(task));
+    wake_another();
   }
-  not_empty_.notify_one();
   return true;
 }
 
@@ -61,18 +69,63 @@ size_t Executor::queued() const {
 }
 
 void Executor::work() {
+  of_this_thread = this;
+  std::unique_lock lock(mutex_);
   for (;;) {
-    std::function<void()> task;
-    {
-      std::unique_lock lock(mutex_);
-      not_empty_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      task = std::move(queue_.front());
-      queue_.pop_front();
-    }
+    await_turn(lock);
+    if (queue_.empty()) return;
+    std::function<void()> task = std::move(queue_.front());
+    queue_.pop_front();
+    ++running_;
+    last_change_ = SteadyClock::now();
+    wake_another();
+    lock.unlock();
     not_full_.notify_one();
     task();
+    task = nullptr;
+    lock.lock();
+    --running_;
+    last_change_ = SteadyClock::now();
   }
+}
+
+// Until a task may begin, or all is over.
+void Executor::await_turn(std::unique_lock<std::mutex>& lock) {
+  while (!stopping_ && !may_begin()) {
+    if (queue_.empty() || watched_) {
+      not_empty_.wait(lock);
+      continue;
+    }
+    watched_ = true;
+    not_empty_.wait_until(lock, last_change_ + kStall);
+    watched_ = false;
+    if (!queue_.empty() && SteadyClock::now() - last_change_ >= kStall) return;
+  }
+}
+
+// For the next task, or to watch those that run.
+void Executor::wake_another() {
+  if (may_begin() || (!queue_.empty() && !watched_)) not_empty_.notify_one();
+}
+
+void Executor::begin_waiting() {
+  std::lock_guard lock(mutex_);
+  --running_;
+  last_change_ = SteadyClock::now();
+  wake_another();
+}
+
+void Executor::end_waiting() {
+  std::lock_guard lock(mutex_);
+  ++running_;
+}
+
+Waiting::Waiting() {
+  if (of_this_thread != nullptr && waits++ == 0) of_this_thread->begin_waiting();
+}
+
+Waiting::~Waiting() {
+  if (of_this_thread != nullptr && --waits == 0) of_this_thread->end_waiting();
 }
 
 namespace {
@@ -113,6 +166,8 @@ void parallel_for(Executor* executor, size_t count, const std::function<void(siz
     if (!executor->try_submit([state] { state->run(); })) break;
   state->run();
   std::unique_lock lock(state->mutex);
+  if (state->done.load() == count) return;
+  const Waiting waiting;
   state->finished.wait(lock, [&] { return state->done.load() == count; });
 }
 

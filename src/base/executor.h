@@ -1,6 +1,7 @@
 // A fixed set of threads over one bounded queue.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -15,7 +16,10 @@ namespace quarry {
 class Executor {
  public:
   // `niceness`: 0..19, added to the threads' own; what runs there yields to everything else.
-  Executor(std::string name, size_t threads, size_t queue_limit, int niceness = 0);
+  // `at_once`: so many tasks run while others are queued, in order, instead of as many as there are threads, which would share the processors
+  // and all end late. A task that waits (see Waiting) does not count; and when no task has begun or ended for kStall, as where tasks wait
+  // without saying so, one more begins. 0: as many as there are threads.
+  Executor(std::string name, size_t threads, size_t queue_limit, int niceness = 0, size_t at_once = 0);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -30,16 +34,38 @@ class Executor {
   size_t queued() const;
   size_t threads() const { return workers_.size(); }
 
+  static constexpr std::chrono::milliseconds kStall{5};
+
  private:
+  friend class Waiting;
+  using SteadyClock = std::chrono::steady_clock;
   void work();
+  void await_turn(std::unique_lock<std::mutex>& lock);
+  bool may_begin() const { return !queue_.empty() && running_ < at_once_; }
+  void wake_another();
+  void begin_waiting();
+  void end_waiting();
 
   const std::string name_;
-  const size_t queue_limit_;
+  const size_t queue_limit_, at_once_;
   mutable std::mutex mutex_;
   std::condition_variable not_empty_, not_full_;
   std::deque<std::function<void()>> queue_;
+  size_t running_ = 0;    // tasks that do not wait
+  bool watched_ = false;  // an idle thread looks whether the tasks stall
+  SteadyClock::time_point last_change_ = SteadyClock::now();
   bool stopping_ = false;
   std::vector<std::thread> workers_;
+};
+
+// While one lives, the task that made it waits for something other than a processor: a disk, another machine, another task. Its executor may
+// begin another meanwhile. Nests; without effect on threads that are no executor's.
+class Waiting {
+ public:
+  Waiting();
+  ~Waiting();
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
 };
 
 // Runs body(i) for i in [0, count) on `executor` and the calling thread; returns when all are done. `body` must not throw.

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <future>
 #include <set>
 
@@ -73,6 +75,71 @@ TEST(Executor, StoppingRefusesNewWorkAndWakesThoseWhoWait) {
   EXPECT_FALSE(blocked.executor.submit([] {}));
   EXPECT_FALSE(blocked.executor.try_submit([] {}));
   blocked.executor.stop();  // again is fine
+}
+
+// Tasks that tell how many of them run at once, and end when told to.
+struct Meeting {
+  explicit Meeting(size_t at_once) : executor("meeting", 8, 100, 0, at_once) {}
+  void add(bool says_so) {
+    EXPECT_TRUE(executor.submit([this, says_so] {
+      std::unique_lock lock(mutex);
+      most = std::max(most, ++inside);
+      changed.notify_all();
+      if (says_so) {
+        const Waiting waiting;
+        changed.wait(lock, [&] { return over; });
+      } else {
+        changed.wait(lock, [&] { return over; });
+      }
+      --inside;
+    }));
+  }
+  void wait_for(int wanted) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return inside >= wanted; });
+  }
+  void end() {
+    std::lock_guard lock(mutex);
+    over = true;
+    changed.notify_all();
+  }
+  std::mutex mutex;
+  std::condition_variable changed;
+  int inside = 0, most = 0;
+  bool over = false;
+  Executor executor;
+};
+
+TEST(Executor, TasksThatSayTheyWaitMakeRoomForOthers) {
+  Meeting meeting(2);
+  for (int i = 0; i < 8; ++i) meeting.add(true);
+  meeting.wait_for(8);
+  meeting.end();
+}
+
+TEST(Executor, TasksThatStallWithoutSayingSoDoNotHoldUpTheRest) {
+  Meeting meeting(2);
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 8; ++i) meeting.add(false);
+  meeting.wait_for(8);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 6 * Executor::kStall) << "each of the last six waited for a stall";
+  meeting.end();
+}
+
+TEST(Executor, NoMoreRunAtOnceThanAllowed) {
+  constexpr int kTasks = 5'000;
+  std::atomic<int> inside{0}, ran{0}, beyond{0};
+  std::promise<void> all;
+  Executor executor("test", 8, kTasks, 0, 2);
+  for (int i = 0; i < kTasks; ++i)
+    EXPECT_TRUE(executor.submit([&] {
+      if (++inside > 2) ++beyond;
+      --inside;
+      if (++ran == kTasks) all.set_value();
+    }));
+  all.get_future().wait();
+  executor.stop();
+  EXPECT_LT(beyond, kTasks / 20) << "but where the machine stood still, as after a stall";
 }
 
 TEST(ParallelFor, RunsEachIndexOnce) {

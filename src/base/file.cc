@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/executor.h"
+
 namespace quarry {
 namespace {
 
@@ -28,6 +30,7 @@ Result<fs::path> write_temporary(const fs::path& path, std::span<const std::stri
   if (!fd) return errno_error("create", tmp, errno);
   Status written = Ok{};
   for (size_t i = 0; written.ok() && i < pieces.size(); ++i) written = write_all(fd.get(), pieces[i], path);
+  const Waiting for_the_disk;
   if (written.ok() && ::fsync(fd.get()) != 0) written = errno_error("fsync", path, errno);
   if (!written.ok()) {
     ::unlink(tmp.c_str());
@@ -91,6 +94,7 @@ Result<std::string> read_file(const fs::path& path) { return read_file_range(pat
 Status sync_directory(const fs::path& dir) {
   FileDescriptor fd(::open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return errno_error("open", dir, errno);
+  const Waiting for_the_disk;
   if (::fsync(fd.get()) != 0) return errno_error("fsync", dir, errno);
   return Ok{};
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/executor.h"
 #include "base/rng.h"
 #include "catalog/sql_transaction.h"
 
@@ -91,6 +92,7 @@ class PostgresCatalog : public Catalog {
   }
 
   Status run(Access access, const std::function<Status(Session&)>& body) {
+    const Waiting for_the_database;
     Status status = Ok{};
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
       QUARRY_ASSIGN_OR_RETURN(auto lease, pool_.lease());

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 
+#include "base/executor.h"
 #include "base/file.h"
 #include "catalog/sql_session.h"
 #include "catalog/sql_transaction.h"
@@ -89,6 +90,7 @@ class SqliteCatalog : public Catalog {
   }
 
   Status write(const std::function<Status(Session&)>& body) override {
+    const Waiting for_the_disk;
     std::lock_guard lock(write_mutex_);
     if (writer_ == nullptr) {
       QUARRY_ASSIGN_OR_RETURN(writer_, connect());

@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <thread>
+
 #include "base/log.h"
 #include "http/dispatcher.h"
 #include "http/http.h"
@@ -33,7 +36,8 @@ class ServerImpl final : public Server {
       : options_(std::move(options)),
         dispatcher_(options_, api, contract),
         metrics_(contract->operations()),
-        handlers_("http-handler", options_.handler_threads, options_.handler_threads * kQueuePerHandler),
+        handlers_("http-handler", options_.handler_threads, options_.handler_threads * kQueuePerHandler, 0,
+                  std::max<size_t>(2, std::thread::hardware_concurrency())),
         state_(options_, dispatcher_, metrics_, handlers_) {
     for (size_t i = 0; i < options_.io_threads; ++i) workers_.push_back(std::make_unique<Worker>());
     acceptor_.emplace(workers_[0]->context());

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 
 #include "main/verbs/verbs.h"
 
@@ -29,6 +30,7 @@ int run_with(const Flags& flags, const std::function<int(const Config&)>& verb) 
 }  // namespace
 
 int main(int argc, char** argv) {
+  setenv("ARROW_DEFAULT_MEMORY_POOL", "system", 0);  // the program's allocator, which gives memory back; Arrow's own keeps it
   CLI::App app{"Quarry: a multimodal data warehouse. Files in, queryable features kept, answers out."};
   app.set_version_flag("--version", "quarry " QUARRY_VERSION);
   app.require_subcommand(1);

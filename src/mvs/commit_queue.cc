@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "base/executor.h"
+
 namespace quarry::mvs {
 namespace {
 
@@ -14,7 +16,7 @@ CommitQueue::CommitQueue(CommitQueueOptions options, Steps steps) : options_(opt
 void CommitQueue::run(PendingWrite& write, uint64_t bytes) {
   Entry entry{&write, bytes};
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return queued_bytes_ == 0 || queued_bytes_ + bytes <= options_.max_queued_bytes; });
+  while (queued_bytes_ > 0 && queued_bytes_ + bytes > options_.max_queued_bytes) wait_for_change(lock);
   queue_.push_back(&entry);
   queued_bytes_ += bytes;
   waiting_bytes_ += bytes;
@@ -23,7 +25,7 @@ void CommitQueue::run(PendingWrite& write, uint64_t bytes) {
     if (!entry.taken && !preparing_ && next_ticket_ - turn_ < kGroupsInFlight)
       lead(lock);
     else
-      changed_.wait(lock);
+      wait_for_change(lock);
   }
 }
 
@@ -36,7 +38,13 @@ uint64_t CommitQueue::queued_bytes() const {
 void CommitQueue::wait_for_company(std::unique_lock<std::mutex>& lock) {
   const auto full = [&] { return waiting_bytes_ >= options_.group_bytes || queue_.size() >= std::max<size_t>(last_group_, 2); };
   if (options_.window_us <= 0 || (last_group_ <= 1 && queue_.size() <= 1) || full()) return;
+  const Waiting for_company;
   changed_.wait_for(lock, std::chrono::microseconds(options_.window_us), full);
+}
+
+void CommitQueue::wait_for_change(std::unique_lock<std::mutex>& lock) {
+  const Waiting for_other_writers;
+  changed_.wait(lock);
 }
 
 std::vector<CommitQueue::Entry*> CommitQueue::take_group() {
@@ -67,7 +75,7 @@ void CommitQueue::lead(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   preparing_ = false;
   changed_.notify_all();
-  changed_.wait(lock, [&] { return turn_ == ticket; });
+  while (turn_ != ticket) wait_for_change(lock);
   lock.unlock();
   steps_.commit(group, std::move(prepared));
   lock.lock();
@@ -82,7 +90,7 @@ void CommitQueue::lead(std::unique_lock<std::mutex>& lock) {
 CommitQueue::Turn::Turn(CommitQueue& queue) : queue_(queue) {
   std::unique_lock lock(queue_.mutex_);
   const uint64_t ticket = queue_.next_ticket_++;
-  queue_.changed_.wait(lock, [&] { return queue_.turn_ == ticket; });
+  while (queue_.turn_ != ticket) queue_.wait_for_change(lock);
 }
 
 CommitQueue::Turn::~Turn() {

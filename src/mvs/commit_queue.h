@@ -64,6 +64,7 @@ class CommitQueue {
 
   void lead(std::unique_lock<std::mutex>& lock);
   void wait_for_company(std::unique_lock<std::mutex>& lock);
+  void wait_for_change(std::unique_lock<std::mutex>& lock);
   std::vector<Entry*> take_group();
 
   const CommitQueueOptions options_;

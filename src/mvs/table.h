@@ -189,7 +189,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // table_upkeep.cc
   void schedule_upkeep();
   void submit_upkeep();
-  void do_upkeep();
+  bool do_upkeep();
+  void do_upkeep_until_done();
   bool upkeep_is_due(const Snapshot& snapshot) const;
   Status as_upkeep(const std::function<Status()>& steps);
   Status refresh();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/executor.h"
 #include "objects/cache/disk_cache.h"
 
 namespace quarry::objects {
@@ -95,7 +96,10 @@ Result<std::vector<CachingStore::Block>> CachingStore::load(const std::string& k
   std::unique_lock lock(mutex_);
   for (const auto& load : wanted.loads) {
     // Bounded as the request of whoever fetches it is; nobody waits before having filled what was claimed.
-    loaded_.wait(lock, [&] { return load->is_done; });
+    if (!load->is_done) {
+      const Waiting for_another_reader;
+      loaded_.wait(lock, [&] { return load->is_done; });
+    }
     if (!load->outcome.ok()) return load->outcome.error();
     blocks.push_back(*load->outcome);
     if (blocks.back()->size() < options_.block_bytes) break;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/executor.h"
 #include "base/rng.h"
 #include "objects/object_store.h"
 
@@ -82,6 +83,7 @@ class RetryingStore : public ObjectStore {
   void wait_before(int attempt) {
     int64_t ceiling = std::min(kMaxDelayUs, first_delay_us_ << std::min(attempt - 1, 20));
     Rng rng(static_cast<uint64_t>(system_clock().steady_us()) ^ (calls_.fetch_add(1) << 32));
+    const Waiting for_its_time;
     std::this_thread::sleep_for(std::chrono::microseconds(rng.below(static_cast<uint64_t>(ceiling) + 1)));
   }
 

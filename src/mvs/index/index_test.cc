@@ -501,6 +501,19 @@ TEST_F(LocalStoreTest, ARestartLinksWhatWasNotSaved) {
   store_.reset();
 }
 
+TEST_F(LocalStoreTest, WhatComesDueWhileUpkeepRunsIsDoneToo) {
+  Executor executor("upkeep", 1, 16);
+  executor_ = &executor;
+  attach();
+  for (size_t at = 0; at < 12'000; at += 1500) upsert(at, 1500);  // most of them find upkeep on its way, which merges what they wrote
+  executor.stop();
+  const size_t files = store_->stats("col_a")->files;
+  EXPECT_EQ(local_files(".segment").size(), files);
+  EXPECT_LT(rows_scored(), 2000u);
+  EXPECT_LT(store_->stats("col_a")->memory_bytes, 12'000u * 32 * 4 * 3);  // not the vectors, but what finds them
+  store_.reset();
+}
+
 TEST_F(LocalStoreTest, ACloseSavesWhatTheGraphHasGrownBy) {
   upsert(0, 12'000);
   upsert(12'000, 2500);  // less than a quarter

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/executor.h"
 #include "mvs/tiering/tier_metrics.h"
 
 namespace quarry::mvs {
@@ -43,6 +44,7 @@ Result<std::shared_ptr<const Snapshot>> ColdTier::read(const std::shared_ptr<Col
 }
 
 Status ColdTier::wait_for(const bool& done, std::unique_lock<std::mutex>& lock, int64_t deadline_us) {
+  const Waiting for_its_threads;
   while (!done) {
     const int64_t left_us = deadline_us == INT64_MAX ? kMaxWaitUs : deadline_us - clock_.steady_us();
     if (left_us <= 0) return Error(ErrorKind::kTimeout, "the collection was not read from the cold tier in time");

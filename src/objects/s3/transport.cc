@@ -8,6 +8,7 @@
 #include <new>
 
 #include "base/ascii.h"
+#include "base/executor.h"
 
 namespace quarry::objects::s3 {
 namespace {
@@ -197,6 +198,7 @@ Transport::~Transport() {
 }
 
 Result<HttpReply> Transport::send(const HttpRequest& request) {
+  const Waiting for_the_store;
   Lease lease(*this);
   CURL* handle = lease.handle();
   if (handle == nullptr) return Error{ErrorKind::kUnavailable, "libcurl: no memory"};
