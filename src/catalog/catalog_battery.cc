@@ -372,6 +372,32 @@ TEST_P(CatalogBattery, RemovesOneAndChildren) {
   EXPECT_EQ(error_of(write([&](Session& s) { return s.remove_children("object", ""); })), ErrorKind::kBadRequest);
 }
 
+TEST_P(CatalogBattery, KeepsTheNewestOfAParent) {
+  for (int i = 0; i < 12; ++i) {
+    Resource run = make("run_" + std::to_string(10 + i));
+    run.kind = i == 11 ? "other" : "run";
+    run.parent_id = i == 10 ? "ret_2" : "ret_1";
+    run.created_at = 1'000 + i / 2;  // pairs are made at once
+    add(run);
+  }
+  ListQuery runs = buckets();
+  runs.kind = "run";
+  auto keep = [&](const Scope& scope, const char* parent, size_t count) {
+    ASSERT_TRUE(write([&](Session& s) { return s.keep_newest("run", scope, parent, count); }).ok());
+  };
+  keep(scope_, "ret_1", 10);  // as many as there are
+  EXPECT_EQ(ids(runs).size(), 11u);
+  keep({scope_.organization_id, "elsewhere"}, "ret_1", 0);
+  keep(scope_, "ret_none", 0);
+  EXPECT_EQ(ids(runs).size(), 11u);
+  keep(scope_, "ret_1", 3);
+  EXPECT_THAT(ids(runs), ElementsAre("run_20", "run_19", "run_18", "run_17"));
+  keep(scope_, "ret_1", 0);
+  EXPECT_THAT(ids(runs), ElementsAre("run_20"));
+  runs.kind = "other";
+  EXPECT_THAT(ids(runs), ElementsAre("run_21"));
+}
+
 QUARRY_CATALOG_SUITE(CatalogBattery);
 
 }  // namespace

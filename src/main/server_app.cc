@@ -146,6 +146,7 @@ class App final : public ServerApp {
     deps.fetcher = fetcher_.get();
     deps.engine = engine_.get();
     deps.executor = &compute_;
+    deps.background = &index_builder_;
     deps.limits.max_upload_bytes = config_.bytes("http.max_upload_bytes");
     deps.public_url = [this] { return config_.text("public_url").empty() ? url() : config_.text("public_url"); };
     deps.signing_secret = folder_.signing_secret();

@@ -19,7 +19,7 @@ const std::vector<SettingInfo>& all_settings() {
       {"log.level", kString, "info", "debug, info, warn or error"},
       {"log.format", kString, "auto", "json, text, or auto: text on a terminal"},
       {"http.io_threads", kInteger, "2", "threads that read and write sockets"},
-      {"http.handler_threads", kInteger, "16", "threads that run requests"},
+      {"http.handler_threads", kInteger, "16", "threads that run requests; as many of them compute at once as there are processors"},
       {"http.max_connections", kInteger, "4096", "open connections at most"},
       {"http.max_body_bytes", kBytes, "64MiB", "largest JSON body; 413 past it"},
       {"http.max_upload_bytes", kBytes, "512MiB", "largest uploaded file; 413 past it"},

@@ -5,21 +5,9 @@
 namespace quarry::service {
 namespace {
 
-// Lets an overhang grow, so that most flushes delete nothing.
-constexpr size_t kTrimSlack = 50;
-
 Status trim(catalog::Session& session, const ExecutionLog::Parent& parent) {
-  catalog::ListQuery query;
-  query.kind = catalog::kind::kExecution;
-  query.scope = {parent.organization_id, parent.namespace_id};
-  query.parent_id = parent.id;
-  QUARRY_ASSIGN_OR_RETURN(uint64_t count, session.count(query));
-  if (count <= ExecutionLog::kKeepPerRetriever + kTrimSlack) return Ok{};
-  query.offset = ExecutionLog::kKeepPerRetriever;  // newest first
-  query.limit = 1000;
-  QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
-  for (const auto& old : page.items) QUARRY_RETURN_IF_ERROR(session.remove(catalog::kind::kExecution, query.scope, old.id));
-  return Ok{};
+  return session.keep_newest(catalog::kind::kExecution, {parent.organization_id, parent.namespace_id}, parent.id,
+                             ExecutionLog::kKeepPerRetriever);
 }
 
 void warn_unless_ok(const Status& flushed) {
@@ -51,16 +39,17 @@ void ExecutionLog::State::put_back(Pending unwritten) {
 }
 
 void ExecutionLog::add(Parent parent, MakeRecord record) {
+  Executor* background = deps_.background != nullptr ? deps_.background : deps_.executor;
   bool schedule = false;
   {
     std::lock_guard lock(state_->mutex);
     state_->keep(parent, std::move(record));
     bool due = deps_.clock->steady_us() - state_->last_flush_us >= kFlushEveryUs;
-    if (due && !state_->scheduled && deps_.executor) schedule = state_->scheduled = true;
+    if (due && !state_->scheduled && background != nullptr) schedule = state_->scheduled = true;
   }
   if (!schedule) return;
   auto work = [state = state_, catalog = deps_.catalog, clock = deps_.clock] { warn_unless_ok(flush(*state, *catalog, *clock)); };
-  if (!deps_.executor->try_submit(std::move(work))) {
+  if (!background->try_submit(std::move(work))) {
     std::lock_guard lock(state_->mutex);
     state_->scheduled = false;
   }

@@ -78,6 +78,7 @@ struct Dependencies {
   objects::Fetcher* fetcher = nullptr;
   pipeline::Engine* engine = nullptr;
   Executor* executor = nullptr;
+  Executor* background = nullptr;  // yields to requests; null: `executor` does its work
   const Clock* clock = &system_clock();
   Limits limits;
   std::function<std::string()> public_url;  // "http://127.0.0.1:8765": the base of presigned URLs; asked when one is made
