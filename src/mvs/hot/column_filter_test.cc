@@ -5,6 +5,7 @@
 
 #include "mvs/hot/facet.h"
 #include "mvs/hot/field_reader.h"
+#include "mvs/hot/top_rows.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/row_encoder.h"
 
@@ -205,6 +206,28 @@ TEST_P(ColumnFilterRandom, FacetsAreTheSameByIndex) {
             << field << " " << json::serialize((*scanned)[v].value) << " " << json::serialize((*indexed)[v].value);
       }
     }
+}
+
+TEST_P(ColumnFilterRandom, GroupsAreTheSameByIndex) {
+  DocumentSource source(GetParam() + 5000);
+  std::vector<SegmentView> views(2);
+  std::vector<ScoredRow> rows;
+  for (uint32_t uid = 1; uid <= 2; ++uid) {
+    views[uid - 1].segment = random_segment(source, 200, test::full_spec(), {}, uid);
+    for (uint32_t row = 0; row < 200; ++row)
+      if (!source.one_in(5)) rows.push_back({float(source.below(50)), &views[uid - 1], row});
+  }
+  for (const char* field : {"title", "pages", "price", "ratio", "ok", "when", "day", "meta", "document_id", "source_type", "nowhere"})
+    for (const size_t limit : {1, 3, 1000})
+      for (const size_t most : {0, 1, 4, 500}) {
+        const GroupSpec spec{field, most, limit};
+        const auto read = take_groups(rows, spec, IndexUse::kNever);
+        const auto indexed = take_groups(rows, spec, IndexUse::kAlways);
+        ASSERT_TRUE(read.ok() && indexed.ok());
+        ASSERT_EQ(read->size(), indexed->size()) << field << " " << limit << " " << most;
+        for (size_t i = 0; i < read->size(); ++i)
+          ASSERT_TRUE((*read)[i].view == (*indexed)[i].view && (*read)[i].row == (*indexed)[i].row) << field << " " << limit << " " << most;
+      }
 }
 
 TEST_P(ColumnFilterRandom, FieldsReadAsInDocuments) {

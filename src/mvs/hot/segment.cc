@@ -35,6 +35,7 @@ Segment::Segment(uint32_t uid, std::shared_ptr<const RowBlock> block) : uid_(uid
   overridden_ = std::make_unique<LazyBitmap[]>(columns);
   sparse_ = std::make_unique<LazySparseIndex[]>(columns);
   values_ = std::make_unique<LazyValueIndex[]>(columns);
+  groups_ = std::make_unique<LazyGroups[]>(columns);
   memory_bytes_ = bytes + rows() * sizeof(uint64_t);
 }
 
@@ -72,6 +73,17 @@ const ValueIndex* Segment::value_index(int column, IndexUse use) const {
     lazy.ready.store(lazy.index.get(), std::memory_order_release);
   });
   return lazy.index.get();
+}
+
+const std::vector<uint32_t>* Segment::value_groups(int column, IndexUse use) const {
+  const ValueIndex* index = value_index(column, use);
+  if (index == nullptr) return nullptr;
+  LazyGroups& lazy = groups_[size_t(column)];
+  std::call_once(lazy.once, [&] {
+    lazy.by_row = index->groups_by_row();
+    memory_bytes_ += lazy.by_row.size() * sizeof(uint32_t);
+  });
+  return &lazy.by_row;
 }
 
 const GeoIndex* Segment::geo_index(std::string_view path, IndexUse use) const {

@@ -45,6 +45,8 @@ class Segment {
   // Of the column at `column`, of any kind but vectors. nullptr: there is none, or none yet: one call makes it, which takes as long as a
   // sort of the rows, while others go without.
   const ValueIndex* value_index(int column, IndexUse use) const;
+  // ValueIndex::groups_by_row() of the column's index; nullptr as there.
+  const std::vector<uint32_t>* value_groups(int column, IndexUse use) const;
   // Of the points at a path that no column holds. The second question makes it, which takes as long as reading every row's JSON; others
   // wait meanwhile. nullptr: there is none yet, or as many paths as there may be were asked for already.
   const GeoIndex* geo_index(std::string_view path, IndexUse use) const;
@@ -68,6 +70,11 @@ class Segment {
     std::unique_ptr<const SparseIndex> index;
   };
 
+  struct LazyGroups {
+    std::once_flag once;
+    std::vector<uint32_t> by_row;
+  };
+
   struct LazyValueIndex {
     std::once_flag once;
     std::atomic<uint64_t> asked{0};
@@ -84,6 +91,7 @@ class Segment {
   std::unique_ptr<LazyBitmap[]> overridden_;
   std::unique_ptr<LazySparseIndex[]> sparse_;
   std::unique_ptr<LazyValueIndex[]> values_;
+  std::unique_ptr<LazyGroups[]> groups_;
   mutable std::mutex geo_mutex_;
   mutable std::map<std::string, std::unique_ptr<const GeoIndex>, std::less<>> geo_;  // by path; null: asked for once
   mutable std::once_flag source_once_, order_once_;

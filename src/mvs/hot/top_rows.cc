@@ -23,26 +23,90 @@ void TopRows::offer(const ScoredRow& row) {
   }
 }
 
-Result<std::vector<ScoredRow>> take_groups(std::vector<ScoredRow> heap, const GroupSpec& spec) {
+namespace {
+
+constexpr size_t kRowsPerRead = 16;  // of a segment, for each of which one is read before its index is asked
+constexpr uint32_t kNone = UINT32_MAX, kUnread = UINT32_MAX - 1;
+
+// Numbers the groups of rows as they come, `limit` of them.
+class GroupNumbers {
+ public:
+  GroupNumbers(const GroupSpec& spec, size_t rows, IndexUse use) : spec_(spec), rows_(rows), use_(use) {}
+
+  // kNone: the row belongs to no group, or to one past the limit.
+  Result<uint32_t> of(const ScoredRow& row) {
+    Source& source = source_of(*row.view->segment);
+    if (source.groups == nullptr || source.overridden(row.row)) return read(source, row.row);
+    const uint32_t group = (*source.groups)[row.row];
+    if (group == ValueIndex::kNoGroup) return kNone;
+    uint32_t& number = source.numbers[group];
+    if (number == kUnread) {
+      QUARRY_ASSIGN_OR_RETURN(number, read(source, row.row));
+    }
+    return number;
+  }
+
+ private:
+  struct Source {
+    Source(const Segment& segment, const std::string& field) : reader(segment, field) {}
+    bool overridden(size_t row) const { return elsewhere != nullptr && elsewhere->test(row); }
+
+    FieldReader reader;
+    const std::vector<uint32_t>* groups = nullptr;  // by row; null: rows are read
+    const Bitmap* elsewhere = nullptr;              // rows whose value may be in the JSON column
+    std::vector<uint32_t> numbers;                  // by group
+  };
+
+  Source& source_of(const Segment& segment) {
+    const auto [at, is_new] = sources_.try_emplace(&segment, segment, spec_.field);
+    if (is_new) bind(segment, at->second);
+    return at->second;
+  }
+
+  // Numbers that are equal may be written in several ways, which are groups of their own.
+  void bind(const Segment& segment, Source& source) const {
+    const int column = source.reader.column();
+    if (column < 0 || (use_ == IndexUse::kWhenWorth && rows_ * kRowsPerRead < segment.rows())) return;
+    const Column& spec = segment.block().schema().columns()[size_t(column)];
+    if (spec.kind == ColumnKind::kNumber || spec.kind == ColumnKind::kFloat) return;
+    source.groups = segment.value_groups(column, use_);
+    if (source.groups == nullptr) return;
+    source.numbers.assign(segment.value_index(column, use_)->groups(), kUnread);
+    if (!spec.system) source.elsewhere = &segment.overridden(column);
+  }
+
+  Result<uint32_t> read(const Source& source, size_t row) {
+    QUARRY_ASSIGN_OR_RETURN(const auto value, source.reader.value(row));
+    if (!value || value->is_null()) return kNone;
+    std::string key = json::serialize(*value);
+    if (const auto known = numbers_.find(key); known != numbers_.end()) return known->second;
+    if (numbers_.size() == spec_.limit) return kNone;
+    return numbers_.emplace(std::move(key), uint32_t(numbers_.size())).first->second;
+  }
+
+  const GroupSpec& spec_;
+  const size_t rows_;  // that will be asked for
+  const IndexUse use_;
+  std::unordered_map<const Segment*, Source> sources_;
+  std::unordered_map<std::string, uint32_t> numbers_;
+};
+
+}  // namespace
+
+Result<std::vector<ScoredRow>> take_groups(std::vector<ScoredRow> heap, const GroupSpec& spec, IndexUse use) {
   const auto worse = [](const ScoredRow& a, const ScoredRow& b) { return better(b, a); };
   std::make_heap(heap.begin(), heap.end(), worse);
+  GroupNumbers numbers(spec, heap.size(), use);
   std::vector<std::vector<ScoredRow>> groups;
-  std::unordered_map<std::string, size_t> group_of;
   size_t full = spec.max_per_group == 0 ? spec.limit : 0;
   for (; !heap.empty() && full < spec.limit; heap.pop_back()) {
     std::pop_heap(heap.begin(), heap.end(), worse);
-    const ScoredRow& row = heap.back();
-    QUARRY_ASSIGN_OR_RETURN(const auto key, FieldReader(*row.view->segment, spec.field).value(row.row));
-    if (!key || key->is_null()) continue;
-    const auto [it, is_new] = group_of.try_emplace(json::serialize(*key), groups.size());
-    if (is_new && groups.size() == spec.limit) {
-      group_of.erase(it);
-      continue;
-    }
-    if (is_new) groups.emplace_back();
-    auto& members = groups[it->second];
+    QUARRY_ASSIGN_OR_RETURN(const uint32_t number, numbers.of(heap.back()));
+    if (number == kNone) continue;
+    if (number == groups.size()) groups.emplace_back();
+    auto& members = groups[number];
     if (members.size() == spec.max_per_group) continue;
-    members.push_back(row);
+    members.push_back(heap.back());
     full += members.size() == spec.max_per_group;
   }
   std::vector<ScoredRow> out;

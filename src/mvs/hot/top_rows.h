@@ -34,6 +34,7 @@ class TopRows {
 };
 
 // Takes rows in order until the groups are full. Rows without the field belong to no group. Groups by their best member, members in order.
-Result<std::vector<ScoredRow>> take_groups(std::vector<ScoredRow> rows, const GroupSpec& spec);
+// The answer does not depend on `use`.
+Result<std::vector<ScoredRow>> take_groups(std::vector<ScoredRow> rows, const GroupSpec& spec, IndexUse use = IndexUse::kWhenWorth);
 
 }  // namespace quarry::mvs

@@ -190,6 +190,13 @@ ValueIndex::Range ValueIndex::with_prefix(std::string_view text) const {
           partition_point([&](size_t g) { return key<std::string_view>(g).substr(0, text.size()) <= text; })};
 }
 
+std::vector<uint32_t> ValueIndex::groups_by_row() const {
+  std::vector<uint32_t> out(valid_.size(), kNoGroup);
+  for (size_t g = 0; g < groups(); ++g)
+    for (const uint32_t row : rows_of(g)) out[row] = uint32_t(g);
+  return out;
+}
+
 uint64_t ValueIndex::memory_bytes() const {
   return valid_.memory_bytes() + order_.memory_bytes() + starts_.capacity() * sizeof(uint32_t);
 }

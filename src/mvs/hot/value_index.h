@@ -35,6 +35,9 @@ class ValueIndex {
   std::optional<Range> ordered(const Filter& condition) const;
   // Texts that begin with `text`, byte for byte.
   Range with_prefix(std::string_view text) const;
+  // The group of each row, kNoGroup where it is null.
+  std::vector<uint32_t> groups_by_row() const;
+  static constexpr uint32_t kNoGroup = UINT32_MAX;
   // Sets the groups' rows in `out`, which has a bit per row.
   void add_rows(Range groups, Bitmap& out) const { order_.add(starts_[groups.first], starts_[groups.last], out); }
 
