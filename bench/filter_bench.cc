@@ -28,7 +28,7 @@ constexpr double kShares[] = {0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.00
 constexpr const char* kKinds[] = {"keyword", "integer range", "the query's side", "the other side"};
 
 struct Options {
-  std::string base, query, json;
+  std::string base, query, json, texts;
   size_t limit = 0, effort = 0, truths = 200, rounds = 3;
   bool alone = true;
   std::vector<double> shares{std::begin(kShares), std::end(kShares)};
@@ -82,6 +82,7 @@ class Bench {
     store.executor = &executor_;
     store_ = must(VectorStore::open(store));
     for (size_t i = 0; i < rows_; ++i) places_.push_back(along(axis_, base_.row(i)));
+    if (!o_.texts.empty()) read_texts();
     sorted_places_ = places_;
     std::sort(sorted_places_.begin(), sorted_places_.end());
   }
@@ -94,7 +95,8 @@ class Bench {
                                            {"at", FieldType::kDatetime},
                                            {"ok", FieldType::kBoolean},
                                            {"name", FieldType::kString},
-                                           {"side", FieldType::kFloat}});
+                                           {"side", FieldType::kFloat},
+                                           {"text", FieldType::kText}});
     if (const auto made = store_->create_table(spec); !made.ok()) throw std::runtime_error(made.error().message);
     const auto start = std::chrono::steady_clock::now();
     for (size_t at = 0; at < rows_; at += kBatch) {
@@ -141,12 +143,28 @@ class Bench {
     count("keyword and range and not", filter_of(mixed), out);
     count("geo radius, about 1 %", condition_of("place", "geo_radius", near), out);
     count("geo box, about 0.3 %", condition_of("place", "geo_bounding_box", box), out);
+    if (!texts_.empty()) words(out);
     for (const char* field : {"share_100", "name", "ok"}) facet(field, {}, out);
     facet("name", condition_of("share_100", "eq", "in"), out);
     return out;
   }
 
  private:
+  void read_texts() {
+    std::ifstream in(o_.texts);
+    for (std::string line; texts_.size() < rows_ && std::getline(in, line);)
+      texts_.emplace_back(json::parse(line).at("text").as_string());
+  }
+
+  void words(boost::json::array& out) {
+    count("text, two words", condition_of("text", "text", "kernel memory"), out);
+    count("words, one of two", condition_of("text", "words", "kernel memory"), out);
+    count("words, the", condition_of("text", "words", "the"), out);
+    count("phrase", condition_of("text", "phrase", "file descriptor"), out);
+    count("phrase of frequent words", condition_of("text", "phrase", "of the"), out);
+    count("text contains", condition_of("text", "contains", "kernel"), out);
+  }
+
   void groups(const std::string& field, boost::json::array& out) {
     SearchRequest r = request(0, {});
     r.exact = true;
@@ -167,6 +185,7 @@ class Bench {
     d.payload["ok"] = random() % 4 == 0;
     d.payload["name"] = fmt::format("name_{:03}", random() % 1000);
     d.payload["side"] = places_[i];
+    if (!texts_.empty()) d.payload["text"] = texts_[i % texts_.size()];
     d.payload["place"] = {{"lat", 180 * unit(random) - 90}, {"lon", 360 * unit(random) - 180}};
     d.vectors = {{"v", std::vector<float>(base_.row(i), base_.row(i) + base_.dimension)}};
     return d;
@@ -264,6 +283,7 @@ class Bench {
   const size_t rows_;
   const std::vector<double> axis_;
   std::vector<double> places_, sorted_places_;
+  std::vector<std::string> texts_;
   Executor executor_;
   std::unique_ptr<objects::ObjectStore> objects_;
   std::unique_ptr<VectorStore> store_;
@@ -277,6 +297,7 @@ int main(int argc, char** argv) {
   app.add_option("--base", o.base, "vectors to index, .fvecs")->required();
   app.add_option("--query", o.query, "queries, .fvecs")->required();
   app.add_option("--json", o.json, "where results go as well");
+  app.add_option("--texts", o.texts, "JSON lines whose \"text\" the rows get, for filters by words");
   app.add_option("--limit", o.limit, "rows indexed; 0: all");
   app.add_option("--effort", o.effort, "of the searches; 0: the store's choice");
   app.add_option("--truths", o.truths, "queries whose recall is measured");

@@ -73,6 +73,9 @@ bool matches(const Filter& filter, const json::object& document);
 // As matches() for one condition whose field's value is at hand; nullptr: missing.
 bool matches_condition(const Filter& condition, const json::value* field_value);
 
+// Of a condition whose operator is text, words or phrase: the words of its value, folded; at least one.
+const std::vector<std::string>& words_of(const Filter& condition);
+
 // The value at a dotted path, or null. A literal key that contains the dots wins over the path.
 const json::value* find_path(const json::object& document, std::string_view path);
 

@@ -197,6 +197,8 @@ GeoContent read_geo_content(const json::object& document, std::string_view path,
   return GeoContent::kPoint;
 }
 
+const std::vector<std::string>& words_of(const Filter& condition) { return condition.compiled->words; }
+
 bool matches_condition(const Filter& condition, const json::value* field_value) {
   Leaves leaves;
   if (field_value != nullptr) leaves.push_back(field_value);

@@ -21,8 +21,12 @@ ColumnAnswer scan_column(const Filter& condition, const Segment& segment, int co
 std::optional<ColumnAnswer> ask_index(const Filter& condition, const Segment& segment, int column, const ValueIndex& index,
                                       const Bitmap& candidates, size_t candidate_count);
 
+// A condition on words, through the index of a column of texts.
+ColumnAnswer ask_words(const Filter& condition, const Segment& segment, int column, const WordIndex& index, const Bitmap& candidates);
+
 bool is_timestamp(const json::value& value);  // a text that is one
 bool is_ordering(FilterOp op);
+bool is_about_words(FilterOp op);  // text, words, phrase
 // Whether a column value that is not null decides the condition even where the JSON column holds another form of it: numbers compare by
 // value, times by instant.
 bool value_is_exact(const Filter& condition, ColumnKind kind);

@@ -98,9 +98,12 @@ class Evaluator {
 
   ColumnAnswer ask_column(const Filter& condition, int column, const Bitmap& candidates) const {
     const size_t count = use_ == IndexUse::kAlways ? SIZE_MAX : segment_.rows() < kFewRows ? 0 : candidates.count();
-    if (count >= kFewRows)
+    if (count >= kFewRows && is_about_words(condition.op) && schema_.columns()[size_t(column)].kind == ColumnKind::kString) {
+      if (const WordIndex* index = segment_.word_index(column, use_)) return ask_words(condition, segment_, column, *index, candidates);
+    } else if (count >= kFewRows) {
       if (const ValueIndex* index = segment_.value_index(column, use_))
         if (auto answer = ask_index(condition, segment_, column, *index, candidates, count)) return std::move(*answer);
+    }
     return scan_column(condition, segment_, column, candidates);
   }
 

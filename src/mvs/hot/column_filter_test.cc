@@ -73,7 +73,7 @@ json::value random_filter(DocumentSource& source, int depth) {
     out["value"] = source.one_in(2);
   else if (op == "starts_with" || op == "ends_with" || op == "contains" || op == "text" ||
            op == "phrase" || op == "words" || op == "regex")
-    out["value"] = source.word();
+    out["value"] = source.one_in(3) ? source.word() + " " + source.word() : source.word();
   else
     out["value"] = field == "created_at" || field == "updated_at" ? json::value(json::string(format_timestamp(1'700'000'000'000'500)))
                                                                   : source.value(field);
@@ -177,6 +177,53 @@ TEST_P(ColumnFilterRandom, PointsAgreeWithDocuments) {
     }
   }
   EXPECT_GT(found, 1000u);
+}
+
+// Of words that meet often: folded, joined by punctuation, long, in other scripts.
+std::string random_text(DocumentSource& source, size_t most) {
+  static const std::string kWords[] = {"der",   "Der",     "Stra\u00dfe", "strasse", "o'neill", "a@b.example", "3.14", "x_1",
+                                       "_", "\u6771\u4eac", "caf\u00e9", "CAFE\u0301", "Baum", "baum", std::string(300, 'w')};
+  static constexpr const char* kBetween[] = {" ", ", ", "-", "\n", ": "};
+  std::string out;
+  for (uint64_t left = source.below(most + 1); left > 0; --left)
+    out += kWords[source.below(std::size(kWords))] + kBetween[source.below(std::size(kBetween))];
+  return out;
+}
+
+TEST_P(ColumnFilterRandom, WordsAgreeWithDocuments) {
+  static constexpr const char* kOps[] = {"text", "words", "phrase"};
+  DocumentSource source(GetParam() + 4000);
+  const auto segment = random_segment(source, 900, test::full_spec(), [](DocumentSource& random, json::object& payload) {
+    if (random.one_in(10))
+      payload.erase("title");
+    else if (random.one_in(12))
+      payload["title"] = json::array{random_text(random, 3), random_text(random, 3)};
+    else
+      payload["title"] = random_text(random, 8);
+  });
+  size_t found = 0, asked = 0;
+  for (int i = 0; i < 150; ++i) {
+    const json::object text{{"field", "title"}, {"operator", kOps[source.below(3)]}, {"value", random_text(source, 3)}};
+    const auto filter = parse_filter(text);
+    if (!filter.ok()) continue;  // no word
+    ++asked;
+    Bitmap candidates(segment->rows());
+    for (size_t row = 0; row < segment->rows(); ++row)
+      if (!source.one_in(8)) candidates.set(row);
+    const auto rows = filter_rows(*filter, *segment, candidates, IndexUse::kAlways);
+    ASSERT_TRUE(rows.ok()) << rows.error().message;
+    found += rows->count();
+    for (size_t row = 0; row < segment->rows(); ++row) {
+      const json::object document = *segment->block().filter_document(row);
+      ASSERT_EQ(rows->test(row), candidates.test(row) && matches(*filter, document))
+          << "seed " << GetParam() << "\nfilter " << json::serialize(text) << "\nrow " << json::serialize(document);
+    }
+  }
+  EXPECT_GT(asked, 50u);
+  EXPECT_GT(found, 1000u);
+  const int title = segment->block().schema().find("title");
+  EXPECT_NE(segment->word_index(title, IndexUse::kWhenWorth), nullptr);
+  EXPECT_EQ(segment->value_index(title, IndexUse::kWhenWorth), nullptr);
 }
 
 TEST_P(ColumnFilterRandom, FacetsAreTheSameByIndex) {

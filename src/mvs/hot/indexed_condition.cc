@@ -74,10 +74,23 @@ class IndexedCondition {
   const size_t candidates_;
 };
 
+// Leaves of the rows that an index found those among the candidates, and to their documents those that the column does not decide.
+void keep_decided(const Filter& condition, const Segment& segment, int column, const Bitmap& valid, const Bitmap& candidates,
+                  ColumnAnswer& answer) {
+  const Column& spec = segment.block().schema().columns()[size_t(column)];
+  answer.matching &= candidates;
+  if (spec.system || segment.overridden(column).none()) return;
+  answer.unsure = candidates;
+  answer.unsure &= segment.overridden(column);
+  if (value_is_exact(condition, spec.kind)) answer.unsure.subtract(valid);
+  answer.matching.subtract(answer.unsure);
+}
+
 }  // namespace
 
 bool is_timestamp(const json::value& value) { return value.is_string() && parse_timestamp(value.get_string()).ok(); }
 bool is_ordering(FilterOp op) { return op == FilterOp::kGt || op == FilterOp::kLt || op == FilterOp::kGte || op == FilterOp::kLte; }
+bool is_about_words(FilterOp op) { return op == FilterOp::kText || op == FilterOp::kWords || op == FilterOp::kPhrase; }
 
 bool value_is_exact(const Filter& condition, ColumnKind kind) {
   switch (kind) {
@@ -99,12 +112,14 @@ std::optional<ColumnAnswer> ask_index(const Filter& condition, const Segment& se
     nulls.subtract(index.valid());
     answer.matching |= nulls;
   }
-  answer.matching &= candidates;
-  if (spec.system || segment.overridden(column).none()) return answer;
-  answer.unsure = candidates;
-  answer.unsure &= segment.overridden(column);
-  if (value_is_exact(condition, spec.kind)) answer.unsure.subtract(index.valid());
-  answer.matching.subtract(answer.unsure);
+  keep_decided(condition, segment, column, index.valid(), candidates, answer);
+  return answer;
+}
+
+ColumnAnswer ask_words(const Filter& condition, const Segment& segment, int column, const WordIndex& index, const Bitmap& candidates) {
+  ColumnAnswer answer(candidates.size());
+  index.add_rows(condition.op, words_of(condition), answer.matching);
+  keep_decided(condition, segment, column, index.valid(), candidates, answer);
   return answer;
 }
 

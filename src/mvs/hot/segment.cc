@@ -34,8 +34,9 @@ Segment::Segment(uint32_t uid, std::shared_ptr<const RowBlock> block) : uid_(uid
   for (size_t row = 0; row < rows(); ++row) id_hashes_[row] = hash64(block_->document_id(row));
   overridden_ = std::make_unique<LazyBitmap[]>(columns);
   sparse_ = std::make_unique<LazySparseIndex[]>(columns);
-  values_ = std::make_unique<LazyValueIndex[]>(columns);
+  values_ = std::make_unique<LazyIndex<ValueIndex>[]>(columns);
   groups_ = std::make_unique<LazyGroups[]>(columns);
+  words_ = std::make_unique<LazyIndex<WordIndex>[]>(columns);
   memory_bytes_ = bytes + rows() * sizeof(uint64_t);
 }
 
@@ -62,18 +63,21 @@ const SparseIndex& Segment::sparse_index(int column) const {
   return *lazy.index;
 }
 
-const ValueIndex* Segment::value_index(int column, IndexUse use) const {
+template <class Index>
+const Index* Segment::column_index(LazyIndex<Index>& lazy, int column, IndexUse use) const {
   if (use == IndexUse::kNever || block_->array(column) == nullptr) return nullptr;
-  LazyValueIndex& lazy = values_[size_t(column)];
-  if (const ValueIndex* ready = lazy.ready.load(std::memory_order_acquire)) return ready;
+  if (const Index* ready = lazy.ready.load(std::memory_order_acquire)) return ready;
   if (use == IndexUse::kWhenWorth && lazy.asked.fetch_add(1, std::memory_order_relaxed) + 1 != kAskedBeforeIndex) return nullptr;
   std::call_once(lazy.once, [&] {
-    lazy.index = ValueIndex::make(*block_, column);
+    lazy.index = Index::make(*block_, column);
     if (lazy.index != nullptr) memory_bytes_ += lazy.index->memory_bytes();
     lazy.ready.store(lazy.index.get(), std::memory_order_release);
   });
   return lazy.index.get();
 }
+
+const ValueIndex* Segment::value_index(int column, IndexUse use) const { return column_index(values_[size_t(column)], column, use); }
+const WordIndex* Segment::word_index(int column, IndexUse use) const { return column_index(words_[size_t(column)], column, use); }
 
 const std::vector<uint32_t>* Segment::value_groups(int column, IndexUse use) const {
   const ValueIndex* index = value_index(column, use);

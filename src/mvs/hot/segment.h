@@ -10,6 +10,7 @@
 #include "mvs/hot/geo_index.h"
 #include "mvs/hot/sparse_index.h"
 #include "mvs/hot/value_index.h"
+#include "mvs/hot/word_index.h"
 #include "mvs/text/segment_text.h"
 #include "mvs/warm/deletion_vector.h"
 #include "mvs/warm/row_block.h"
@@ -47,6 +48,8 @@ class Segment {
   const ValueIndex* value_index(int column, IndexUse use) const;
   // ValueIndex::groups_by_row() of the column's index; nullptr as there.
   const std::vector<uint32_t>* value_groups(int column, IndexUse use) const;
+  // As value_index(), of a column of texts.
+  const WordIndex* word_index(int column, IndexUse use) const;
   // Of the points at a path that no column holds. The second question makes it, which takes as long as reading every row's JSON; others
   // wait meanwhile. nullptr: there is none yet, or as many paths as there may be were asked for already.
   const GeoIndex* geo_index(std::string_view path, IndexUse use) const;
@@ -75,13 +78,16 @@ class Segment {
     std::vector<uint32_t> by_row;
   };
 
-  struct LazyValueIndex {
+  template <class Index>
+  struct LazyIndex {
     std::once_flag once;
     std::atomic<uint64_t> asked{0};
-    std::unique_ptr<const ValueIndex> index;
-    std::atomic<const ValueIndex*> ready{nullptr};
+    std::unique_ptr<const Index> index;
+    std::atomic<const Index*> ready{nullptr};
   };
 
+  template <class Index>
+  const Index* column_index(LazyIndex<Index>& lazy, int column, IndexUse use) const;
   std::unique_ptr<const GeoIndex> make_geo_index(std::string_view path) const;
 
   const uint32_t uid_;
@@ -90,8 +96,9 @@ class Segment {
   std::vector<uint64_t> id_hashes_;
   std::unique_ptr<LazyBitmap[]> overridden_;
   std::unique_ptr<LazySparseIndex[]> sparse_;
-  std::unique_ptr<LazyValueIndex[]> values_;
+  std::unique_ptr<LazyIndex<ValueIndex>[]> values_;
   std::unique_ptr<LazyGroups[]> groups_;
+  std::unique_ptr<LazyIndex<WordIndex>[]> words_;
   mutable std::mutex geo_mutex_;
   mutable std::map<std::string, std::unique_ptr<const GeoIndex>, std::less<>> geo_;  // by path; null: asked for once
   mutable std::once_flag source_once_, order_once_;
