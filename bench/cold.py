@@ -41,7 +41,7 @@ def cold() -> list[dict]:
         command += ["--texts", DATA / "text/paragraphs.jsonl"]
     with scratch() as local:
         rows = rows_of(run_json(*command, "--folder", local, "--latency-ms", 0), "local", name)
-    with scratch() as depot, S3Server(pathlib.Path(depot)) as server:
+    with scratch() as depot, S3Server(pathlib.Path(depot), keep_alive=True) as server:
         server.make_bucket("depot")
         keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         return rows + rows_of(run_json(*command, "--url", "s3://depot/bench", "--endpoint", server.endpoint, "--latency-ms", FAR_MS, env=keys), "s3", name)

@@ -23,6 +23,14 @@ std::shared_ptr<arrow::RecordBatch> beside(const std::shared_ptr<arrow::RecordBa
   return arrow::RecordBatch::Make(arrow::schema(std::move(fields)), base->num_rows(), std::move(columns));
 }
 
+// What is kept for longer than the runs that it was read in.
+Result<std::vector<std::string>> read_strings(objects::ObjectStore& store, Executor* io, const std::vector<RangeOfObject>& wanted) {
+  QUARRY_ASSIGN_OR_RETURN(const RangedBytes bytes, read_ranges(store, io, wanted));
+  std::vector<std::string> out;
+  for (size_t i = 0; i < bytes.size(); ++i) out.emplace_back(bytes[i]);
+  return out;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<ColdFile>> ColdFile::open(const TableFiles& files, std::shared_ptr<const AddFile> file, uint32_t uid) {
@@ -93,7 +101,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> ColdFile::read_columns(const NameSet
   return columns_.read(schema, names, [&](const std::vector<ByteRange>& ranges) {
     std::vector<RangeOfObject> wanted;
     for (const ByteRange& range : ranges) wanted.push_back({key, range});
-    return read_ranges(files_.store, io, wanted);
+    return read_strings(files_.store, io, wanted);
   });
 }
 
@@ -108,7 +116,7 @@ Status ColdFile::read_texts(const NameSet& fields, const Analyzer& analyzer, Exe
     wanted.push_back({files_.key(cold_text_path(path(), ordinal)), {0, text->bytes}});
     names.push_back(field);
   }
-  QUARRY_ASSIGN_OR_RETURN(auto bytes, read_ranges(files_.store, io, wanted));
+  QUARRY_ASSIGN_OR_RETURN(auto bytes, read_strings(files_.store, io, wanted));
   for (size_t i = 0; i < names.size(); ++i) {
     auto index = TextIndex::open(std::move(bytes[i]), wanted[i].key);
     if (!index.ok() && index.error().kind == ErrorKind::kStorage) continue;
