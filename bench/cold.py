@@ -26,7 +26,7 @@ def rows_of(report: dict, where: str, name: str) -> list[dict]:
         target = TARGETS.get((trial["what"], where))
         settings = {key: round(trial[key], 3) for key in ("p99_ms", "first_ms", "recall", "requests", "latency_ms") if key in trial}
         out.append(row("cold", f"{where}: {WHAT[trial['what']]}, median", trial["p50_ms"], "ms", f"target {target} ms" if target else "",
-                       trial["p50_ms"] / target if target else None, set=name, **settings, mb_read=round(trial["bytes"] / 1e6, 2)))
+                       trial["p50_ms"] / target if target else None, set=name, **settings, mb_read=round(trial["bytes"] / 1e6, 2), first_mb=round(trial["first_bytes"] / 1e6, 2)))
     return out
 
 
