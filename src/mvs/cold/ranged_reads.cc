@@ -72,7 +72,8 @@ class RangedRead {
   }
 
   bool joins_last(const std::string& key, uint64_t begin, uint64_t end) const {
-    if (reads_.empty() || *reads_.back().key != key || begin > reads_.back().end + kMaxGapBytes) return false;
+    if (reads_.empty() || *reads_.back().key != key) return false;
+    if (begin < reads_.back().begin || begin > reads_.back().end + kMaxGapBytes) return false;
     return end <= reads_.back().end || end - reads_.back().begin <= kMaxJoinedBytes;
   }
 

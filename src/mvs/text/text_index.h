@@ -37,7 +37,8 @@ class TextIndex {
   static std::shared_ptr<const TextIndex> trusted(std::string bytes);
   // Of `bytes`, which `owner` keeps, only what is not a posting or a position need be there yet; that is checked, but for the pages'
   // checksums. text_index_parts.h brings the rest.
-  static Result<std::shared_ptr<const TextIndex>> open_parts(std::shared_ptr<const void> owner, std::string_view bytes, std::string_view name);
+  static Result<std::shared_ptr<const TextIndex>> open_parts(std::shared_ptr<const void> owner, std::string_view bytes,
+                                                             std::string_view name);
 
   uint32_t rows() const { return header_.rows; }
   uint32_t documents() const { return header_.documents; }  // rows with at least one word
@@ -46,7 +47,6 @@ class TextIndex {
   const uint32_t* lengths() const { return lengths_; }  // words of each row
   std::string_view language() const { return language_; }
   std::string_view bytes() const { return bytes_; }
-  const Header& header() const { return header_; }
   uint64_t memory_bytes() const { return memory_bytes_; }  // 0: they are another's
 
   std::optional<TextTerm> find(std::string_view term) const;
