@@ -26,7 +26,7 @@ def rows_of(report: dict, where: str, name: str) -> list[dict]:
         target = TARGETS.get((trial["what"], where))
         settings = {key: round(trial[key], 3) for key in ("p99_ms", "first_ms", "recall", "requests", "latency_ms") if key in trial}
         out.append(row("cold", f"{where}: {WHAT[trial['what']]}, median", trial["p50_ms"], "ms", f"target {target} ms" if target else "",
-                       trial["p50_ms"] / target if target else None, set=name, **settings, mb_read=round(trial["bytes"] / 1e6, 2)))
+                       trial["p50_ms"] / target if target else None, set=name, **settings, mb_read=round(trial["bytes"] / 1e6, 2), first_mb=round(trial["first_bytes"] / 1e6, 2)))
     return out
 
 
@@ -41,7 +41,7 @@ def cold() -> list[dict]:
         command += ["--texts", DATA / "text/paragraphs.jsonl"]
     with scratch() as local:
         rows = rows_of(run_json(*command, "--folder", local, "--latency-ms", 0), "local", name)
-    with scratch() as depot, S3Server(pathlib.Path(depot)) as server:
+    with scratch() as depot, S3Server(pathlib.Path(depot), keep_alive=True) as server:
         server.make_bucket("depot")
         keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         return rows + rows_of(run_json(*command, "--url", "s3://depot/bench", "--endpoint", server.endpoint, "--latency-ms", FAR_MS, env=keys), "s3", name)

@@ -100,6 +100,7 @@ class Measurement {
 
   boost::json::object run(const Rows<float>& query, const Rows<int32_t>& truth, const std::vector<std::string>& texts) {
     must(vectors_->attach_table(spec_of(query.dimension, Tier::kCold)));
+    before_ = counted_.counts();
     std::mt19937_64 random(7);
     for (size_t q = 0; q <= options_.queries; ++q) {
       const size_t i = q % query.count;
@@ -122,6 +123,7 @@ class Measurement {
   void note(size_t query, double ms) {
     if (query > 0) return times_.push_back(ms);
     first_ms_ = ms;
+    first_bytes_ = counted_.counts().bytes_read - before_.bytes_read;
     before_ = counted_.counts();
   }
 
@@ -134,6 +136,7 @@ class Measurement {
                             {"latency_ms", trial_.latency_ms},
                             {"effort", trial_.effort},
                             {"first_ms", first_ms_},
+                            {"first_bytes", double(first_bytes_)},
                             {"p50_ms", times_[times_.size() / 2]},
                             {"p99_ms", times_[times_.size() * 99 / 100]},
                             {"requests", double(requests(after) - requests(before_)) / n},
@@ -149,6 +152,7 @@ class Measurement {
   std::unique_ptr<VectorStore> vectors_;
   std::vector<double> times_;
   double first_ms_ = 0;
+  uint64_t first_bytes_ = 0;
   size_t found_ = 0;
   objects::StoreCounts before_;
 };

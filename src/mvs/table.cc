@@ -157,9 +157,9 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
   }
 }
 
-Result<LogState> Table::load_log() const {
+Result<LogState> Table::load_log(Executor* io) const {
   const auto context = fmt::format("opening table '{}'", spec_.table_id);
-  auto log = delta_log_.load();
+  auto log = delta_log_.load(io);
   if (!log.ok()) return std::move(log).error().with_context(context);
   if (auto s = check_protocol(log->protocol); !s.ok()) return std::move(s).error().with_context(context);
   if (!log->metadata.partition_columns.empty()) return storage_error(context + ": partitioned tables are not Quarry's");
@@ -167,8 +167,8 @@ Result<LogState> Table::load_log() const {
 }
 
 // In a turn: the state that the log leads to now.
-Result<LogState> Table::newest_log() const {
-  if (log_.version < 0) return load_log();
+Result<LogState> Table::newest_log(Executor* io) const {
+  if (log_.version < 0) return load_log(io);
   QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
   LogState next = log_;
   for (const auto& commit : commits) next.apply(commit.actions, commit.version);
@@ -178,15 +178,12 @@ Result<LogState> Table::newest_log() const {
   }
   QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
   if (checkpoint <= log_.version) return next;
-  return load_log();
+  return load_log(io);
 }
 
 // In a turn.
 void Table::note_log(LogState log, TimestampUs read_us) {
-  if (log_.version < 0) {
-    const auto checkpoint = delta_log_.last_checkpoint();
-    checkpointed_ = checkpoint.ok() ? *checkpoint : -1;
-  }
+  if (log_.version < 0) checkpointed_ = log.checkpoint;
   log_ = std::move(log);
   followed_us_ = read_us;
 }

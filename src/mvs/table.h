@@ -116,8 +116,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // table.cc
   Result<std::shared_ptr<const Snapshot>> snapshot(int64_t deadline_us = INT64_MAX);
   Result<std::shared_ptr<const Snapshot>> load();
-  Result<LogState> load_log() const;
-  Result<LogState> newest_log() const;
+  Result<LogState> load_log(Executor* io = nullptr) const;
+  Result<LogState> newest_log(Executor* io = nullptr) const;
   void note_log(LogState log, TimestampUs read_us);
   void change_tier(Tier tier, bool is_eviction = false);
   Status activate(int64_t deadline_us);

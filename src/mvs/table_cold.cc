@@ -22,19 +22,13 @@ struct Table::FreshCheck {
 
 std::shared_ptr<Table::FreshCheck> Table::begin_fresh_check(int64_t version) {
   const auto check = std::make_shared<FreshCheck>();
-  const auto ask = [table = shared_from_this(), check, version] {
-    const auto look = [&]() -> Result<bool> {
-      QUARRY_ASSIGN_OR_RETURN(const auto commits, table->delta_log_.read_after(version));
-      if (!commits.empty()) return false;
-      QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, table->delta_log_.last_checkpoint());
-      return checkpoint <= version;
-    };
-    auto answer = look();
+  Executor* io = shared_->cold.io();
+  const auto ask = [table = shared_from_this(), check, version, io] {
+    auto answer = table->delta_log_.is_newest(version, io);
     std::lock_guard lock(check->mutex);
     check->is_fresh.emplace(std::move(answer));
     check->changed.notify_all();
   };
-  Executor* io = shared_->cold.io();
   if (io == nullptr || !io->try_submit(ask)) ask();
   return check;
 }
@@ -67,7 +61,7 @@ Result<std::shared_ptr<const ColdView>> Table::open_view(const ColdView* previou
       CommitQueue::Turn turn(queue_);
       if (dropped_) return gone();
       const TimestampUs started = shared_->options.clock->now_us();
-      QUARRY_ASSIGN_OR_RETURN(log, newest_log());
+      QUARRY_ASSIGN_OR_RETURN(log, newest_log(shared_->cold.io()));
       if (own_commits_.empty()) note_log(log, started);  // else load() has yet to see whether they still stand
     }
     auto view = ColdView::open(files_, log, previous, {next_uid_, shared_->cold.io(), shared_->options.sidecar_min_rows});

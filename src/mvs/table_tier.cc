@@ -151,7 +151,7 @@ Result<std::optional<TableStats>> Table::stats_without_rows() {
   if (dropped_) return gone();
   if (log_.version < 0) {
     const TimestampUs started = shared_->options.clock->now_us();
-    QUARRY_ASSIGN_OR_RETURN(LogState log, load_log());
+    QUARRY_ASSIGN_OR_RETURN(LogState log, load_log(tier_ == Tier::kCold ? shared_->cold.io() : nullptr));
     note_log(std::move(log), started);
   }
   auto known = mvs::stats_of(log_);

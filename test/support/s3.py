@@ -30,13 +30,15 @@ class S3Server:
     root: pathlib.Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen | None = None
+    keep_alive: bool = False  # connections stay open between requests, as those of S3 do
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        return [str(VERSITYGW), "--quiet", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--port", f"127.0.0.1:{self.port}", "posix", str(self.root)]
+        kept = ["--keep-alive"] if self.keep_alive else []
+        return [str(VERSITYGW), "--quiet", *kept, "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--port", f"127.0.0.1:{self.port}", "posix", str(self.root)]
 
     def make_bucket(self, name: str) -> pathlib.Path:
         (self.root / name).mkdir(parents=True)

@@ -23,6 +23,14 @@ std::shared_ptr<arrow::RecordBatch> beside(const std::shared_ptr<arrow::RecordBa
   return arrow::RecordBatch::Make(arrow::schema(std::move(fields)), base->num_rows(), std::move(columns));
 }
 
+// What is kept for longer than the runs that it was read in.
+Result<std::vector<std::string>> read_strings(objects::ObjectStore& store, Executor* io, const std::vector<RangeOfObject>& wanted) {
+  QUARRY_ASSIGN_OR_RETURN(const RangedBytes bytes, read_ranges(store, io, wanted));
+  std::vector<std::string> out;
+  for (size_t i = 0; i < bytes.size(); ++i) out.emplace_back(bytes[i]);
+  return out;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<ColdFile>> ColdFile::open(const TableFiles& files, std::shared_ptr<const AddFile> file, uint32_t uid) {
@@ -93,30 +101,46 @@ Result<std::shared_ptr<arrow::RecordBatch>> ColdFile::read_columns(const NameSet
   return columns_.read(schema, names, [&](const std::vector<ByteRange>& ranges) {
     std::vector<RangeOfObject> wanted;
     for (const ByteRange& range : ranges) wanted.push_back({key, range});
-    return read_ranges(files_.store, io, wanted);
+    return read_strings(files_.store, io, wanted);
   });
 }
 
 // Indexes of another language, or that were never made, are left out: the segment makes them of the column.
-Status ColdFile::read_texts(const NameSet& fields, const Analyzer& analyzer, Executor* io) {
-  std::vector<RangeOfObject> wanted;
-  std::vector<std::string> names;
-  for (const auto& field : fields) {
-    size_t ordinal = 0;
-    const auto* text = texts_.contains(field) ? nullptr : text_of(field, ordinal);
-    if (text == nullptr) continue;
-    wanted.push_back({files_.key(cold_text_path(path(), ordinal)), {0, text->bytes}});
-    names.push_back(field);
+Status ColdFile::read_texts(const ColdNeeds& needs, const Analyzer& analyzer, Executor* io) {
+  if (needs.text == nullptr) return Ok{};
+  const auto words = analyse_query(*needs.text, analyzer);
+  if (!words.ok()) return Ok{};  // the search says so
+  std::vector<std::string> fields;
+  size_t ordinal = 0;
+  for (const auto& field : needs.text_fields) {
+    if (text_of(field, ordinal) == nullptr) continue;
+    texts_.try_emplace(field);
+    fields.push_back(field);
   }
-  QUARRY_ASSIGN_OR_RETURN(auto bytes, read_ranges(files_.store, io, wanted));
-  for (size_t i = 0; i < names.size(); ++i) {
-    auto index = TextIndex::open(std::move(bytes[i]), wanted[i].key);
-    if (!index.ok() && index.error().kind == ErrorKind::kStorage) continue;
-    if (!index.ok()) return std::move(index).error();
-    if ((*index)->rows() != index_.rows) return corruption(fmt::format("{}: an index of {} rows", wanted[i].key, (*index)->rows()));
-    if ((*index)->language() == analyzer.language()) texts_.emplace(names[i], std::move(index).value());
-  }
+  std::vector<Status> statuses(fields.size(), Status(Ok{}));
+  parallel_for(io, fields.size(), [&](size_t i) { statuses[i] = read_text(fields[i], *words, needs, analyzer, io); });
+  std::erase_if(texts_, [](const auto& text) { return text.second == nullptr; });
+  for (auto& status : statuses) QUARRY_RETURN_IF_ERROR(status);
   return Ok{};
+}
+
+Status ColdFile::read_text(const std::string& field, const AnalysedQuery& words, const ColdNeeds& needs, const Analyzer& analyzer,
+                           Executor* io) {
+  size_t ordinal = 0;
+  const ColdIndex::Text* text = text_of(field, ordinal);
+  const std::string key = files_.key(cold_text_path(path(), ordinal));
+  const auto fetch = [&](const std::vector<TextIndex::Section>& sections) {
+    std::vector<RangeOfObject> wanted;
+    for (const auto& s : sections) wanted.push_back({key, {s.offset, s.size}});
+    return read_strings(files_.store, io, wanted);
+  };
+  std::unique_ptr<TextIndexParts>& parts = texts_.at(field);
+  if (parts == nullptr) {
+    QUARRY_ASSIGN_OR_RETURN(parts, TextIndexParts::open(text->bytes, index_.rows, key, fetch));
+    if (parts != nullptr && parts->index()->language() != analyzer.language()) parts = nullptr;
+    if (parts == nullptr) return Ok{};
+  }
+  return parts->load(words, needs.text->match == TextQuery::Match::kPhrase, fetch);
 }
 
 // What `needs` names, the file has and is not kept.
@@ -137,7 +161,7 @@ Result<std::shared_ptr<const Segment>> ColdFile::make_segment(std::shared_ptr<ar
   auto block = RowBlock::make(schema, std::move(batch));
   if (!block.ok()) return std::move(block).error().with_context(files_.key(path()));
   auto out = std::make_shared<const Segment>(uid_, std::move(block).value());
-  for (const auto& [field, index] : texts_) out->text().adopt(field, index);
+  for (const auto& [field, parts] : texts_) out->text().adopt(field, parts->index());
   return out;
 }
 
@@ -154,7 +178,7 @@ Status ColdFile::keep(std::shared_ptr<arrow::RecordBatch> columns, const std::sh
 Result<std::shared_ptr<const Segment>> ColdFile::segment(const ColdNeeds& needs, const std::shared_ptr<const TableSchema>& schema,
                                                          const Analyzer& analyzer, Executor* io) {
   std::lock_guard lock(mutex_);
-  QUARRY_RETURN_IF_ERROR(read_texts(needs.text_fields, analyzer, io));
+  QUARRY_RETURN_IF_ERROR(read_texts(needs, analyzer, io));
   const NameSet absent = absent_columns(needs, *schema);
   std::shared_ptr<arrow::RecordBatch> scalars, vectors;
   if (!absent.empty()) {
@@ -168,6 +192,7 @@ Result<std::shared_ptr<const Segment>> ColdFile::segment(const ColdNeeds& needs,
   }
   QUARRY_RETURN_IF_ERROR(keep(std::move(scalars), schema));
   kept_bytes_ = kept_segment_->memory_bytes();
+  for (const auto& [field, parts] : texts_) kept_bytes_ += parts->memory_bytes();
   return vectors == nullptr ? Result<std::shared_ptr<const Segment>>(kept_segment_) : make_segment(beside(kept_, vectors), schema);
 }
 

@@ -13,6 +13,7 @@
 #include "mvs/hot/segment.h"
 #include "mvs/index/quantizer.h"
 #include "mvs/snapshot_builder.h"
+#include "mvs/text/text_index_parts.h"
 
 namespace quarry::mvs {
 
@@ -22,6 +23,7 @@ using NameSet = std::set<std::string, std::less<>>;
 struct ColdNeeds {
   NameSet columns;      // of scalars and vectors; document_id and the JSON column always count as named
   NameSet text_fields;  // searched by words
+  const TextQuery* text = nullptr;  // those words
 };
 
 // Thread-safe. Scalar columns and text indexes that were read stay until the file is let go of; vectors don't.
@@ -70,7 +72,8 @@ class ColdFile {
   void bind();
   // Under the lock.
   Result<std::shared_ptr<arrow::RecordBatch>> read_columns(const NameSet& names, const TableSchema& schema, Executor* io) const;
-  Status read_texts(const NameSet& fields, const Analyzer& analyzer, Executor* io);
+  Status read_texts(const ColdNeeds& needs, const Analyzer& analyzer, Executor* io);
+  Status read_text(const std::string& field, const AnalysedQuery& words, const ColdNeeds& needs, const Analyzer& analyzer, Executor* io);
   Result<std::shared_ptr<const Segment>> make_segment(std::shared_ptr<arrow::RecordBatch> batch,
                                                       const std::shared_ptr<const TableSchema>& schema) const;
   Status keep(std::shared_ptr<arrow::RecordBatch> columns, const std::shared_ptr<const TableSchema>& schema);
@@ -90,7 +93,7 @@ class ColdFile {
   mutable std::mutex mutex_;  // held while columns are read: of several calls one reads
   std::shared_ptr<arrow::RecordBatch> kept_;
   std::shared_ptr<const Segment> kept_segment_;
-  std::map<std::string, std::shared_ptr<const TextIndex>> texts_;
+  std::map<std::string, std::unique_ptr<TextIndexParts>> texts_;
   std::atomic<uint64_t> kept_bytes_{0};
 };
 

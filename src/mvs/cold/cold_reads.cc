@@ -25,6 +25,7 @@ ColdNeeds needs_of(const SearchRequest& request, const TableSchema& schema) {
   if (const auto* text = std::get_if<TextQuery>(&request.query)) {
     const auto fields = text->fields.empty() ? text_fields(schema) : text->fields;
     out.text_fields.insert(fields.begin(), fields.end());
+    out.text = text;
   } else if (const int column = schema.find_vector(request.vector_name); column >= 0) {
     out.columns.insert(schema.columns()[size_t(column)].name);
   }

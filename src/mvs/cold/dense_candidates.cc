@@ -137,7 +137,7 @@ class CandidateSearch {
       if (read.error().kind == ErrorKind::kCorruption) files_[lists[failed].file].file->cold->distrust();
       return std::move(read).error();
     }
-    const std::vector<std::string>& bytes = *read;
+    const RangedBytes& bytes = *read;
     std::vector<QueryCodes> codes(files_.size());
     for (size_t f = 0; f < files_.size(); ++f) {
       files_[f].lists->quantizer->prepare(query_.data(), codes[f]);
@@ -145,7 +145,7 @@ class CandidateSearch {
     }
     for (size_t i = 0; i < lists.size(); ++i) {
       const CoveredFile& file = files_[lists[i].file];
-      if (crc32c(std::string_view(bytes[i]).substr(0, bytes[i].size() - 4)) != read_little<uint32_t>(bytes[i], bytes[i].size() - 4)) {
+      if (crc32c(bytes[i].substr(0, bytes[i].size() - 4)) != read_little<uint32_t>(bytes[i], bytes[i].size() - 4)) {
         file.file->cold->distrust();
         return corruption(fmt::format("{}: the checksum of the list at offset {} differs", wanted[i].key, wanted[i].range.offset));
       }
@@ -154,7 +154,7 @@ class CandidateSearch {
     return Ok{};
   }
 
-  void scan_list(const CoveredFile& file, uint32_t list, const QueryCodes& codes, const std::string& bytes) {
+  void scan_list(const CoveredFile& file, uint32_t list, const QueryCodes& codes, std::string_view bytes) {
     const ColdIndex::Lists& entries = *file.lists->entries;
     const size_t n = entries.sizes[list], width = file.lists->quantizer->width();
     std::vector<const uint8_t*> pointers(n);
@@ -172,7 +172,7 @@ class CandidateSearch {
   }
 
   std::vector<RowRef> best_rows() {
-    const size_t wanted = std::min(found_.size(), request_.k + std::max<size_t>(10, request_.k / 4));
+    const size_t wanted = std::min(found_.size(), request_.k + std::max<size_t>(6, request_.k / 4));
     std::nth_element(found_.begin(), found_.begin() + ptrdiff_t(wanted), found_.end(),
                      [](const Candidate& a, const Candidate& b) { return a.key < b.key; });
     std::vector<RowRef> out;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/executor.h"
@@ -15,10 +16,22 @@ struct RangeOfObject {
   ByteRange range;
 };
 
-// The bytes of each range, in the order asked, read beside each other on `io` and the calling thread. Ranges of an object that nearly touch
-// are read as one, long ones in pieces. kCorruption names an object that is absent or ends before the range does; `failed`, if given, is then
-// the position of a range in it.
-Result<std::vector<std::string>> read_ranges(objects::ObjectStore& store, Executor* io, const std::vector<RangeOfObject>& wanted,
-                                             size_t* failed = nullptr);
+// The bytes of ranges, in the order they were asked for. Several may lie in one run of bytes, as they were read.
+class RangedBytes {
+ public:
+  size_t size() const { return ranges_.size(); }
+  std::string_view operator[](size_t i) const { return ranges_[i]; }
+
+ private:
+  friend class RangedRead;
+
+  std::vector<std::string> runs_, joined_;  // as read; ranges that came in pieces
+  std::vector<std::string_view> ranges_;
+};
+
+// Read beside each other on `io` and the calling thread. Ranges of an object that nearly touch are read as one, long ones in pieces.
+// kCorruption names an object that is absent or ends before the range does; `failed`, if given, is then the position of a range in it.
+Result<RangedBytes> read_ranges(objects::ObjectStore& store, Executor* io, const std::vector<RangeOfObject>& wanted,
+                                size_t* failed = nullptr);
 
 }  // namespace quarry::mvs

@@ -301,16 +301,27 @@ Status PostingsReader::check_block(size_t block, size_t& at, uint32_t before, Po
   return Ok{};
 }
 
-Status PostingsReader::check(const uint32_t* lengths, uint32_t rows, uint64_t& words) const {
+Status PostingsReader::decode_checked(const uint32_t* lengths, uint32_t rows, Postings& out) const {
   if (df_ == 0 || df_ > rows) return bad_postings(fmt::format("{} rows of {}", df_, rows));
   size_t at = has_table() ? blocks_ * kTableBytesPerBlock : 0;
   if (record_.size() < at) return bad_postings("the table is cut short");
-  Postings all;
   PostingsBlock block;
   for (size_t b = 0; b < blocks_; ++b) {
-    QUARRY_RETURN_IF_ERROR(check_block(b, at, all.rows.empty() ? kBeforeFirst : all.rows.back(), block));
-    QUARRY_RETURN_IF_ERROR(check_rows(block, lengths, rows, all));
+    QUARRY_RETURN_IF_ERROR(check_block(b, at, out.rows.empty() ? kBeforeFirst : out.rows.back(), block));
+    QUARRY_RETURN_IF_ERROR(check_rows(block, lengths, rows, out));
+    if (has_table() && last_row(b) != out.rows.back()) return bad_postings("the table gives another last row");
   }
+  return at == record_.size() ? Status(Ok{}) : Status(bad_postings("something follows the last block"));
+}
+
+Status PostingsReader::check_postings(const uint32_t* lengths, uint32_t rows) const {
+  Postings all;
+  return decode_checked(lengths, rows, all);
+}
+
+Status PostingsReader::check(const uint32_t* lengths, uint32_t rows, uint64_t& words) const {
+  Postings all;
+  QUARRY_RETURN_IF_ERROR(decode_checked(lengths, rows, all));
   QUARRY_RETURN_IF_ERROR(check_positions(positions_, all));
   std::string again, positions_again;
   encode_postings(all, lengths, again, positions_again);

@@ -54,8 +54,14 @@ class PostingsReader {
   // For bytes from outside; the calls above trust them. kCorruption unless both records are what encode_postings makes, to the last byte,
   // of rows below `rows` with these lengths. Adds the word's occurrences to `words`.
   Status check(const uint32_t* lengths, uint32_t rows, uint64_t& words) const;
+  // The same of the postings alone, where the positions are not there: decode_rows, decode_tfs and bounds may be called.
+  Status check_postings(const uint32_t* lengths, uint32_t rows) const;
+
+  std::string_view record() const { return record_; }
+  std::string_view positions() const { return positions_; }
 
  private:
+  Status decode_checked(const uint32_t* lengths, uint32_t rows, Postings& out) const;
   Status check_block(size_t block, size_t& at, uint32_t before, PostingsBlock& out) const;
   bool has_table() const { return df_ >= kBlockRows; }
   uint32_t number(size_t index) const;  // of the table's 32-bit numbers

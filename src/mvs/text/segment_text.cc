@@ -155,7 +155,7 @@ uint64_t SegmentText::memory_bytes() const {
   uint64_t bytes = 0;
   for (const auto& field : fields) {
     const std::unique_lock lock(field->mutex, std::try_to_lock);  // one that is being built is counted later
-    if (lock.owns_lock() && field->index != nullptr) bytes += field->index->bytes().capacity();
+    if (lock.owns_lock() && field->index != nullptr) bytes += field->index->memory_bytes();
   }
   return bytes;
 }

@@ -17,7 +17,7 @@ Error bad_index(std::string_view name, size_t offset, std::string_view why) {
   return corruption(fmt::format("text index {} at offset {}: {}", name, offset, why));
 }
 
-TextIndex::Header read_header(std::string_view bytes) {
+TextIndex::Header parse_header(std::string_view bytes) {
   using namespace text_layout;
   TextIndex::Header h;
   h.rows = read_little<uint32_t>(bytes, kRowsAt);
@@ -50,7 +50,14 @@ Status check_checksums(std::string_view bytes, std::string_view sums, std::strin
 
 Result<std::shared_ptr<const TextIndex>> TextIndex::open(std::string bytes, std::string_view name) {
   std::shared_ptr<TextIndex> index(new TextIndex(std::move(bytes)));
-  QUARRY_RETURN_IF_ERROR(index->check(name));
+  QUARRY_RETURN_IF_ERROR(index->check(name, Extent::kWhole));
+  return std::shared_ptr<const TextIndex>(std::move(index));
+}
+
+Result<std::shared_ptr<const TextIndex>> TextIndex::open_parts(std::shared_ptr<const void> owner, std::string_view bytes,
+                                                               std::string_view name) {
+  std::shared_ptr<TextIndex> index(new TextIndex(std::move(owner), bytes));
+  QUARRY_RETURN_IF_ERROR(index->check(name, Extent::kParts));
   return std::shared_ptr<const TextIndex>(std::move(index));
 }
 
@@ -60,41 +67,54 @@ std::shared_ptr<const TextIndex> TextIndex::trusted(std::string bytes) {
   return index;
 }
 
+TextIndex::TextIndex(std::string bytes) : owner_(std::make_shared<const std::string>(std::move(bytes))) {
+  const auto& own = *static_cast<const std::string*>(owner_.get());
+  bytes_ = own;
+  memory_bytes_ = own.capacity();
+}
+
 void TextIndex::bind() {
   using namespace text_layout;
-  header_ = read_header(bytes_);
+  header_ = parse_header(bytes_);
   language_ = std::string(bytes_.data() + kLanguageAt, strnlen(bytes_.data() + kLanguageAt, kLanguageBytes));
   lengths_ = reinterpret_cast<const uint32_t*>(bytes_.data() + header_.lengths.offset);
 }
 
-Status TextIndex::check(std::string_view name) {
+Result<TextIndex::Header> TextIndex::read_header(std::string_view bytes, uint64_t size, std::string_view name) {
   using namespace text_layout;
-  if (bytes_.size() < kHeaderBytes || read_little<uint32_t>(bytes_, 0) != kMagic) return bad_index(name, 0, "not a text index");
-  if (crc32c(std::string_view(bytes_).substr(0, kHeaderCrcAt)) != read_little<uint32_t>(bytes_, kHeaderCrcAt))
+  if (bytes.size() < kHeaderBytes || read_little<uint32_t>(bytes, 0) != kMagic) return bad_index(name, 0, "not a text index");
+  if (crc32c(bytes.substr(0, kHeaderCrcAt)) != read_little<uint32_t>(bytes, kHeaderCrcAt))
     return bad_index(name, 0, "the header's checksum differs");
-  const auto format = read_little<uint16_t>(bytes_, kFormatAt), analysis = read_little<uint16_t>(bytes_, kAnalysisAt);
+  const auto format = read_little<uint16_t>(bytes, kFormatAt), analysis = read_little<uint16_t>(bytes, kAnalysisAt);
   if (format != kFormatVersion || analysis != kAnalysisVersion)
     return storage_error(fmt::format("text index {} has format {} and analysis {}, not {} and {}: it must be built again", name, format,
                                      analysis, kFormatVersion, kAnalysisVersion));
-  header_ = read_header(bytes_);
-  QUARRY_RETURN_IF_ERROR(check_sections(name));
-  bind();
-  if (!Analyzer::make(language_).ok()) return bad_index(name, kLanguageAt, "unknown language");
-  return check_dictionary(name);
-}
-
-Status TextIndex::check_sections(std::string_view name) const {
-  using namespace text_layout;
+  const Header h = parse_header(bytes);
   uint64_t at = kHeaderBytes;
-  for (const auto* s : {&header_.lengths, &header_.postings, &header_.positions, &header_.dictionary, &header_.keys, &header_.checksums}) {
-    if (s->offset != at || s->size > bytes_.size() - at) return bad_index(name, kSectionsAt, "a section lies outside the file");
+  for (const auto* s : {&h.lengths, &h.postings, &h.positions, &h.dictionary, &h.keys, &h.checksums}) {
+    if (s->offset != at || s->size > size - at) return bad_index(name, kSectionsAt, "a section lies outside the file");
     at += s->size;
   }
-  if (at != bytes_.size()) return bad_index(name, at, "something follows the last section");
-  QUARRY_RETURN_IF_ERROR(check_checksums(bytes_, section(header_.checksums), name));
-  if (header_.lengths.size != uint64_t(header_.rows) * sizeof(uint32_t)) return bad_index(name, kRowsAt, "lengths of other rows");
-  if (header_.dictionary_blocks != (header_.terms + kTermsPerBlock - 1) / kTermsPerBlock)
+  if (at != size) return bad_index(name, at, "something follows the last section");
+  if (h.lengths.size != uint64_t(h.rows) * sizeof(uint32_t)) return bad_index(name, kRowsAt, "lengths of other rows");
+  if (h.dictionary_blocks != (uint64_t(h.terms) + kTermsPerBlock - 1) / kTermsPerBlock)
     return bad_index(name, kBlocksAt, "impossible number of dictionary blocks");
+  return h;
+}
+
+Status TextIndex::check(std::string_view name, Extent extent) {
+  using namespace text_layout;
+  QUARRY_ASSIGN_OR_RETURN(header_, read_header(bytes_, bytes_.size(), name));
+  bind();
+  if (extent == Extent::kWhole) QUARRY_RETURN_IF_ERROR(check_checksums(bytes_, section(header_.checksums), name));
+  if (!Analyzer::make(language_).ok()) return bad_index(name, kLanguageAt, "unknown language");
+  QUARRY_RETURN_IF_ERROR(check_keys(name));
+  QUARRY_RETURN_IF_ERROR(check_lengths(name));
+  return check_dictionary(name, extent);
+}
+
+Status TextIndex::check_keys(std::string_view name) const {
+  using namespace text_layout;
   const std::string_view keys = section(header_.keys);
   if (keys.size() / kKeyBytes < header_.dictionary_blocks) return bad_index(name, header_.keys.offset, "too few keys");
   uint32_t before[2] = {0, uint32_t(header_.dictionary_blocks * kKeyBytes)};
@@ -108,9 +128,9 @@ Status TextIndex::check_sections(std::string_view name) const {
   return Ok{};
 }
 
-Status TextIndex::check_dictionary(std::string_view name) const {
+Status TextIndex::check_lengths(std::string_view name) const {
   uint32_t documents = 0;
-  uint64_t words = 0, counted = 0;
+  uint64_t words = 0;
   for (size_t row = 0; row < header_.rows; ++row) {
     documents += lengths_[row] > 0;
     words += lengths_[row];
@@ -118,9 +138,13 @@ Status TextIndex::check_dictionary(std::string_view name) const {
   }
   if (documents != header_.documents || words != header_.words)
     return bad_index(name, header_.lengths.offset, "the lengths add up otherwise");
+  return Ok{};
+}
+
+Status TextIndex::check_dictionary(std::string_view name, Extent extent) const {
   TermCursor cursor(*this, 0);
   std::string before;
-  uint64_t postings_end = 0, positions_end = 0;
+  uint64_t postings_end = 0, positions_end = 0, counted = 0;
   for (uint32_t ordinal = 0; ordinal < header_.terms; ++ordinal) {
     if (!cursor.next()) return bad_index(name, header_.dictionary.offset, fmt::format("term {} does not parse", ordinal));
     if (ordinal > 0 && cursor.term() <= before)
@@ -131,11 +155,13 @@ Status TextIndex::check_dictionary(std::string_view name) const {
     if (!cursor.follows(postings_end, positions_end))
       return bad_index(name, header_.postings.offset + postings_end, fmt::format("the postings of term {} lie elsewhere", ordinal));
     const PostingsReader postings = cursor.entry().postings;
-    if (auto s = postings.check(lengths_, header_.rows, counted); !s.ok())
-      return bad_index(name, header_.postings.offset + postings_end, s.error().message);
+    if (extent == Extent::kWhole)
+      if (auto s = postings.check(lengths_, header_.rows, counted); !s.ok())
+        return bad_index(name, header_.postings.offset + postings_end, s.error().message);
     cursor.ends(postings_end, positions_end);
   }
-  if (!cursor.at_end() || postings_end != header_.postings.size || positions_end != header_.positions.size || counted != words)
+  const bool counts_all = extent == Extent::kParts || counted == header_.words;
+  if (!cursor.at_end() || postings_end != header_.postings.size || positions_end != header_.positions.size || !counts_all)
     return bad_index(name, header_.dictionary.offset, "the terms do not cover their sections");
   return Ok{};
 }

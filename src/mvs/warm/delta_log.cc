@@ -129,33 +129,52 @@ DeltaLog::DeltaLog(objects::ObjectStore& store, std::string prefix) : store_(sto
 std::string DeltaLog::commit_key(int64_t version) const { return fmt::format("{}{:020}.json", folder_, version); }
 std::string DeltaLog::checkpoint_key(int64_t version) const { return fmt::format("{}{:020}.checkpoint.parquet", folder_, version); }
 
-Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
+DeltaLog::Listing DeltaLog::sort_out(const std::vector<objects::ObjectInfo>& objects) const {
   Listing out;
   std::map<int64_t, CheckpointParts> checkpoints;
-  std::string after = version > 0 ? fmt::format("{}{:020}", folder_, version) : folder_;
-  for (;;) {
-    QUARRY_ASSIGN_OR_RETURN(const auto page, store_.list(folder_, after, kListPage));
-    for (const auto& object : page) {
-      const auto name = std::string_view(object.key).substr(folder_.size());
-      const auto v = leading_version(name);
-      if (!v) continue;
-      const auto suffix = name.substr(20);
-      if (suffix == ".json")
-        out.commits.insert(*v);
-      else if (suffix.starts_with(".checkpoint."))
-        checkpoints[*v].add(suffix, object.key);
-    }
-    if (page.size() < kListPage) break;
-    after = page.back().key;
+  for (const auto& object : objects) {
+    const auto name = std::string_view(object.key).substr(folder_.size());
+    const auto v = leading_version(name);
+    if (!v) continue;
+    const auto suffix = name.substr(20);
+    if (suffix == ".json")
+      out.commits.insert(*v);
+    else if (suffix.starts_with(".checkpoint."))
+      checkpoints[*v].add(suffix, object.key);
   }
   for (const auto& [v, parts] : checkpoints)
     if (auto keys = parts.complete(); !keys.empty()) out.checkpoints[v] = std::move(keys);
   return out;
 }
 
+Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
+  std::vector<objects::ObjectInfo> objects;
+  std::string after = version > 0 ? fmt::format("{}{:020}", folder_, version) : folder_;
+  for (;;) {
+    QUARRY_ASSIGN_OR_RETURN(auto page, store_.list(folder_, after, kListPage));
+    objects.insert(objects.end(), page.begin(), page.end());
+    if (page.size() < kListPage) return sort_out(objects);
+    after = page.back().key;
+  }
+}
+
 Result<int64_t> DeltaLog::last_checkpoint() const {
   QUARRY_ASSIGN_OR_RETURN(const Hint found, hint());
   return found.version;
+}
+
+Result<bool> DeltaLog::is_newest(int64_t version, Executor* io) const {
+  Result<std::vector<LoggedCommit>> commits = std::vector<LoggedCommit>();
+  Result<int64_t> checkpoint = int64_t{-1};
+  parallel_for(io, 2, [&](size_t i) {
+    if (i == 0)
+      commits = read_after(version);
+    else
+      checkpoint = last_checkpoint();
+  });
+  QUARRY_RETURN_IF_ERROR(commits);
+  QUARRY_RETURN_IF_ERROR(checkpoint);
+  return commits->empty() && *checkpoint <= version;
 }
 
 Result<DeltaLog::Hint> DeltaLog::hint() const {
@@ -190,61 +209,83 @@ Result<bool> DeltaLog::matches_hint(std::string_view key, std::string_view bytes
   return !found.crc || key != checkpoint_key(found.version) || crc32c(bytes) == *found.crc;
 }
 
-Result<LogState> DeltaLog::load() const {
+Result<LogState> DeltaLog::load(Executor* io) const {
   // Another process may clean the log while it is read: what was listed is gone then, and a newer checkpoint is there.
   int64_t newest = -1;
   for (;;) {
-    QUARRY_ASSIGN_OR_RETURN(const Listing listing, list_newest());
+    QUARRY_ASSIGN_OR_RETURN(const Listing listing, list_newest(io));
     if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
     const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
-    auto state = replay(listing, checkpoint);
+    auto state = replay(listing, checkpoint, io);
     if (state.ok()) return state;
     if (checkpoint > newest) {
       newest = checkpoint;
       continue;
     }
-    auto older = load_older(newest);
+    auto older = load_older(newest, io);
     return older.ok() ? std::move(older) : std::move(state);
   }
 }
 
-// From the newest checkpoint on, as far as _last_checkpoint tells.
-Result<DeltaLog::Listing> DeltaLog::list_newest() const {
-  QUARRY_ASSIGN_OR_RETURN(const Hint found, hint());
-  QUARRY_ASSIGN_OR_RETURN(Listing listing, list_from(found.version));
-  if (found.version > 0 && !listing.checkpoints.contains(found.version)) return list_from(0);
-  listing.hint = found;
+// From the newest checkpoint on, as far as _last_checkpoint tells. A log that one page lists whole is listed beside asking for that.
+Result<DeltaLog::Listing> DeltaLog::list_newest(Executor* io) const {
+  Result<Hint> found = Hint{};
+  Result<std::vector<objects::ObjectInfo>> page = std::vector<objects::ObjectInfo>();
+  parallel_for(io, io != nullptr ? 2 : 1, [&](size_t i) {
+    if (i == 0)
+      found = hint();
+    else
+      page = store_.list(folder_, folder_, kListPage);
+  });
+  QUARRY_RETURN_IF_ERROR(found);
+  QUARRY_RETURN_IF_ERROR(page);
+  Listing listing;
+  if (io != nullptr && page->size() < kListPage) {
+    listing = sort_out(*page);
+  } else {
+    QUARRY_ASSIGN_OR_RETURN(listing, list_from(found->version));
+    if (found->version > 0 && !listing.checkpoints.contains(found->version)) return list_from(0);
+  }
+  listing.hint = *found;
   return listing;
 }
 
 // The checkpoint at `newest` is unreadable: an older one, or the log from its beginning, may still do.
-Result<LogState> DeltaLog::load_older(int64_t newest) const {
+Result<LogState> DeltaLog::load_older(int64_t newest, Executor* io) const {
   QUARRY_ASSIGN_OR_RETURN(const Listing all, list_from(0));
   for (auto it = all.checkpoints.rbegin(); it != all.checkpoints.rend(); ++it) {
     if (it->first >= newest) continue;
-    if (auto older = replay(all, it->first); older.ok()) return older;
+    if (auto older = replay(all, it->first, io); older.ok()) return older;
   }
-  return replay(all, -1);
+  return replay(all, -1, io);
 }
 
-Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint) const {
-  LogState state;
-  if (checkpoint >= 0) {
-    QUARRY_ASSIGN_OR_RETURN(state, load_checkpoint(checkpoint, listing.checkpoints.at(checkpoint), listing.hint));
+Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint, Executor* io) const {
+  const std::vector<int64_t> versions(listing.commits.upper_bound(checkpoint), listing.commits.end());
+  for (size_t i = 0; i < versions.size(); ++i)
+    if (versions[i] != checkpoint + 1 + int64_t(i)) return corruption(fmt::format("{} is missing", commit_key(checkpoint + 1 + int64_t(i))));
+  Result<LogState> state = LogState{};
+  std::vector<Result<std::vector<Action>>> commits(versions.size(), std::vector<Action>());
+  parallel_for(io, 1 + versions.size(), [&](size_t i) {
+    if (i > 0)
+      commits[i - 1] = read(versions[i - 1]);
+    else if (checkpoint >= 0)
+      state = load_checkpoint(checkpoint, listing.checkpoints.at(checkpoint), listing.hint);
+  });
+  QUARRY_RETURN_IF_ERROR(state);
+  for (size_t i = 0; i < versions.size(); ++i) {
+    if (!commits[i].ok() && commits[i].error().kind == ErrorKind::kNotFound)
+      return corruption(fmt::format("{} is missing", commit_key(versions[i])));
+    QUARRY_RETURN_IF_ERROR(commits[i]);
+    state->apply(*commits[i], versions[i]);
   }
-  for (auto it = listing.commits.upper_bound(state.version); it != listing.commits.end(); ++it) {
-    if (*it != state.version + 1) return corruption(fmt::format("{} is missing", commit_key(state.version + 1)));
-    auto actions = read(*it);
-    if (!actions.ok() && actions.error().kind == ErrorKind::kNotFound) return corruption(fmt::format("{} is missing", commit_key(*it)));
-    if (!actions.ok()) return std::move(actions).error();
-    state.apply(*actions, *it);
-  }
-  if (state.metadata.schema_string.empty()) return corruption(fmt::format("the log at {} has no metaData", folder_));
+  if (state->metadata.schema_string.empty()) return corruption(fmt::format("the log at {} has no metaData", folder_));
   return state;
 }
 
 Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<std::string>& keys, const Hint& hint) const {
   LogState state;
+  state.checkpoint = version;
   for (const auto& key : keys) {
     QUARRY_ASSIGN_OR_RETURN(std::string bytes, store_.get(key));
     if (key == checkpoint_key(version) && hint.version == version && hint.crc && crc32c(bytes) != *hint.crc)

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/executor.h"
 #include "mvs/warm/delta_actions.h"
 #include "objects/object_store.h"
 
@@ -16,6 +17,7 @@ namespace quarry::mvs {
 struct LogState {
   int64_t version = -1;
   int64_t data_version = -1;  // the newest version known to change rows or columns; after a checkpoint the checkpoint's
+  int64_t checkpoint = -1;    // version of the checkpoint that it was read from; -1: none
   Protocol protocol;
   Metadata metadata;
   std::map<std::string, std::shared_ptr<const AddFile>> files;  // by path
@@ -43,8 +45,9 @@ class DeltaLog {
   // `store` outlives the log. `prefix` is the table's folder, without a trailing '/'.
   DeltaLog(objects::ObjectStore& store, std::string prefix);
 
-  // The newest checkpoint and every commit after it. kNotFound: no table. kCorruption names the file that is missing or unreadable.
-  Result<LogState> load() const;
+  // The newest checkpoint and every commit after it. kNotFound: no table. kCorruption names the file that is missing or unreadable. With
+  // `io` entries are read beside each other: of a log without checkpoints that is two round trips.
+  Result<LogState> load(Executor* io = nullptr) const;
   // The commits after `version`, ascending, without a gap.
   Result<std::vector<LoggedCommit>> read_after(int64_t version) const;
   Result<std::vector<Action>> read(int64_t version) const;  // kNotFound if absent
@@ -61,6 +64,8 @@ class DeltaLog {
   static bool is_sound_hint(std::string_view text);
   // Version of the newest checkpoint that is known; -1: none.
   Result<int64_t> last_checkpoint() const;
+  // Whether nothing follows `version`. One round trip with `io`.
+  Result<bool> is_newest(int64_t version, Executor* io) const;
   // Removes commits and checkpoints below the newest checkpoint that were written before `before_us`.
   Status clean(TimestampUs before_us) const;
 
@@ -80,11 +85,12 @@ class DeltaLog {
   };
   Result<Hint> hint() const;
   static Hint parse_hint(std::string_view text, bool& is_sound);
+  Listing sort_out(const std::vector<objects::ObjectInfo>& objects) const;
   Result<Listing> list_from(int64_t version) const;
-  Result<Listing> list_newest() const;
-  Result<LogState> load_older(int64_t newest) const;
+  Result<Listing> list_newest(Executor* io) const;
+  Result<LogState> load_older(int64_t newest, Executor* io) const;
   Result<LogState> load_checkpoint(int64_t version, const std::vector<std::string>& keys, const Hint& hint) const;
-  Result<LogState> replay(const Listing& listing, int64_t checkpoint) const;
+  Result<LogState> replay(const Listing& listing, int64_t checkpoint, Executor* io) const;
 
   objects::ObjectStore& store_;
   const std::string folder_;  // ".../_delta_log/"

@@ -4,6 +4,7 @@
 
 #include <arrow/buffer.h>
 
+#include "base/clock.h"
 #include "mvs/warm/checkpoint.h"
 #include "mvs/warm/table_schema.h"
 
@@ -255,6 +256,35 @@ TEST_F(DeltaLogTest, AMultiPartCheckpointCountsWhenAllPartsAreThere) {
   ASSERT_TRUE(state.ok()) << state.error().message;
   EXPECT_EQ(state->files.size(), 2u);
   EXPECT_EQ(state->version, 2);
+}
+
+TEST_F(DeltaLogTest, EntriesReadBesideEachOtherAreTheSameLog) {
+  constexpr int64_t kTripUs = 30'000, kCommits = 30;
+  commit(0, {Protocol{}, metadata()});
+  for (int64_t v = 1; v < kCommits; ++v) commit(v, {add(fmt::format("f{}", v))});
+  const auto far = objects::make_faulty_store(*store_, {.latency_us = kTripUs});
+  const DeltaLog log(*far, "t");
+  Executor io("io", 64, 1024);
+  for (const int64_t checkpoint : {int64_t{-1}, int64_t{5}}) {
+    if (checkpoint >= 0) {
+      LogState at_five;
+      for (int64_t v = 0; v <= checkpoint; ++v) at_five.apply(log_.read(v).value(), v);
+      ASSERT_TRUE(log_.write_checkpoint(at_five).ok());
+    }
+    const int64_t began_us = system_clock().steady_us();
+    const auto state = log.load(&io);
+    EXPECT_LT(system_clock().steady_us() - began_us, kCommits * kTripUs / 2);
+    ASSERT_TRUE(state.ok()) << state.error().message;
+    EXPECT_EQ(state->version, kCommits - 1);
+    EXPECT_EQ(state->checkpoint, checkpoint);
+    const auto bytes = encode_checkpoint(state->to_actions()), wanted = encode_checkpoint(log_.load()->to_actions());
+    EXPECT_TRUE((*bytes)->Equals(**wanted));
+  }
+  EXPECT_TRUE(*log.is_newest(kCommits - 1, &io));
+  EXPECT_FALSE(*log.is_newest(kCommits - 2, &io));
+  EXPECT_FALSE(*log.is_newest(3, &io));
+  ASSERT_TRUE(store_->remove(log_.commit_key(7)).ok());
+  EXPECT_NE(log.load(&io).error().message.find("00000000000000000007.json is missing"), std::string::npos);
 }
 
 TEST_F(DeltaLogTest, NamesAGap) {

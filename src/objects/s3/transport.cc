@@ -16,6 +16,7 @@ namespace {
 constexpr long kMaxTransferMs = 15 * 60 * 1'000;  // of one request, however well it moves
 constexpr long kStallBytesPerSecond = 16;
 constexpr size_t kMaxHeaders = 200;
+constexpr long kBufferBytes = 256 << 10;  // of what a store sends at a stretch: fewer calls for large objects
 
 struct ListDeleter {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
@@ -120,6 +121,7 @@ void configure(CURL* handle, const HttpRequest& request, Exchange& exchange, con
   curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);  // a signature holds for one host
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);
+  curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, kBufferBytes);
   curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.timeout_ms));
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
   curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, static_cast<long>((options.timeout_ms + 999) / 1'000));
