@@ -1,5 +1,6 @@
 # One target per folder under src/. `quarry_library(name DEPENDS ...)` builds the folder's sources into a static library `quarry_<name>`
-# and its `*_test.cc` into `bin/<name>_test`. What a folder may include is what it DEPENDS on; test/layers_test.py checks the includes.
+# and its `*_test.cc`, with what lies in a folder `simulation/`, into `bin/<name>_test`. What a folder may include is what it DEPENDS on;
+# test/layers_test.py checks the includes.
 add_library(quarry_flags INTERFACE)
 target_compile_options(quarry_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow=local -Wnon-virtual-dtor -Wno-missing-field-initializers
@@ -18,8 +19,8 @@ function(quarry_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "(_test|_main|_battery|_fuzz|/main)\\.cc$")
-  list(FILTER tests INCLUDE REGEX "(_test|_battery)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|_main|_battery|_fuzz|/main)\\.cc$|/simulation/")
+  list(FILTER tests INCLUDE REGEX "(_test|_battery)\\.cc$|/simulation/")
   if(NOT sources)
     file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty.cc "")
     set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty.cc)

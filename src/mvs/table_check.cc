@@ -1,12 +1,7 @@
 #include "mvs/table_check.h"
 
 #include <arrow/api.h>
-#include <arrow/io/memory.h>
 #include <fmt/format.h>
-#include <parquet/column_page.h>
-#include <parquet/column_reader.h>
-#include <parquet/file_reader.h>
-#include <parquet/metadata.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -17,46 +12,12 @@
 #include "mvs/warm/checkpoint.h"
 #include "mvs/warm/deletion_vector.h"
 #include "mvs/warm/delta_log.h"
+#include "mvs/warm/parquet_damage.h"
 #include "mvs/warm/parquet_file.h"
 #include "mvs/warm/row_block.h"
 
 namespace quarry::mvs {
 namespace {
-
-struct Place {
-  std::optional<uint64_t> offset;
-  std::string what;
-};
-
-// Where a data file whose checksum is wrong is damaged: the first column whose pages do not match their own checksums, else its footer or
-// what lies between pages.
-Place find_damage(const std::shared_ptr<arrow::Buffer>& bytes) {
-  std::optional<uint64_t> begun;
-  std::string column;
-  try {
-    parquet::ReaderProperties properties;
-    properties.set_page_checksum_verification(true);
-    auto reader = parquet::ParquetFileReader::Open(std::make_shared<arrow::io::BufferReader>(bytes), properties);
-    const auto metadata = reader->metadata();
-    for (int g = 0; g < metadata->num_row_groups(); ++g) {
-      const auto group = metadata->RowGroup(g);
-      for (int c = 0; c < group->num_columns(); ++c) {
-        const auto chunk = group->ColumnChunk(c);
-        begun = uint64_t(chunk->has_dictionary_page() ? chunk->dictionary_page_offset() : chunk->data_page_offset());
-        column = chunk->path_in_schema()->ToDotString();
-        const auto pages = reader->RowGroup(g)->GetColumnPageReader(c);
-        while (pages->NextPage() != nullptr) {
-        }
-      }
-    }
-  } catch (const std::exception& e) {
-    if (!begun)
-      return {bytes->size() >= 8 ? std::optional(uint64_t(bytes->size() - 8)) : std::nullopt, fmt::format("the footer: {}", e.what())};
-    return {begun, fmt::format("column '{}': {}", column, e.what())};
-  }
-  return {bytes->size() >= 8 ? std::optional(uint64_t(bytes->size() - 8)) : std::nullopt,
-          "outside the pages, whose own checksums are right"};
-}
 
 // Of every member that `stored` has and `actual` computes: whether they agree.
 std::string differing_member(const json::object& stored, const json::object& actual, std::string_view name) {
@@ -117,7 +78,7 @@ class Checker {
       } else if (is_checkpoint) {
         auto buffer = arrow::Buffer::FromString(std::move(bytes));
         if (auto decoded = decode_checkpoint(buffer, info.key); !decoded.ok()) {
-          const Place place = find_damage(buffer);
+          const ParquetDamage place = find_damage(buffer);
           fault(info.key, place.offset, place.what);
         } else {
           QUARRY_RETURN_IF_ERROR(check_checkpoint(info.key, *buffer));
@@ -155,13 +116,13 @@ class Checker {
     out_.bytes += bytes->size();
     const auto buffer = arrow::Buffer::FromString(std::move(*bytes));
     if (buffer->size() != file.size || (crc && crc32c(view(*buffer)) != *crc)) {
-      const Place place = find_damage(buffer);
+      const ParquetDamage place = find_damage(buffer);
       fault(key, place.offset, fmt::format("{} of {} bytes, not what was written: {}", buffer->size(), file.size, place.what), crc);
       return Ok{};
     }
     auto batch = decode_parquet(buffer, key, *schema_);
     if (!batch.ok()) {
-      const Place place = find_damage(buffer);
+      const ParquetDamage place = find_damage(buffer);
       fault(key, place.offset, batch.error().message);
       return Ok{};
     }

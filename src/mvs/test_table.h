@@ -133,10 +133,12 @@ class DocumentSource {
   std::mt19937_64 rng_;
 };
 
-inline uint64_t seeds_from_environment(uint64_t fallback) {
-  const char* text = std::getenv("QUARRY_MODEL_SEEDS");
+inline uint64_t number_from_environment(const char* name, uint64_t fallback) {
+  const char* text = std::getenv(name);
   return text != nullptr ? std::strtoull(text, nullptr, 10) : fallback;
 }
+
+inline uint64_t seeds_from_environment(uint64_t fallback) { return number_from_environment("QUARRY_MODEL_SEEDS", fallback); }
 
 // Every document of a table, by id.
 inline std::map<std::string, json::value> read_all(VectorStore& store, const std::string& table_id) {

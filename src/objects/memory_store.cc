@@ -11,9 +11,11 @@ namespace {
 
 class MemoryStore : public ObjectStore {
  public:
+  explicit MemoryStore(const Clock& clock) : clock_(clock) {}
+
   Status put(std::string_view key, std::string_view bytes) override {
     QUARRY_RETURN_IF_ERROR(validate_key(key));
-    Entry entry{std::make_shared<const std::string>(bytes), system_clock().now_us()};
+    Entry entry{std::make_shared<const std::string>(bytes), clock_.now_us()};
     std::unique_lock lock(mutex_);
     entries_.insert_or_assign(std::string(key), std::move(entry));
     return Ok{};
@@ -21,7 +23,7 @@ class MemoryStore : public ObjectStore {
 
   Status put_if_absent(std::string_view key, std::string_view bytes) override {
     QUARRY_RETURN_IF_ERROR(validate_key(key));
-    Entry entry{std::make_shared<const std::string>(bytes), system_clock().now_us()};
+    Entry entry{std::make_shared<const std::string>(bytes), clock_.now_us()};
     std::unique_lock lock(mutex_);
     bool is_new = entries_.try_emplace(std::string(key), std::move(entry)).second;
     return is_new ? Status(Ok{}) : already_exists(fmt::format("object '{}' exists already", key));
@@ -72,12 +74,13 @@ class MemoryStore : public ObjectStore {
     return it->second;
   }
 
+  const Clock& clock_;
   std::shared_mutex mutex_;
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
 }  // namespace
 
-std::unique_ptr<ObjectStore> make_memory_store() { return std::make_unique<MemoryStore>(); }
+std::unique_ptr<ObjectStore> make_memory_store(const Clock& clock) { return std::make_unique<MemoryStore>(clock); }
 
 }  // namespace quarry::objects

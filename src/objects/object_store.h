@@ -71,7 +71,7 @@ Status validate_key(std::string_view key);
 
 // `root` is made if absent. The folder `.quarry-tmp` in it is the store's own. Several processes may use one root.
 Result<std::unique_ptr<ObjectStore>> open_local_store(const std::filesystem::path& root);
-std::unique_ptr<ObjectStore> make_memory_store();
+std::unique_ptr<ObjectStore> make_memory_store(const Clock& clock = system_clock());  // `clock` tells modified_at
 
 // Wrappers; each forwards to `inner`, which must outlive it.
 struct StoreCounts {

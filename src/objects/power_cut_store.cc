@@ -10,8 +10,11 @@ Status PowerCutStore::put(std::string_view key, std::string_view bytes) {
 
 Status PowerCutStore::put_if_absent(std::string_view key, std::string_view bytes) {
   std::lock_guard lock(mutex_);
+  const bool is_new = !at_sync_.contains(key);
   QUARRY_RETURN_IF_ERROR(remember(key));
-  return inner_.put_if_absent(key, bytes);
+  Status status = inner_.put_if_absent(key, bytes);
+  if (is_new && !status.ok() && status.error().kind == ErrorKind::kAlreadyExists) at_sync_.erase(std::string(key));  // nothing was written
+  return status;
 }
 
 Status PowerCutStore::remove(std::string_view key) {

@@ -180,6 +180,14 @@ Status disable_downstream(catalog::Session& session, const catalog::Scope& scope
   return Ok{};
 }
 
+// A table that this process has not touched has to be made known before it can be dropped.
+Status drop_stored_table(const RequestContext& context, const Dependencies& deps, const catalog::Resource& collection) {
+  QUARRY_ASSIGN_OR_RETURN(const Collection parsed, parse_collection(collection.body, context.organization_id, context.namespace_id));
+  deps.internals->tables.remove(parsed.table_id());
+  QUARRY_RETURN_IF_ERROR(deps.vectors->attach_table(pipeline::table_spec(parsed, context.internal_id)));
+  return deps.vectors->drop_table(parsed.table_id());
+}
+
 Result<Reply> delete_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto found, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
@@ -188,9 +196,7 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
       QUARRY_RETURN_IF_ERROR(session.remove_children(child, found.id));
     return disable_downstream(session, namespace_scope(context), found, deps.clock->now_us());
   }));
-  const std::string table_id = stored_table_id(found);
-  deps.internals->tables.remove(table_id);
-  Status dropped = deps.vectors->drop_table(table_id);
+  Status dropped = drop_stored_table(context, deps, found);
   if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)
     log_warn("a table was not dropped", {{"table", found.id}, {"reason", dropped.error().message}});
   return Reply(json::object{{"success", true},

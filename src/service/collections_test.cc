@@ -221,6 +221,21 @@ TEST_F(CollectionsTest, DeletedCollectionIsGone) {
   direct_collection(client_, "notes");
 }
 
+TEST_F(CollectionsTest, FilesOfATableThatWasNotTouchedSinceTheStartGoToo) {
+  std::string id = direct_collection(client_, "notes");
+  add_document(client_, id, {{"document_id", "a"}});
+  const auto files = [&] {
+    const auto all = store_->list("", "", 10'000).value();
+    return std::count_if(all.begin(), all.end(), [&](const auto& object) { return object.key.find(id) != std::string::npos; });
+  };
+  EXPECT_GT(files(), 0);
+  api_.reset();
+  vectors_ = mvs::VectorStore::open({.store = store_.get(), .executor = &executor_}).value();
+  open_api();
+  ok(client_, "delete_collection", of("notes"));
+  EXPECT_EQ(files(), 0);
+}
+
 TEST_F(CollectionsTest, MappingToAnUnknownPropertyWarns) {
   json::object extractor{{"feature_extractor_name", "text_extractor"}, {"version", "v1"}, {"input_mappings", {{"text", "contents"}}}};
   json::object made = text_collection("texts", {{"feature_extractor", extractor}});

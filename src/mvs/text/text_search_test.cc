@@ -7,10 +7,8 @@
 #include <set>
 
 #include "mvs/mvs.h"
+#include "mvs/simulation/text_oracle.h"
 #include "mvs/test_table.h"
-#include "mvs/text/analyzer.h"
-#include "mvs/text/bm25.h"
-#include "mvs/text/word_breaker.h"
 
 namespace quarry::mvs {
 namespace {
@@ -27,137 +25,18 @@ TableSpec spec(std::string language = "english") {
           std::move(language)};
 }
 
-std::vector<std::string> terms_of(const Analyzer& analyzer, std::string_view text) {
-  std::vector<std::string> out;
-  WordBreaker words(text);
-  for (std::string_view word; words.next(word);) out.emplace_back(analyzer.stem(word));
-  return out;
+using OracleHit = simulation::TextOracle::Hit;
+
+// Of all that `store` holds.
+simulation::TextOracle oracle_of(VectorStore& store, std::string_view language) {
+  std::vector<Document> documents;
+  const auto status = store.for_each(kTable, {}, {}, [&](const Document& d) {
+    documents.push_back(d);
+    return true;
+  });
+  EXPECT_TRUE(status.ok());
+  return {std::move(documents), language, {"body", "title"}};
 }
-
-// A field's value as lists of terms, one for each text in it.
-std::vector<std::vector<std::string>> texts_of(const Analyzer& analyzer, const json::object& payload, std::string_view field) {
-  std::vector<std::vector<std::string>> out;
-  const auto* value = payload.if_contains(field);
-  if (value != nullptr && value->is_string()) out.push_back(terms_of(analyzer, value->get_string()));
-  if (value != nullptr && value->is_array())
-    for (const auto& item : value->get_array())
-      if (item.is_string()) out.push_back(terms_of(analyzer, item.get_string()));
-  return out;
-}
-
-struct OracleHit {
-  std::string id;
-  float score = 0;
-};
-
-class Oracle {
- public:
-  Oracle(VectorStore& store, std::string_view language) : analyzer_(*Analyzer::make(language)) {
-    const auto status = store.for_each(kTable, {}, {}, [&](const Document& d) {
-      documents_.push_back(d);
-      return true;
-    });
-    EXPECT_TRUE(status.ok());
-  }
-
-  std::vector<OracleHit> search(const SearchRequest& request) {
-    const auto& query = std::get<TextQuery>(request.query);
-    sequence_ = terms_of(analyzer_, query.text);
-    prefix_.clear();
-    if (query.prefix && !sequence_.empty()) {
-      std::string_view word;
-      for (WordBreaker words(query.text); words.next(word);) prefix_ = word;
-    }
-    std::set<std::string> fields(query.fields.begin(), query.fields.end());
-    if (fields.empty()) fields = {"body", "title"};
-    std::map<std::string, float> sums;
-    std::map<std::string, std::set<size_t>> words_of;
-    std::set<std::string> phrases;
-    for (const auto& field : fields) add_field(field, sums, words_of, phrases);
-    std::vector<OracleHit> out;
-    for (const Document& d : documents_) {
-      const auto sum = sums.find(d.document_id);
-      if (sum == sums.end() || !matches(request.filter, d.payload)) continue;
-      if (query.match == TextQuery::Match::kAll && words_of[d.document_id].size() < words().size()) continue;
-      if (query.match == TextQuery::Match::kPhrase && !phrases.contains(d.document_id)) continue;
-      if (request.min_score && sum->second < *request.min_score) continue;
-      out.push_back({d.document_id, sum->second});
-    }
-    std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; });
-    return out;
-  }
-
-  const std::vector<Document>& documents() const { return documents_; }
-
- private:
-  struct Word {
-    std::string text;
-    bool prefix;
-    bool operator<(const Word& o) const { return text != o.text ? text < o.text : prefix < o.prefix; }
-  };
-
-  std::map<Word, uint32_t> words() const {
-    std::map<Word, uint32_t> out;
-    for (size_t i = 0; i < sequence_.size(); ++i) ++out[word_at(i)];
-    return out;
-  }
-  Word word_at(size_t i) const {
-    const bool prefix = !prefix_.empty() && i + 1 == sequence_.size();
-    return {prefix ? prefix_ : sequence_[i], prefix};
-  }
-  bool is(const Word& word, const std::string& term) const {
-    return word.prefix ? term.starts_with(word.text) || term == analyzer_.stem(word.text) : term == word.text;
-  }
-
-  void add_field(const std::string& field, std::map<std::string, float>& sums, std::map<std::string, std::set<size_t>>& words_of,
-                 std::set<std::string>& phrases) const {
-    std::vector<std::vector<std::vector<std::string>>> texts;
-    std::vector<uint32_t> lengths;
-    uint64_t n = 0, total = 0;
-    for (const Document& d : documents_) {
-      texts.push_back(texts_of(analyzer_, d.payload, field));
-      uint32_t length = 0;
-      for (const auto& t : texts.back()) length += uint32_t(t.size());
-      lengths.push_back(length);
-      n += length > 0;
-      total += length;
-    }
-    size_t at = 0;
-    for (const auto& [word, count] : words()) {
-      std::vector<uint32_t> tf(documents_.size());
-      for (size_t i = 0; i < texts.size(); ++i)
-        for (const auto& text : texts[i])
-          for (const auto& term : text) tf[i] += is(word, term);
-      const auto df = size_t(std::count_if(tf.begin(), tf.end(), [](uint32_t c) { return c > 0; }));
-      const double idf = fixed_log(1 + (double(n) - double(df) + 0.5) / (double(df) + 0.5));
-      const auto w = float(double(count) * idf * (1.2 + 1));
-      const auto s = float(1.2 * 0.75 * double(n) / double(total));
-      const auto base = float(1.2 * (1 - 0.75));
-      for (size_t i = 0; i < texts.size(); ++i) {
-        if (tf[i] == 0) continue;
-        const float length_part = s * float(lengths[i]);
-        const float norm = base + length_part;
-        const float top = w * float(tf[i]);
-        float& sum = sums[documents_[i].document_id];
-        sum = sum + top / (float(tf[i]) + norm);
-        words_of[documents_[i].document_id].insert(at);
-      }
-      ++at;
-    }
-    for (size_t i = 0; i < texts.size(); ++i)
-      for (const auto& text : texts[i])
-        for (size_t start = 0; start + sequence_.size() <= text.size(); ++start) {
-          size_t k = 0;
-          while (k < sequence_.size() && is(word_at(k), text[start + k])) ++k;
-          if (k == sequence_.size()) phrases.insert(documents_[i].document_id);
-        }
-  }
-
-  const Analyzer analyzer_;
-  std::vector<Document> documents_;
-  std::vector<std::string> sequence_;
-  std::string prefix_;
-};
 
 // Texts whose words are drawn so that few are common and many are rare.
 class TextSource {
@@ -292,7 +171,7 @@ TEST_F(TextSearchTest, OneScoreWhateverTheSegments) {
       for (size_t i = 3; i < documents.size(); i += 40) batch.upserts.push_back(documents[(i * 5) % documents.size()]);
       for (size_t i = 0; i < batch.upserts.size(); ++i) batch.upserts[i].document_id = documents[3 + 40 * i].document_id;
       ASSERT_QUARRY_OK(store->write(kTable, batch));
-      Oracle oracle(*store, "english");
+      auto oracle = oracle_of(*store, "english");
       if (wanted.empty())
         for (const auto& r : requests) wanted.push_back(oracle.search(r));
       for (size_t i = 0; i < requests.size(); ++i) ASSERT_NO_FATAL_FAILURE(expect_as(wanted[i], *store, requests[i]));
@@ -318,7 +197,7 @@ TEST_F(TextSearchTest, PruningLosesNothing) {
   WriteBatch batch;
   for (size_t i = 0; i < documents.size(); i += 50) batch.deletes.push_back(documents[i].document_id);
   ASSERT_QUARRY_OK(store->write(kTable, batch));
-  Oracle oracle(*store, "english");
+  auto oracle = oracle_of(*store, "english");
   TextSource draws(78);
   uint64_t scored = 0, matching = 0;
   for (int i = 0; i < 60; ++i) {
@@ -438,7 +317,7 @@ TEST_F(TextSearchTest, TheTableKeepsItsLanguage) {
 TEST_F(TextSearchTest, GroupsHoldTheBestOfAField) {
   const auto documents = draw_documents(9, 600);
   auto store = store_with(documents, 3);
-  Oracle oracle(*store, "english");
+  auto oracle = oracle_of(*store, "english");
   SearchRequest r;
   r.table_id = kTable;
   r.query = TextQuery{.text = TextSource(3).text(6) + " anen"};

@@ -253,10 +253,14 @@ Result<std::vector<Action>> decode_commit(std::string_view text, std::string_vie
   QUARRY_RETURN_IF_ERROR(check_seal(text, file));
   std::vector<Action> out;
   size_t line_number = 0;
+  const size_t bytes = text.size();
+  // Every writer says something; a power cut may leave nothing.
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return corruption(fmt::format("{}: is empty at offset 0", file));
   while (!text.empty()) {
     ++line_number;
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
+    const size_t offset = bytes - text.size();
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     boost::system::error_code ec;
@@ -265,7 +269,7 @@ Result<std::vector<Action>> decode_commit(std::string_view text, std::string_vie
     if (good)
       for (const auto& member : value.as_object())
         if (member.value().is_object()) good = good && action_from_json(member.key(), member.value().as_object(), out);
-    if (!good) return corruption(fmt::format("{}: line {} is not a Delta action", file, line_number));
+    if (!good) return corruption(fmt::format("{}: line {} at offset {} is not a Delta action", file, line_number, offset));
   }
   return out;
 }

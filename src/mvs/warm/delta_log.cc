@@ -211,7 +211,7 @@ Result<bool> DeltaLog::matches_hint(std::string_view key, std::string_view bytes
 
 Result<LogState> DeltaLog::load(Executor* io) const {
   // Another process may clean the log while it is read: what was listed is gone then, and a newer checkpoint is there.
-  int64_t newest = -1;
+  int64_t newest = -2;  // older than a log without checkpoints
   for (;;) {
     QUARRY_ASSIGN_OR_RETURN(const Listing listing, list_newest(io));
     if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
@@ -330,7 +330,13 @@ Result<PutOutcome> DeltaLog::put(int64_t version, const std::string& text) const
 Status DeltaLog::write_checkpoint(const LogState& state) const {
   const auto actions = state.to_actions();
   QUARRY_ASSIGN_OR_RETURN(const auto bytes, encode_checkpoint(actions));
-  QUARRY_RETURN_IF_ERROR(store_.put(checkpoint_key(state.version), view(*bytes)));
+  const std::string key = checkpoint_key(state.version);
+  if (auto put = store_.put_if_absent(key, view(*bytes)); !put.ok()) {
+    if (put.error().kind != ErrorKind::kAlreadyExists) return put;
+    // Never over another one: between its bytes and the hint's checksum there would be a moment in which they speak against each other.
+    QUARRY_ASSIGN_OR_RETURN(const std::string there, store_.get(key));
+    if (there != view(*bytes)) return Ok{};
+  }
   const json::object found{{"version", state.version}, {"size", actions.size()}, {kHintCrc, hint_crc(crc32c(view(*bytes)), state.version)}};
   return store_.put(folder_ + "_last_checkpoint", json::serialize(found));
 }

@@ -56,7 +56,7 @@ class DeltaLog {
   // log is read back; an error means that even this failed, and that whether the commit is there is unknown.
   Result<PutOutcome> put(int64_t version, const std::string& text) const;
 
-  // Writes a checkpoint of `state` and points _last_checkpoint at it.
+  // Writes a checkpoint of `state` and points _last_checkpoint at it, unless another server has written one of that version.
   Status write_checkpoint(const LogState& state) const;
   // False: `bytes`, those of a checkpoint at `key`, are not the ones that _last_checkpoint speaks of.
   Result<bool> matches_hint(std::string_view key, std::string_view bytes) const;

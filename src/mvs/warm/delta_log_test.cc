@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "mvs/warm/checkpoint.h"
 #include "mvs/warm/table_schema.h"
+#include "objects/counting_store.h"
 
 namespace quarry::mvs {
 namespace {
@@ -55,6 +56,7 @@ TEST(DeltaActions, ReadsAnExampleOfTheProtocol) {
 }
 
 TEST(DeltaActions, NamesTheLineThatIsBad) {
+  EXPECT_EQ(decode_commit("\n", "f").error().kind, ErrorKind::kCorruption) << "an entry says something";
   for (const char* text : {"{}\nnot json", "{}\n{\"add\":{\"size\":1}}", "{}\n[]", "{}\n{\"add\":{\"path\":7,\"size\":1}}"}) {
     const auto back = decode_commit(text, "some/file.json");
     ASSERT_FALSE(back.ok()) << text;
@@ -220,6 +222,49 @@ TEST_F(DeltaLogTest, CleansWhatACheckpointCovers) {
   ASSERT_TRUE(state.ok());
   EXPECT_EQ(state->version, 5);
   EXPECT_EQ(state->files.size(), 5u);
+}
+
+// Between a checkpoint's bytes and the checksum in the hint a server may die: an entry that is cleaned away leaves nothing else to read.
+TEST_F(DeltaLogTest, ACheckpointIsNotWrittenOverAnotherServers) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a"), add("b")});
+  commit(2, {remove(add("a"))});
+  LogState ours = *log_.load(), theirs = ours;
+  ASSERT_TRUE(log_.write_checkpoint(ours).ok());
+  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  theirs.tombstones.clear();
+  const auto dying = objects::make_faulty_store(*store_, {.fail_before = 1, .prefix = "t/_delta_log/_last_checkpoint"});
+  (void)DeltaLog(*dying, "t").write_checkpoint(theirs);
+  const auto state = log_.load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->files.size(), 1u);
+  EXPECT_TRUE(log_.write_checkpoint(ours).ok()) << "one's own is there already";
+}
+
+// Cleans the log once, right after it was listed for the first time.
+class CleanedUnderTheReader : public objects::CountingStore {
+ public:
+  CleanedUnderTheReader(objects::ObjectStore& inner, std::function<void()> clean) : CountingStore(inner), clean_(std::move(clean)) {}
+  Result<std::vector<objects::ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+    auto out = CountingStore::list(prefix, after, limit);
+    if (auto clean = std::exchange(clean_, nullptr)) clean();
+    return out;
+  }
+
+ private:
+  std::function<void()> clean_;
+};
+
+TEST_F(DeltaLogTest, TheFirstCheckpointAndItsCleaningDoNotDisturbAReader) {
+  commit(0, {Protocol{}, metadata()});
+  for (int v = 1; v < 5; ++v) commit(v, {add(std::to_string(v))});
+  CleanedUnderTheReader store(*store_, [&] {
+    EXPECT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+    EXPECT_TRUE(log_.clean(INT64_MAX).ok());
+  });
+  const auto state = DeltaLog(store, "t").load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->files.size(), 4u);
 }
 
 TEST_F(DeltaLogTest, FallsBackWhenTheCheckpointIsTorn) {

@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "mvs/warm/column_cast.h"
+#include "mvs/warm/parquet_damage.h"
 #include "mvs/warm/row_block.h"
 
 namespace quarry::mvs {
@@ -145,8 +146,11 @@ Result<std::shared_ptr<arrow::Buffer>> encode_parquet(const TableSchema& schema,
 
 Result<std::shared_ptr<arrow::RecordBatch>> decode_parquet(std::shared_ptr<arrow::Buffer> bytes, const std::string& key,
                                                            const TableSchema& schema, std::optional<uint32_t> crc) {
-  if (crc && crc32c(view(*bytes)) != *crc)
-    return corruption(fmt::format("{}: the checksum of its {} bytes differs from the log's", key, bytes->size()));
+  if (crc && crc32c(view(*bytes)) != *crc) {
+    const ParquetDamage damage = find_damage(bytes);
+    return corruption(fmt::format("{}: the checksum of its {} bytes differs from the log's; at offset {}: {}", key, bytes->size(),
+                                  damage.offset, damage.what));
+  }
   return decode(std::make_shared<arrow::io::BufferReader>(std::move(bytes)), nullptr, nullptr, key, schema);
 }
 
