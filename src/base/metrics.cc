@@ -31,6 +31,11 @@ prometheus::Histogram& latency_histogram(const std::string& name, const std::str
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry()).Add(labels, latency_buckets());
 }
 
+prometheus::Histogram& share_histogram(const std::string& name, const std::string& help, const Labels& labels) {
+  const prometheus::Histogram::BucketBoundaries buckets{0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 1};
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry()).Add(labels, buckets);
+}
+
 std::string render() { return prometheus::TextSerializer().Serialize(registry().Collect()); }
 
 }  // namespace quarry::metrics

@@ -18,6 +18,9 @@ prometheus::Gauge& gauge(const std::string& name, const std::string& help, const
 // Buckets from 100 us to 60 s.
 prometheus::Histogram& latency_histogram(const std::string& name, const std::string& help, const Labels& labels = {});
 
+// Of shares that are best near 1: buckets from 0.5 to 1.
+prometheus::Histogram& share_histogram(const std::string& name, const std::string& help, const Labels& labels = {});
+
 // The text exposition format 0.0.4.
 std::string render();
 

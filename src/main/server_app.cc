@@ -88,6 +88,7 @@ class App final : public ServerApp {
     options.cold_timeout_us = config_.integer("mvs.cold_timeout_ms") * 1000;
     options.commit_window_us = commit_window_us(config_);
     options.follow_interval_us = follow_interval_us(config_);
+    options.recall_probe_interval_us = config_.integer("mvs.recall_probe_interval_ms") * 1000;
     options.local_folder = folder_.local_tables();
     options.background = &index_builder_;
     QUARRY_ASSIGN_OR_RETURN(vectors_, mvs::VectorStore::open(options));

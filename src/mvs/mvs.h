@@ -257,6 +257,9 @@ struct StoreOptions {
   // How often the log of a table in use is looked at for other writers' commits; of one that nobody has read or written for ten minutes
   // sixty times as seldom. 0: only maintain() and writes look.
   int64_t follow_interval_us = 0;
+  // How often a vector query that an index answered is asked once more, exactly and in the background, to tell how much of the answer the
+  // index found (quarry_mvs_recall under /metrics). 0: never.
+  int64_t recall_probe_interval_us = 0;
 };
 
 // All methods are thread-safe. Readers work on the snapshot that was current when they began and take no lock that a writer holds.

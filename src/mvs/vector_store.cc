@@ -10,6 +10,7 @@
 #include "mvs/hot/facet.h"
 #include "mvs/hot/scan.h"
 #include "mvs/index/dense_search.h"
+#include "mvs/index/recall_probe.h"
 #include "mvs/log_follower.h"
 #include "mvs/table.h"
 #include "mvs/text/text_search.h"
@@ -21,7 +22,10 @@ namespace {
 
 class VectorStoreImpl : public VectorStore {
  public:
-  explicit VectorStoreImpl(const StoreOptions& options) : shared_(std::make_shared<StoreShared>(options)) {
+  explicit VectorStoreImpl(const StoreOptions& options)
+      : shared_(std::make_shared<StoreShared>(options)),
+        recall_probe_(std::make_shared<RecallProbe>(options.background != nullptr ? options.background : options.executor, *options.clock,
+                                                    options.recall_probe_interval_us)) {
     if (options.follow_interval_us > 0) follower_ = std::make_unique<LogFollower>(options.follow_interval_us, [this] { return all(); });
     shared_->make_room = [this](uint64_t excess_bytes, const Table* needed) { make_room(excess_bytes, needed); };
   }
@@ -205,7 +209,10 @@ class VectorStoreImpl : public VectorStore {
     const auto index = served.indexes->find(request.vector_name);
     if (request.exact || index == served.indexes->end())
       return exact_search(*served.snapshot, request, scorer, options.executor, *options.clock);
-    return (request.group ? indexed_groups : indexed_search)(*served.snapshot, *index->second, request, scorer, options.executor, *options.clock);
+    if (request.group) return indexed_groups(*served.snapshot, *index->second, request, scorer, options.executor, *options.clock);
+    auto found = indexed_search(*served.snapshot, *index->second, request, scorer, options.executor, *options.clock);
+    if (found.ok()) recall_probe_->note(served.snapshot, request, *found);
+    return found;
   }
 
   Result<std::shared_ptr<Table>> find(std::string_view table_id) const {
@@ -242,6 +249,7 @@ class VectorStoreImpl : public VectorStore {
   }
 
   const std::shared_ptr<StoreShared> shared_;
+  const std::shared_ptr<RecallProbe> recall_probe_;
   mutable std::shared_mutex mutex_;  // of the map; held for a look-up, never during input or output
   std::map<std::string, std::shared_ptr<Table>, std::less<>> tables_;
   std::unique_ptr<LogFollower> follower_;  // null: nobody follows; ends before the tables do

@@ -9,12 +9,15 @@
 #include <numeric>
 #include <random>
 #include <set>
+#include <sstream>
 #include <thread>
 
+#include "base/metrics.h"
 #include "base/temporary_folder.h"
 #include "mvs/index/code_kernels.h"
 #include "mvs/index/graph.h"
 #include "mvs/index/query_kernels.h"
+#include "mvs/index/recall_probe.h"
 #include "mvs/test_table.h"
 
 namespace quarry::mvs {
@@ -320,7 +323,8 @@ class IndexedStoreTest : public ::testing::Test {
                                           .commit_window_us = 0,
                                           .target_file_bytes = 100'000,
                                           .local_folder = local_,
-                                          .index_min_rows = 1000}))
+                                          .index_min_rows = 1000,
+                                          .recall_probe_interval_us = executor_ != nullptr ? 1 : 0}))
                  .value();
   }
   void SetUp() override {
@@ -452,6 +456,54 @@ TEST_F(IndexedStoreTest, FreshChangedAndDeletedRowsCountAtOnce) {
   ASSERT_TRUE(store_->attach_table({"col_a", "org/ns/col_a", {}, {}}).ok());
   EXPECT_GT(recall(), 0.95);
   EXPECT_GT(before, 0u);
+}
+
+// quarry_mvs_recall: how many probes, and the sum of what they found.
+std::pair<double, double> probes_told() {
+  std::pair<double, double> out{0, 0};
+  std::istringstream lines(metrics::render());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("quarry_mvs_recall_count ")) out.first = std::stod(line.substr(line.find(' ')));
+    if (line.starts_with("quarry_mvs_recall_sum ")) out.second = std::stod(line.substr(line.find(' ')));
+  }
+  return out;
+}
+
+TEST(RecallProbeTest, RowsThatTieWithTheLastCount) {
+  EXPECT_EQ(recall_of({}, {}), 1);
+  EXPECT_EQ(recall_of({}, {0.5f}), 0);
+  EXPECT_EQ(recall_of({0.9f, 0.7f, 0.4f}, {0.9f, 0.8f, 0.7f, 0.7f}), 0.5);
+  EXPECT_EQ(recall_of({0.9f, 0.7f, 0.7f}, {0.9f, 0.7f, 0.7f}), 1);
+}
+
+TEST_F(IndexedStoreTest, ProbesTellWhatTheIndexFinds) {
+  for (size_t at = 0; at < 8000; at += 2000) upsert(at, 2000);
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  double mean[2] = {};
+  for (const size_t effort : {1u, 400u}) {
+    Executor executor("probes", 1, 1000);
+    executor_ = &executor;
+    attach();
+    ASSERT_TRUE(store_->maintain("col_a").ok());
+    const auto before = probes_told();
+    for (int q = 0; q < 40; ++q) {
+      SearchRequest r;
+      r.table_id = "col_a";
+      r.vector_name = "v";
+      r.query = DenseQuery{points_.draw()};
+      r.effort = effort;
+      ASSERT_TRUE(store_->search(r).ok());
+      while (executor.queued() > 0) std::this_thread::yield();
+    }
+    executor.stop();
+    const auto after = probes_told();
+    ASSERT_GT(after.first - before.first, 5);
+    mean[effort > 1] = (after.second - before.second) / (after.first - before.first);
+    store_.reset();
+    executor_ = nullptr;
+  }
+  EXPECT_LT(mean[0], mean[1]);
+  EXPECT_GT(mean[1], 0.99);
 }
 
 class LocalStoreTest : public IndexedStoreTest {
