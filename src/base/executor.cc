@@ -77,7 +77,7 @@ void Executor::work() {
     std::function<void()> task = std::move(queue_.front());
     queue_.pop_front();
     ++running_;
-    last_change_ = SteadyClock::now();
+    last_begin_ = SteadyClock::now();
     wake_another();
     lock.unlock();
     not_full_.notify_one();
@@ -85,7 +85,6 @@ void Executor::work() {
     task = nullptr;
     lock.lock();
     --running_;
-    last_change_ = SteadyClock::now();
   }
 }
 
@@ -97,9 +96,9 @@ void Executor::await_turn(std::unique_lock<std::mutex>& lock) {
       continue;
     }
     watched_ = true;
-    not_empty_.wait_until(lock, last_change_ + kStall);
+    not_empty_.wait_until(lock, last_begin_ + kStall);
     watched_ = false;
-    if (!queue_.empty() && SteadyClock::now() - last_change_ >= kStall) return;
+    if (!queue_.empty() && SteadyClock::now() - last_begin_ >= kStall) return;
   }
 }
 
@@ -111,7 +110,6 @@ void Executor::wake_another() {
 void Executor::begin_waiting() {
   std::lock_guard lock(mutex_);
   --running_;
-  last_change_ = SteadyClock::now();
   wake_another();
 }
 

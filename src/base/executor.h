@@ -17,8 +17,8 @@ class Executor {
  public:
   // `niceness`: 0..19, added to the threads' own; what runs there yields to everything else.
   // `at_once`: so many tasks run while others are queued, in order, instead of as many as there are threads, which would share the processors
-  // and all end late. A task that waits (see Waiting) does not count; and when no task has begun or ended for kStall, as where tasks wait
-  // without saying so, one more begins. 0: as many as there are threads.
+  // and all end late. A task that waits (see Waiting) does not count; and when none has begun for kStall, as where tasks wait without
+  // saying so, one more begins. 0: as many as there are threads.
   Executor(std::string name, size_t threads, size_t queue_limit, int niceness = 0, size_t at_once = 0);
   ~Executor();
   Executor(const Executor&) = delete;
@@ -53,7 +53,7 @@ class Executor {
   std::deque<std::function<void()>> queue_;
   size_t running_ = 0;    // tasks that do not wait
   bool watched_ = false;  // an idle thread looks whether the tasks stall
-  SteadyClock::time_point last_change_ = SteadyClock::now();
+  SteadyClock::time_point last_begin_ = SteadyClock::now();
   bool stopping_ = false;
   std::vector<std::thread> workers_;
 };

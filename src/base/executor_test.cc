@@ -126,6 +126,26 @@ TEST(Executor, TasksThatStallWithoutSayingSoDoNotHoldUpTheRest) {
   meeting.end();
 }
 
+// Two tasks that are stuck, and one that waits often and briefly: the next ones must not wait for it to end.
+TEST(Executor, ShortWaitsOfOneDoNotHideThatOthersAreStuck) {
+  std::promise<void> release;
+  std::shared_future<void> released = release.get_future().share();
+  std::promise<void> begun;
+  std::atomic<bool> over{false};
+  Executor executor("test", 8, 100, 0, 2);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(executor.submit([released] { released.wait(); }));
+  ASSERT_TRUE(executor.submit([&] {
+    while (!over) {
+      const Waiting waiting;
+      std::this_thread::yield();
+    }
+  }));
+  ASSERT_TRUE(executor.submit([&] { begun.set_value(); }));
+  begun.get_future().wait();
+  over = true;
+  release.set_value();
+}
+
 TEST(Executor, NoMoreRunAtOnceThanAllowed) {
   constexpr int kTasks = 5'000;
   std::atomic<int> inside{0}, ran{0}, beyond{0};

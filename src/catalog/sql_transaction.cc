@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/executor.h"
 #include "catalog/sql_session.h"
 
 namespace quarry::catalog {
@@ -63,7 +64,10 @@ Result<ConnectionPool::Lease> ConnectionPool::lease() {
   std::unique_ptr<SqlConnection> connection;
   {
     std::unique_lock lock(mutex_);
-    available_.wait(lock, [&] { return !free_.empty(); });
+    if (free_.empty()) {
+      const Waiting for_a_connection;
+      available_.wait(lock, [&] { return !free_.empty(); });
+    }
     connection = std::move(free_.back());
     free_.pop_back();
   }

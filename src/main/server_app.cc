@@ -73,6 +73,7 @@ class App final : public ServerApp {
     if (server_) server_->stop(config_.integer("stop.grace_ms"));
     if (engine_) engine_->stop();
     compute_.stop();
+    if (vectors_) vectors_->close();  // or what is queued would build graphs to their end
     index_builder_.stop();
   }
 

@@ -269,6 +269,9 @@ class VectorStore {
  public:
   static Result<std::unique_ptr<VectorStore>> open(StoreOptions options);
   virtual ~VectorStore() = default;
+  // Ends upkeep: none begins afterwards, and what runs ends at its next step; saves what indexes have grown by. Reads and writes go on, and the
+  // destructor does the same; a program that stops its executors first calls it before that.
+  virtual void close() {}
 
   // Commits version 0. kAlreadyExists if the table is there.
   virtual Status create_table(const TableSpec& spec) = 0;

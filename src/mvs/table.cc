@@ -241,7 +241,7 @@ Status Table::extend(const TableSpec& spec) {
 }
 
 Status Table::drop() {
-  close();
+  stop_upkeep();
   dropped_ = true;
   CommitQueue::Turn turn(queue_);
   publish(nullptr, std::make_shared<const IndexSet>());

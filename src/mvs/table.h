@@ -94,7 +94,9 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // If it is time to: follows what other writers committed, and reads back what this one did. Called by one thread.
   Status look(int64_t interval_us);
   const std::string& id() const { return spec_.table_id; }
-  // No upkeep starts afterwards; waits for one that runs, then saves what the indexes have grown by.
+  // No upkeep starts afterwards; waits for one that runs.
+  void stop_upkeep();
+  // And saves what the indexes have grown by.
   void close();
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/executor.h"
 #include "base/log.h"
 #include "mvs/data_file.h"
 #include "mvs/table_internal.h"
@@ -78,12 +79,16 @@ void Table::submit_upkeep() {
   upkeep_queued_ = false;
 }
 
-void Table::close() {
+void Table::stop_upkeep() {
   std::unique_lock lock(upkeep_mutex_);
   closed_ = true;
   upkeep_changed_.wait(lock, [&] { return !upkeep_running_; });
-  lock.unlock();
+}
+
+void Table::close() {
+  stop_upkeep();
   if (dropped_) return;
+  const Pin pin(*this);
   if (auto saved = save_indexes(kUnsavedAtClose); !saved.ok())
     log_warn("indexes were not saved", {{"table", id()}, {"error", saved.error().message}});
 }
@@ -91,6 +96,7 @@ void Table::close() {
 // Runs `steps` alone among upkeep, with a snapshot in memory.
 Status Table::as_upkeep(const std::function<Status()>& steps) {
   {
+    const Waiting for_upkeep;
     std::unique_lock lock(upkeep_mutex_);
     upkeep_changed_.wait(lock, [&] { return !upkeep_running_ || closed_; });
     if (closed_) return Ok{};

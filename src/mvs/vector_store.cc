@@ -31,9 +31,13 @@ class VectorStoreImpl : public VectorStore {
   }
 
   ~VectorStoreImpl() override {
-    follower_.reset();
-    for (const auto& [id, table] : tables_) table->close();
+    close();
     shared_->cold.stop();
+  }
+
+  void close() override {
+    follower_.reset();
+    for (const auto& table : all()) table->close();
   }
 
   Status create_table(const TableSpec& spec) override {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/executor.h"
 #include "objects/address_policy.h"
 #include "objects/fetched_name.h"
 
@@ -152,6 +153,7 @@ class CurlFetcher : public Fetcher {
     if (handle == nullptr) return Error{ErrorKind::kUnavailable, "libcurl: no memory"};
     Transfer transfer{.options = options_};
     configure(handle.get(), url, transfer);
+    const Waiting for_the_host;
     const CURLcode code = curl_easy_perform(handle.get());
     if (code != CURLE_OK) return transfer_error(code, transfer, url);
     long status = 0;

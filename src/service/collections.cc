@@ -182,10 +182,11 @@ Status disable_downstream(catalog::Session& session, const catalog::Scope& scope
 
 // A table that this process has not touched has to be made known before it can be dropped.
 Status drop_stored_table(const RequestContext& context, const Dependencies& deps, const catalog::Resource& collection) {
-  QUARRY_ASSIGN_OR_RETURN(const Collection parsed, parse_collection(collection.body, context.organization_id, context.namespace_id));
-  deps.internals->tables.remove(parsed.table_id());
-  QUARRY_RETURN_IF_ERROR(deps.vectors->attach_table(pipeline::table_spec(parsed, context.internal_id)));
-  return deps.vectors->drop_table(parsed.table_id());
+  const std::string table_id = stored_table_id(collection);
+  deps.internals->tables.remove(table_id);
+  const auto parsed = parse_collection(collection.body, context.organization_id, context.namespace_id);
+  if (parsed.ok()) (void)deps.vectors->attach_table(pipeline::table_spec(*parsed, context.internal_id));  // if not, it is known or stays
+  return deps.vectors->drop_table(table_id);
 }
 
 Result<Reply> delete_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {

@@ -1,5 +1,7 @@
 #include "service/execution_log.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace quarry::service {
@@ -20,10 +22,15 @@ void ExecutionLog::State::keep(const Parent& parent, MakeRecord record) {
   std::deque<MakeRecord>& own = pending[parent];
   own.push_back(std::move(record));
   ++count;
-  if (own.size() <= kKeepPerRetriever && count <= kMaxPending) return;
-  own.pop_front();
+  if (own.size() > kKeepPerRetriever) return drop_oldest(own);
+  if (count > kMaxPending) drop_oldest(std::max_element(pending.begin(), pending.end(), [](const auto& a, const auto& b) {
+                                         return a.second.size() < b.second.size();
+                                       })->second);
+}
+
+void ExecutionLog::State::drop_oldest(std::deque<MakeRecord>& records) {
+  records.pop_front();
   --count;
-  if (own.empty()) pending.erase(parent);
 }
 
 void ExecutionLog::State::put_back(Pending unwritten) {
@@ -44,7 +51,7 @@ void ExecutionLog::add(Parent parent, MakeRecord record) {
   {
     std::lock_guard lock(state_->mutex);
     state_->keep(parent, std::move(record));
-    bool due = deps_.clock->steady_us() - state_->last_flush_us >= kFlushEveryUs;
+    bool due = deps_.clock->steady_us() - state_->last_flush_us >= kFlushEveryUs || state_->count >= kFlushAt;
     if (due && !state_->scheduled && background != nullptr) schedule = state_->scheduled = true;
   }
   if (!schedule) return;

@@ -40,7 +40,8 @@ class ExecutionLog {
   static constexpr size_t kKeepPerRetriever = 200;
 
  private:
-  static constexpr size_t kMaxPending = 4'096;  // past it records are dropped, oldest of a retriever first
+  static constexpr size_t kFlushAt = 1'024;
+  static constexpr size_t kMaxPending = 4'096;  // past it the retriever that has most loses its oldest
   static constexpr int64_t kFlushEveryUs = 1'000'000;
 
   // Shared with the flush that runs on the executor, which may outlive the log.
@@ -55,6 +56,7 @@ class ExecutionLog {
 
     void keep(const Parent& parent, MakeRecord record);
     void put_back(Pending unwritten);
+    void drop_oldest(std::deque<MakeRecord>& records);
   };
   static Status flush(State& state, catalog::Catalog& catalog, const Clock& clock);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/executor.h"
 #include "service/binding.h"
 #include "service/collections.h"
 #include "service/json_access.h"
@@ -74,6 +75,7 @@ Result<Task> wait_for_end(const RequestContext& context, const Dependencies& dep
     if (is_terminal(task.status)) return task;
     if (context.expired())
       return Error(ErrorKind::kTimeout, fmt::format("the change goes on as task '{}'", task_id), {{"task_id", task_id}});
+    const Waiting for_the_task;
     std::this_thread::sleep_for(std::chrono::microseconds(look_us));
   }
 }

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/clock.h"
+#include "base/executor.h"
 #include "extract/media/decode_protocol.h"
 
 namespace quarry::extract {
@@ -96,6 +97,7 @@ Error DecodeProcess::obituary() {
 }
 
 Status DecodeProcess::wait_for(short events, int64_t deadline_us) {
+  const Waiting for_the_process;
   for (;;) {
     const int64_t left_us = deadline_us - system_clock().steady_us();
     if (left_us <= 0) return extraction("the file could not be decoded within the time limit");

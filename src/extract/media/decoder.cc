@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 
+#include "base/executor.h"
 #include "base/metrics.h"
 #include "extract/extract.h"
 #include "extract/media/decode_process.h"
@@ -48,6 +49,7 @@ class ProcessDecoder : public Decoder {
   class Lease {
    public:
     explicit Lease(ProcessDecoder& decoder) : decoder_(decoder) {
+      const Waiting for_a_process;
       std::unique_lock lock(decoder_.mutex_);
       decoder_.available_.wait(lock, [&] { return !decoder_.free_.empty(); });
       place_ = decoder_.free_.back();  // the last used: its child is warm

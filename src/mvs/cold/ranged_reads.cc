@@ -13,6 +13,7 @@ namespace {
 constexpr uint64_t kMaxGapBytes = 256 << 10;
 constexpr uint64_t kMaxJoinedBytes = 2ull << 20;  // of ranges read as one: more of them come faster beside each other
 constexpr uint64_t kMaxReadBytes = 8ull << 20;
+constexpr uint64_t kMaxRangeBytes = 16ull << 30;  // a file that says more is damaged, or made to fill memory
 
 struct Read {
   const std::string* key = nullptr;
@@ -114,6 +115,12 @@ class RangedRead {
 };
 
 Result<RangedBytes> read_ranges(objects::ObjectStore& store, Executor* io, const std::vector<RangeOfObject>& wanted, size_t* failed) {
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const auto& [offset, length] = wanted[i].range;
+    if (length <= kMaxRangeBytes && offset <= UINT64_MAX - length) continue;
+    if (failed != nullptr) *failed = i;
+    return corruption(fmt::format("{}: no part of it can have {} bytes at offset {}", wanted[i].key, length, offset));
+  }
   return RangedRead(wanted).run(store, io, failed);
 }
 

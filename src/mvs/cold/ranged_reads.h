@@ -19,6 +19,9 @@ struct RangeOfObject {
 // The bytes of ranges, in the order they were asked for. Several may lie in one run of bytes, as they were read.
 class RangedBytes {
  public:
+  RangedBytes() = default;
+  RangedBytes(RangedBytes&&) = default;
+  RangedBytes& operator=(RangedBytes&&) = default;
   size_t size() const { return ranges_.size(); }
   std::string_view operator[](size_t i) const { return ranges_[i]; }
 

@@ -9,13 +9,18 @@
 #include "model/text.h"
 
 namespace quarry::mvs {
+namespace {
+
+constexpr size_t kMaxWords = size_t{1} << 25;
+
+}  // namespace
 
 class WordIndex::Builder {
  public:
   // False: too many words.
   bool add_row(std::string_view text) {
     for (std::string& word : fold_words(text)) {
-      if (sequence_.size() == UINT32_MAX) return false;
+      if (sequence_.size() == kMaxWords) return false;
       const auto ordinal = uint32_t(ordinals_.size());
       sequence_.push_back(ordinals_.try_emplace(std::move(word), ordinal).first->second);
     }
@@ -86,6 +91,8 @@ class WordIndex::Builder {
 };
 
 namespace {
+
+constexpr size_t kMaxWords = size_t{1} << 25;
 
 void add_rows_of(const PostingsReader& postings, Bitmap& out) {
   PostingsBlock block;

@@ -17,7 +17,8 @@ namespace quarry::mvs {
 // Immutable; thread-safe. Its words are those of fold_words(), which say what a filter means; those of text search are stemmed and cut.
 class WordIndex {
  public:
-  // Of a column of texts that the block has; takes as long as cutting them into words. nullptr: 2^32 words or more.
+  // Of a column of texts that the block has; takes as long as cutting them into words, and 12 bytes a word meanwhile.
+  // nullptr: more than 2^25 words, whose conditions look at every text.
   static std::unique_ptr<const WordIndex> make(const RowBlock& block, int column);
 
   const Bitmap& valid() const { return valid_; }  // rows that are not null

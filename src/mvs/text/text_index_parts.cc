@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -17,9 +16,10 @@ namespace {
 using text_layout::kPageBytes;
 
 // calloc gives large blocks as pages of zeros that take memory once they are written.
+// Null: there is not so much.
 std::shared_ptr<char> make_buffer(uint64_t size) {
   void* memory = std::calloc(std::max<uint64_t>(size, 1), 1);
-  if (memory == nullptr) throw std::bad_alloc();
+  if (memory == nullptr) return nullptr;
   return {static_cast<char*>(memory), [](char* p) { std::free(p); }};
 }
 
@@ -33,6 +33,7 @@ uint64_t TextIndexParts::page_bytes() { return kPageBytes; }
 
 Result<std::unique_ptr<TextIndexParts>> TextIndexParts::open(uint64_t size, uint32_t rows, std::string name, const Fetch& fetch) {
   std::unique_ptr<TextIndexParts> out(new TextIndexParts(size, std::move(name)));
+  if (out->buffer_ == nullptr) return corruption(fmt::format("{}: an index of {} bytes", out->name_, size));
   const uint64_t head = std::min(size, pages_of(text_layout::kHeaderBytes + uint64_t(rows) * 4) * kPageBytes);
   QUARRY_ASSIGN_OR_RETURN(const auto first, fetch({{0, head}}));
   out->put(0, first.front());

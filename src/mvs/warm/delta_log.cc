@@ -335,7 +335,11 @@ Status DeltaLog::write_checkpoint(const LogState& state) const {
     if (put.error().kind != ErrorKind::kAlreadyExists) return put;
     // Never over another one: between its bytes and the hint's checksum there would be a moment in which they speak against each other.
     QUARRY_ASSIGN_OR_RETURN(const std::string there, store_.get(key));
-    if (there != view(*bytes)) return Ok{};
+    if (there != view(*bytes)) {
+      QUARRY_ASSIGN_OR_RETURN(const Hint known, hint());
+      if (load_checkpoint(state.version, {key}, known).ok()) return Ok{};
+      QUARRY_RETURN_IF_ERROR(store_.put(key, view(*bytes)));  // that one is damaged: there is nothing to disturb
+    }
   }
   const json::object found{{"version", state.version}, {"size", actions.size()}, {kHintCrc, hint_crc(crc32c(view(*bytes)), state.version)}};
   return store_.put(folder_ + "_last_checkpoint", json::serialize(found));

@@ -267,6 +267,20 @@ TEST_F(DeltaLogTest, TheFirstCheckpointAndItsCleaningDoNotDisturbAReader) {
   EXPECT_EQ(state->files.size(), 4u);
 }
 
+TEST_F(DeltaLogTest, ATornCheckpointIsWrittenAgain) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a")});
+  ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+  const std::string whole = store_->get(log_.checkpoint_key(1)).value();
+  for (const std::string& torn : {std::string("PAR1 torn"), whole.substr(0, whole.size() / 2)}) {
+    ASSERT_TRUE(store_->put(log_.checkpoint_key(1), torn).ok());
+    ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+    const auto state = log_.load();
+    ASSERT_TRUE(state.ok()) << state.error().message;
+    EXPECT_EQ(state->checkpoint, 1) << "the log from its beginning was read";
+  }
+}
+
 TEST_F(DeltaLogTest, FallsBackWhenTheCheckpointIsTorn) {
   commit(0, {Protocol{}, metadata()});
   commit(1, {add("a")});
