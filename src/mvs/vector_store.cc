@@ -194,6 +194,7 @@ class VectorStoreImpl : public VectorStore {
     out.tier = served.tier;
     out.version = served.snapshot->version;
     out.rows_scored = found.rows_scored;
+    out.hits.reserve(found.rows.size());
     for (const ScoredRow& row : found.rows) {
       QUARRY_ASSIGN_OR_RETURN(auto document, row.view->segment->block().document(row.row, request.projection));
       out.hits.push_back({row.score, std::move(document)});
