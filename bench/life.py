@@ -28,6 +28,8 @@ from vecs import read_vecs  # noqa: E402
 
 WRITERS = 4
 IDLE_S = 10.0
+SETTLE_S = 600
+TAIL_ROWS = 1_024  # a table leaves so many out of its graph until there are more
 QUERIES = 200
 
 
@@ -49,6 +51,19 @@ class Subject:
             list(writers.map(lambda first: upsert(self.quarry.ok, np.asarray(self.base[first : min(rows, first + BATCH)]), first), starts))
         self.rows = rows
         return time.perf_counter() - began
+
+    def settle(self) -> float:
+        """Seconds until the rows are in the graph."""
+        began = time.perf_counter()
+        while self.backlog() > TAIL_ROWS:
+            if time.perf_counter() - began > SETTLE_S:
+                raise RuntimeError(f"{self.backlog()} rows are not indexed after {SETTLE_S} s")
+            time.sleep(0.2)
+        return time.perf_counter() - began
+
+    def backlog(self) -> int:
+        metrics = self.quarry.pool.request("GET", f"http://127.0.0.1:{self.quarry.port}/metrics").data.decode()
+        return int(next(line.split()[1] for line in metrics.splitlines() if line.startswith("quarry_mvs_index_backlog_rows ")))
 
     def search(self, clients: int, seconds: float) -> tuple[dict, list[list[int] | None]]:
         report, found = self.quarry.measure(self.queries, 0, clients, seconds, None)
@@ -207,6 +222,7 @@ def growth() -> list[dict]:
         for size in sorted({scaled(n) for n in (10_000, 31_000, 100_000, 316_000, 1_000_000)}):
             added = size - it.rows
             seconds = it.grow(size)
+            behind = it.settle()
             report, found = it.search(clients, IDLE_S)
             reached = recall(found, nearest(it.base[:size], it.queries, K))
             memory = it.anonymous_mb()
@@ -214,6 +230,7 @@ def growth() -> list[dict]:
             settings = {"rows": size, "dimension": it.base.shape[1]}
             say(f"{size} rows: {report['qps']:.0f} queries/s, recall {reached:.4f}")
             rows += [row("growth", "load", added / seconds, "vectors/s", clients=WRITERS, **settings),
+                     row("growth", "from the last write to the last row in the graph", behind, "s", **settings),
                      row("growth", "anonymous memory", memory, "MB", **settings),
                      row("growth", "vector search", report["qps"], "queries/s", clients=clients, p50_ms=round(report["p50_ms"], 2), recall=round(reached, 4), **settings),
                      row("growth", "vector search, p99", report["p99_ms"], "ms", clients=clients, **settings),
