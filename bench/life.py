@@ -6,6 +6,7 @@ import json
 import pathlib
 import random
 import signal
+import stat
 import statistics
 import subprocess
 import sys
@@ -100,7 +101,14 @@ class Subject:
         return anonymous_kib(self.quarry.root_pid) / 1024
 
     def files(self) -> tuple[int, float]:
-        sizes = [path.stat().st_size for path in (self.quarry.folder / "data").rglob("*") if path.is_file()]
+        sizes = []
+        for path in (self.quarry.folder / "data").rglob("*"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue  # gone since it was listed
+            if stat.S_ISREG(status.st_mode):
+                sizes.append(status.st_size)
         return len(sizes), sum(sizes) / 1e6
 
 
