@@ -92,8 +92,6 @@ class WordIndex::Builder {
 
 namespace {
 
-constexpr size_t kMaxWords = size_t{1} << 25;
-
 void add_rows_of(const PostingsReader& postings, Bitmap& out) {
   PostingsBlock block;
   for (size_t b = 0; b < postings.blocks(); ++b) {
