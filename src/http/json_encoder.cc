@@ -37,7 +37,8 @@ void append_array(const json::array& array, std::string& out) {
   out.push_back(']');
 }
 
-void append_object(const json::object& object, std::string& out) {
+// A member `name` goes out a second time under the name `alias`, unless that is empty.
+void append_object(const json::object& object, std::string_view name, std::string_view alias, std::string& out) {
   out.push_back('{');
   bool first = true;
   for (const auto& member : object) {
@@ -45,7 +46,15 @@ void append_object(const json::object& object, std::string& out) {
     first = false;
     encode_json_string(member.key(), out);
     out.push_back(':');
+    const size_t begin = out.size();
     encode_json(member.value(), out);
+    if (alias.empty() || std::string_view(member.key()) != name) continue;
+    const size_t length = out.size() - begin;
+    out.push_back(',');
+    encode_json_string(alias, out);
+    out.push_back(':');
+    out.reserve(out.size() + length + 1);
+    out.append(out, begin, length);
   }
   out.push_back('}');
 }
@@ -102,24 +111,7 @@ void encode_json_string(std::string_view text, std::string& out) {
 }
 
 void encode_json_with_alias(const json::object& object, std::string_view name, std::string_view alias, std::string& out) {
-  out.push_back('{');
-  bool first = true;
-  for (const auto& member : object) {
-    if (!first) out.push_back(',');
-    first = false;
-    encode_json_string(member.key(), out);
-    out.push_back(':');
-    const size_t begin = out.size();
-    encode_json(member.value(), out);
-    if (std::string_view(member.key()) != name) continue;
-    const size_t length = out.size() - begin;
-    out.push_back(',');
-    encode_json_string(alias, out);
-    out.push_back(':');
-    out.reserve(out.size() + length + 1);
-    out.append(out, begin, length);
-  }
-  out.push_back('}');
+  append_object(object, name, alias, out);
 }
 
 void encode_json(const json::value& value, std::string& out) {
@@ -131,7 +123,7 @@ void encode_json(const json::value& value, std::string& out) {
     case json::kind::double_: append_double(value.get_double(), out); return;
     case json::kind::string: encode_json_string(value.get_string(), out); return;
     case json::kind::array: append_array(value.get_array(), out); return;
-    case json::kind::object: append_object(value.get_object(), out); return;
+    case json::kind::object: append_object(value.get_object(), {}, {}, out); return;
   }
 }
 

@@ -246,7 +246,8 @@ class SchemaChecker {
       if (has_one_type(*schema) && (!closest || attempt.total() < closest->total())) closest.emplace(std::move(attempt));
     }
     if (closest) return take(*closest);
-    report("type_error", at, fmt::format("must be of one of the types {}, not {}", fmt::join(types_of(alternatives), ", "), article_kind(value)));
+    report("type_error", at,
+           fmt::format("must be of one of the types {}, not {}", fmt::join(types_of(alternatives), ", "), article_kind(value)));
   }
 
   static bool has_one_type(const json::object& schema) {

@@ -15,9 +15,6 @@
 
 namespace quarry::service {
 
-// The parent of executions without a retriever.
-inline constexpr std::string_view kAdhocParent = "adhoc";
-
 // Thread-safe.
 class ExecutionLog {
  public:

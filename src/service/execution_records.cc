@@ -266,14 +266,15 @@ void record_execution(const RequestContext& context, const Dependencies& deps, E
   const bool adhoc = subject.parent == adhoc_parent(context);
   catalog::Resource record = make_resource(context, catalog::kind::kExecution, outcome.execution_id, "", {});
   record.parent_id = subject.parent;
-  deps.internals->executions.add(std::move(parent), [record = std::move(record), trace_id = context.request_id, adhoc, subject = std::move(subject),
-                                                     inputs = note_of(inputs), outcome = std::move(outcome)] {
+  auto make = [record = std::move(record), trace_id = context.request_id, adhoc, subject = std::move(subject), inputs = note_of(inputs),
+               outcome = std::move(outcome)] {
     catalog::Resource made = record;
     made.body = record_body(subject, outcome, inputs, record.created_at);
     made.body["retriever_id"] = adhoc ? std::string() : subject.parent;
     made.body["trace_id"] = trace_id;
     return made;
-  });
+  };
+  deps.internals->executions.add(std::move(parent), std::move(make));
 }
 
 json::array stage_list(const json::object& statistics) {

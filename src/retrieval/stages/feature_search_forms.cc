@@ -10,7 +10,7 @@ namespace quarry::retrieval {
 namespace {
 
 constexpr std::string_view kSearchMembers[] = {"feature_uri", "query",   "top_k", "min_score", "weight",   "lexical", "optional",
-                                               "on_empty",    "filters", "exact", "effort", "fields",    "operator", "prefix"};
+                                               "on_empty",    "filters", "exact", "effort",    "fields", "operator", "prefix"};
 
 bool is_numbers(const json::value& v) {
   const json::array* list = v.if_array();
