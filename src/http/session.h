@@ -5,68 +5,15 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
-#include <atomic>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 
-#include "base/executor.h"
-#include "http/dispatcher.h"
-#include "http/http_metrics.h"
 #include "http/request_parser.h"
+#include "http/server_state.h"
 #include "http/worker.h"
 
 namespace quarry::http {
-
-// Counts against a limit; what is counted is let go by the destructor. Thread-safe.
-class Budget {
- public:
-  explicit Budget(uint64_t limit) : limit_(limit) {}
-  // Whether a lease could grow by this now.
-  bool has_room(uint64_t bytes) const { return bytes <= limit_ && used_.load() <= limit_ - bytes; }
-  class Lease {
-   public:
-    ~Lease() { release(); }
-    // False, and unchanged, when the budget has less than that left.
-    bool grow(Budget& budget, uint64_t by);
-    void release();
-    uint64_t held() const { return held_; }
-
-   private:
-    Budget* budget_ = nullptr;
-    uint64_t held_ = 0;
-  };
-
- private:
-  const uint64_t limit_;
-  std::atomic<uint64_t> used_{0};
-};
-
-// What all sessions of a server share. Outlives them.
-struct ServerState {
-  ServerState(const Options& o, const Dispatcher& d, HttpMetrics& m, Executor& e)
-      : options(o), dispatcher(d), metrics(m), handlers(e), bodies(o.max_bodies_in_flight_bytes) {}
-
-  const Options& options;
-  const Dispatcher& dispatcher;
-  HttpMetrics& metrics;
-  Executor& handlers;
-  Budget bodies;
-  std::atomic<bool> stopping{false};
-
-  void session_began() { sessions_.fetch_add(1); }
-  void session_ended();
-  size_t sessions() const { return sessions_.load(); }
-  // Waits until no session is left; false after `timeout_ms`.
-  bool wait_for_sessions(int64_t timeout_ms);
-
- private:
-  std::atomic<size_t> sessions_{0};
-  std::mutex mutex_;
-  std::condition_variable none_left_;
-};
 
 class Session {
  public:
@@ -86,19 +33,10 @@ class Session {
   enum class Phase { kIdle, kHead, kBody, kHandling, kWriting };
   enum class Read { kDone, kClosed, kAnswered };  // kAnswered: an error reply is ready
 
+  // session_read.cc
   boost::asio::awaitable<Read> read_head();
   boost::asio::awaitable<Read> read_body();
   boost::asio::awaitable<bool> read_more(size_t bytes);
-  boost::asio::awaitable<void> serve();
-  boost::asio::awaitable<void> dispatch(void (Dispatcher::*step)(Exchange&) const);
-  // False: the handlers' queue is full, and `work` was not run.
-  boost::asio::awaitable<bool> on_handler_thread(std::function<void()> work);
-  boost::asio::awaitable<bool> write_reply();
-  boost::asio::awaitable<bool> write(std::string_view bytes);
-  boost::asio::awaitable<bool> write_source(const service::BodySource& source);
-  boost::asio::awaitable<Status> read_piece(const service::BodySource& source, uint64_t offset, std::string& piece);
-  boost::asio::awaitable<void> linger();
-
   bool parse_head(boost::beast::error_code& ec);
   // Before any byte of a body is read: may it come?
   bool accept_body();
@@ -106,7 +44,19 @@ class Session {
   bool charge_body();
   void fail(const Error& error);
   void fail_parse(const boost::beast::error_code& ec);
+
+  // session_write.cc
+  boost::asio::awaitable<bool> write_reply();
+  boost::asio::awaitable<bool> write(std::string_view bytes);
+  boost::asio::awaitable<bool> write_source(const service::BodySource& source);
+  boost::asio::awaitable<Status> read_piece(const service::BodySource& source, uint64_t offset, std::string& piece);
+  boost::asio::awaitable<void> linger();
   void format_head();
+
+  boost::asio::awaitable<void> serve();
+  boost::asio::awaitable<void> dispatch(void (Dispatcher::*step)(Exchange&) const);
+  // False: the handlers' queue is full, and `work` was not run.
+  boost::asio::awaitable<bool> on_handler_thread(std::function<void()> work);
   void set_phase(Phase phase, int64_t patience_ms);
 
   Worker& worker_;
