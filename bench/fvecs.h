@@ -27,6 +27,8 @@ class Rows {
   }
   const T* row(size_t i) const { return base_ + i * (dimension + 1) + 1; }
   size_t bytes() const { return bytes_; }
+  // From now on a page that is not in memory is read alone, without its neighbours.
+  void read_at_random() const { ::madvise(const_cast<T*>(base_), bytes_, MADV_RANDOM); }
 
   size_t dimension = 0, count = 0;
 

@@ -37,9 +37,10 @@ QUERIES = 200
 class Subject:
     """A server with a namespace, its rows, and a search load."""
 
-    def __init__(self, folder: pathlib.Path, base: np.ndarray, queries: np.ndarray):
+    def __init__(self, folder: pathlib.Path, base: np.ndarray, queries: np.ndarray, env: dict[str, str]):
         self.base, self.queries, self.rows = base, queries, 0
         self.quarry = Quarry(folder / "server")
+        self.quarry.env = env
         self.quarry.start()
         create_namespace(self.quarry.ok, base.shape[1])
         self.quarry.retrievers = {None: make_retriever(self.quarry.ok, None)}
@@ -56,15 +57,15 @@ class Subject:
     def settle(self) -> float:
         """Seconds until the rows are in the graph."""
         began = time.perf_counter()
-        while self.backlog() > TAIL_ROWS:
+        while (behind := self.gauge("quarry_mvs_index_backlog_rows")) > TAIL_ROWS:
             if time.perf_counter() - began > SETTLE_S:
-                raise RuntimeError(f"{self.backlog()} rows are not indexed after {SETTLE_S} s")
+                raise RuntimeError(f"{behind} rows are not indexed after {SETTLE_S} s")
             time.sleep(0.2)
         return time.perf_counter() - began
 
-    def backlog(self) -> int:
+    def gauge(self, name: str) -> int:
         metrics = self.quarry.pool.request("GET", f"http://127.0.0.1:{self.quarry.port}/metrics").data.decode()
-        return int(next(line.split()[1] for line in metrics.splitlines() if line.startswith("quarry_mvs_index_backlog_rows ")))
+        return int(next(line.split()[1] for line in metrics.splitlines() if line.startswith(name + " ")))
 
     def search(self, clients: int, seconds: float) -> tuple[dict, list[list[int] | None]]:
         report, found = self.quarry.measure(self.queries, 0, clients, seconds, None)
@@ -113,11 +114,11 @@ class Subject:
 
 
 @contextmanager
-def subject() -> Iterator[Subject]:
+def subject(**env: str) -> Iterator[Subject]:
     build_targets("bench-load", "quarry")
     folder = vector_set(OPTIONS.set or "gauss-1m")
     with scratch() as place:
-        it = Subject(pathlib.Path(place), read_vecs(folder / "base.fvecs"), np.asarray(read_vecs(folder / "query.fvecs"))[:QUERIES])
+        it = Subject(pathlib.Path(place), read_vecs(folder / "base.fvecs"), np.asarray(read_vecs(folder / "query.fvecs"))[:QUERIES], env)
         try:
             yield it
         finally:
@@ -201,9 +202,9 @@ class Churn:
 
 @bench
 def churn() -> list[dict]:
-    """200 single-document writes a second for 3 minutes: files, disk and memory as it goes, then the time to open what it left."""
+    """An hour of ten single-document writes a second in a twentieth of the time, retention too: files, disk and memory as it goes, the time to open it."""
     rate, seconds = 200.0, 180 * OPTIONS.scale
-    with subject() as it:
+    with subject(QUARRY_MVS_RETENTION_S=str(round(seconds / 6))) as it:
         it.grow(Churn.BASE_ROWS)
         files, megabytes = it.files()
         before = {"files": files, "disk_mb": round(megabytes, 1), "anonymous_mb": round(it.anonymous_mb(), 1)}
@@ -233,13 +234,13 @@ def growth() -> list[dict]:
             behind = it.settle()
             report, found = it.search(clients, IDLE_S)
             reached = recall(found, nearest(it.base[:size], it.queries, K))
-            memory = it.anonymous_mb()
+            memory, accounted = it.anonymous_mb(), it.gauge("quarry_mvs_memory_bytes") / 2**20
             ready, answered = it.restart()
             settings = {"rows": size, "dimension": it.base.shape[1]}
             say(f"{size} rows: {report['qps']:.0f} queries/s, recall {reached:.4f}")
             rows += [row("growth", "load", added / seconds, "vectors/s", clients=WRITERS, **settings),
                      row("growth", "from the last write to the last row in the graph", behind, "s", **settings),
-                     row("growth", "anonymous memory", memory, "MB", **settings),
+                     row("growth", "anonymous memory", memory, "MB", "codes, graph, ids", memory / accounted, **settings),
                      row("growth", "vector search", report["qps"], "queries/s", clients=clients, p50_ms=round(report["p50_ms"], 2), recall=round(reached, 4), **settings),
                      row("growth", "vector search, p99", report["p99_ms"], "ms", clients=clients, **settings),
                      row("growth", "start to ready", ready * 1000, "ms", **settings),

@@ -12,6 +12,7 @@
 #include "clocks.h"
 #include "fvecs.h"
 #include "mvs/hot/kernels.h"
+#include "mvs/hot/paging.h"
 #include "mvs/index/graph.h"
 
 using namespace quarry;
@@ -64,6 +65,8 @@ void rescore(const Rows<float>& base, const Scorer& scorer, const std::vector<fl
              size_t keep, std::vector<std::pair<float, uint32_t>>& out) {
   out.clear();
   const size_t n = std::min(candidates.size(), keep);
+  if (pages_lately())
+    for (size_t i = 0; i < n; ++i) read_ahead(base.row(candidates[i].node), base.dimension * sizeof(float));
   for (size_t i = 0; i < n; ++i) {
     const char* row = reinterpret_cast<const char*>(base.row(candidates[i].node));
     for (size_t b = 0; b < base.dimension * 4; b += 64) __builtin_prefetch(row + b);
@@ -108,6 +111,7 @@ class Bench {
     const double link_s = seconds_since(start);
     if (o_.refine) graph_->refine(pool);
     const double build_s = seconds_since(start);
+    base_.read_at_random();  // as segments are
     const size_t anonymous = anonymous_bytes() - before;
     fmt::print("rows {} build {:.1f} s (codes {:.1f}, link {:.1f}), anonymous {:.1f} MB\n", rows_, build_s, append_s, link_s - append_s,
                double(anonymous) / 1e6);

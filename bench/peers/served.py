@@ -171,9 +171,10 @@ class Quarry(HttpServed):
     about = "a stored retriever with one feature_search stage over a standalone namespace"
     headers = [f"Authorization: Bearer {KEY}", "X-Namespace: bench"]
     expect = '"document_id"'
+    env: dict[str, str] = {}  # settings of the server
 
     def start(self) -> None:
-        self.server = Server(self.folder / "data").start()
+        self.server = Server(self.folder / "data", env=self.env).start()
         self.port, self.root_pid = int(self.server.url.rsplit(":", 1)[1]), self.server.process.pid
 
     def load(self, base: np.ndarray) -> None:

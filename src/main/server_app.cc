@@ -89,6 +89,7 @@ class App final : public ServerApp {
     options.cold_timeout_us = config_.integer("mvs.cold_timeout_ms") * 1000;
     options.commit_window_us = commit_window_us(config_);
     options.follow_interval_us = follow_interval_us(config_);
+    options.file_retention_us = options.log_retention_us = config_.integer("mvs.retention_s") * 1'000'000;
     options.recall_probe_interval_us = config_.integer("mvs.recall_probe_interval_ms") * 1000;
     options.local_folder = folder_.local_tables();
     options.background = &index_builder_;

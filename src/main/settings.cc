@@ -42,6 +42,8 @@ const std::vector<SettingInfo>& all_settings() {
       {"mvs.commit_window_us", kInteger, "2000", "how long a commit waits for company; with objects.url 100000 unless set"},
       {"mvs.follow_interval_ms", kInteger, "1000",
        "how often tables are looked at for other programs' commits; 0: never; with objects.url 30000 unless set"},
+      {"mvs.retention_s", kInteger, "600",
+       "how long log entries and files stay that only older versions of a table need: how far back other programs may read"},
       {"mvs.recall_probe_interval_ms", kInteger, "60000",
        "how often a vector query is asked again exactly, in the background, to measure what the index found; 0: never"},
       {"decode.processes", kInteger, "2", "decoder processes at most"},

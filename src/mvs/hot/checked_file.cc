@@ -111,6 +111,8 @@ Result<CheckedFile> CheckedFile::open(const std::filesystem::path& path, const F
   return checked.error();
 }
 
+void CheckedFile::read_at_random() const { ::madvise(const_cast<char*>(base_), size_, MADV_RANDOM); }
+
 Status check_checked_file(const std::filesystem::path& path, const FileKind& kind) {
   QUARRY_ASSIGN_OR_RETURN(CheckedFile file, CheckedFile::map(path));
   return file.check(path, kind, std::nullopt);

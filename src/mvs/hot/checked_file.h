@@ -34,6 +34,8 @@ class CheckedFile {
   ~CheckedFile();
 
   std::string_view data() const { return {base_, data_bytes_}; }
+  // From now on a page that is not in memory is read alone, without its neighbours.
+  void read_at_random() const;
 
  private:
   CheckedFile(const char* base, size_t size) : base_(base), size_(size) {}

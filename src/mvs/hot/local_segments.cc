@@ -55,6 +55,7 @@ Result<std::shared_ptr<const RowBlock>> LocalSegments::open(const AddFile& file,
   if (!enabled()) return not_found("no local segments");
   const auto path = path_of(file.path);
   QUARRY_ASSIGN_OR_RETURN(CheckedFile mapped, CheckedFile::open(path, kSegmentFile, identity_of(file, *schema)));
+  mapped.read_at_random();  // scans ask for what is next (paging.h)
   auto batch = decode(std::make_shared<MappedBuffer>(std::move(mapped)));
   if (!batch.ok()) return corruption(fmt::format("{}: {}", path.string(), batch.status().message()));
   return RowBlock::make(schema, *batch, RowBlock::Memory::kMapped);

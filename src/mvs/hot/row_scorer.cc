@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "mvs/hot/kernels.h"
+#include "mvs/hot/paging.h"
 
 namespace quarry::mvs {
 namespace {
@@ -35,8 +36,12 @@ class DenseScorer : public RowScorer {
     size_t scored = 0;
     const VectorColumn& v = *task.view->segment->block().vector(task.column);
     const float* norms = task.view->segment->norms(task.column);
+    const uint64_t faults = major_faults();
     for (size_t at = task.begin; at < task.end; at += kRowsPerCall) {
       const size_t n = std::min(kRowsPerCall, task.end - at);
+      // Where the first rows were on the disk, the others will be.
+      if (at == task.begin + kRowsPerCall && task.rows == nullptr && major_faults() != faults)
+        read_ahead(v.data + at * v.dimension, (task.end - at) * v.dimension * sizeof(float));
       size_t wanted = n, found = 0;
       if (task.rows != nullptr) {
         wanted = 0;

@@ -6,6 +6,7 @@
 
 #include "mvs/hot/column_filter.h"
 #include "mvs/hot/kernels.h"
+#include "mvs/hot/paging.h"
 #include "mvs/index/filtered_plan.h"
 
 namespace quarry::mvs {
@@ -153,16 +154,26 @@ class IndexedSearch {
     return out;
   }
 
-  std::vector<ScoredRow> score(const std::vector<Candidate>& candidates) {
-    const Scorer scorer = this->scorer();
-    std::vector<ScoredRow> out;
-    out.reserve(candidates.size());
+  // Those that are still live.
+  template <typename Visit>
+  void for_each_row(const std::vector<Candidate>& candidates, const Visit& visit) const {
     for (const Candidate& c : candidates) {
       const RowRef ref = index_.nodes.at(c.node);
       const SegmentView* view = snapshot_.view(ref.segment);
-      if (view == nullptr || !view->is_live(ref.row)) continue;
-      score_row(scorer, selected_[size_t(view - snapshot_.views.data())], ref.row, out);
+      if (view != nullptr && view->is_live(ref.row)) visit(selected_[size_t(view - snapshot_.views.data())], ref.row);
     }
+  }
+
+  std::vector<ScoredRow> score(const std::vector<Candidate>& candidates) {
+    const Scorer scorer = this->scorer();
+    if (pages_lately())
+      for_each_row(candidates, [&](const Selected& s, uint32_t row) {
+        if (s.vectors == nullptr) return;
+        if (const float* vector = s.vectors->at_row(row)) read_ahead(vector, query_.size() * sizeof(float));
+      });
+    std::vector<ScoredRow> out;
+    out.reserve(candidates.size());
+    for_each_row(candidates, [&](const Selected& s, uint32_t row) { score_row(scorer, s, row, out); });
     return out;
   }
 
