@@ -46,6 +46,10 @@ Table::~Table() {
   TierMetrics::tables(tier_).Decrement();
 }
 
+Error Table::others_first() const {
+  return Error(ErrorKind::kConflict, fmt::format("table '{}': other writers kept committing first", spec_.table_id));
+}
+
 Error Table::gone() const { return not_found(fmt::format("table '{}' does not exist", spec_.table_id)); }
 
 std::shared_ptr<const Snapshot> Table::current() const {
@@ -143,7 +147,7 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
     // What others committed since this table was last in memory is joined to what it committed itself.
     const bool as_left = log_.version >= 0 && !own_commits_.empty() && failed_version < 0;
     QUARRY_ASSIGN_OR_RETURN(LogState log, as_left ? Result<LogState>(log_) : newest_log());
-    auto snapshot = build_snapshot(files_, log, nullptr, next_uid_, shared_->options.executor);
+    auto snapshot = build(log, nullptr);
     if (!snapshot.ok()) {
       // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
       if (log.version != std::exchange(failed_version, log.version)) continue;
@@ -151,7 +155,12 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
     }
     note_log(std::move(log), started);
     publish(*snapshot, load_indexes(**snapshot));
-    if (as_left) QUARRY_RETURN_IF_ERROR(catch_up());
+    if (as_left) {
+      QUARRY_RETURN_IF_ERROR(catch_up());
+    } else if ((*snapshot)->hides_rows) {  // reads do without the commit
+      if (auto removed = catch_up(); !removed.ok())
+        log_warn("doubled rows are hidden, but not removed", {{"table", spec_.table_id}, {"error", removed.error().message}});
+    }
     const auto newest = current();
     return newest != nullptr ? newest : *snapshot;
   }
@@ -198,8 +207,19 @@ Status Table::follow() {
   return Ok{};
 }
 
-// In a turn: what others have committed since.
+// In a turn: what others have committed since. The snapshot is that of the newest version even if the error is that doubled rows could not
+// be removed.
 Status Table::catch_up() {
+  for (int attempt = 0; attempt < kMaxRepairs; ++attempt) {
+    QUARRY_RETURN_IF_ERROR(read_newest());
+    if (log_.stale_rewrites.empty()) return Ok{};
+    QUARRY_ASSIGN_OR_RETURN(const bool removed, remove_stale_rows());
+    if (removed) return Ok{};
+  }
+  return others_first();
+}
+
+Status Table::read_newest() {
   const TimestampUs now = shared_->options.clock->now_us();
   QUARRY_ASSIGN_OR_RETURN(LogState next, newest_log());
   if (next.version > log_.version && !own_commits_.empty()) {
@@ -210,7 +230,7 @@ Status Table::catch_up() {
     }
   }
   if (next.version > log_.version) {
-    QUARRY_ASSIGN_OR_RETURN(auto snapshot, build_snapshot(files_, next, current().get(), next_uid_, shared_->options.executor));
+    QUARRY_ASSIGN_OR_RETURN(auto snapshot, build(next, current().get()));
     log_ = std::move(next);
     publish(std::move(snapshot));
   }
@@ -237,7 +257,7 @@ Status Table::extend(const TableSpec& spec) {
     QUARRY_ASSIGN_OR_RETURN(const bool committed, put_commit(plan, "ADD COLUMNS"));
     if (committed) return Ok{};
   }
-  return Error(ErrorKind::kConflict, fmt::format("table '{}': other writers kept committing first", spec_.table_id));
+  return others_first();
 }
 
 Status Table::drop() {

@@ -135,7 +135,9 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   uint64_t resident_bytes() const;
   Status follow();
   Status catch_up();
+  Status read_newest();
   Error gone() const;
+  Error others_first() const;
 
   // table_cold.cc
   struct FreshCheck;
@@ -181,12 +183,18 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
     bool read_back = false;
   };
   static constexpr size_t kMaxOwnCommits = 4096;
+  static constexpr int kMaxRepairs = 8;
   void note_own_commit(int64_t version, std::string_view text);
   Status verify_own_commits(int64_t min_age_us);
   Result<std::vector<int64_t>> replaced_of(std::span<const OwnCommit> commits) const;
   Result<bool> repair_if_replaced();
   Status repair_all(const std::vector<int64_t>& replaced);
   Result<bool> repair(const std::vector<int64_t>& replaced);
+
+  // table_stale_rows.cc
+  Result<std::shared_ptr<const Snapshot>> build(const LogState& log, const Snapshot* previous);
+  Result<bool> remove_stale_rows();
+  Result<LogState> log_without_stale_rows();
 
   // table_upkeep.cc
   void schedule_upkeep();
@@ -254,7 +262,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // Owned by the turn.
   LogState log_;
   bool unsure_ = false;
-  bool repairing_ = false;
+  bool repairing_ = false;                               // a put that another writer was before does not follow the log
   TimestampUs followed_us_ = 0;                          // when log_ was last known to be the newest
   std::deque<OwnCommit> own_commits_;                    // of the last seconds, oldest first
   std::map<std::string, int64_t> transaction_versions_;  // Delta version that holds each app's newest transaction, where known

@@ -64,6 +64,9 @@ Result<std::shared_ptr<const ColdView>> Table::open_view(const ColdView* previou
       QUARRY_ASSIGN_OR_RETURN(log, newest_log(shared_->cold.io()));
       if (own_commits_.empty()) note_log(log, started);  // else load() has yet to see whether they still stand
     }
+    if (!log.stale_rewrites.empty()) {
+      QUARRY_ASSIGN_OR_RETURN(log, log_without_stale_rows());
+    }
     auto view = ColdView::open(files_, log, previous, {next_uid_, shared_->cold.io(), shared_->options.sidecar_min_rows});
     if (view.ok()) return view;
     // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "mvs/data_file.h"
+#include "mvs/stale_rows.h"
 #include "mvs/warm/delta_log.h"
 #include "mvs/warm/parquet_file.h"
 
@@ -78,10 +79,23 @@ class Copier {
     added_.clear();
     used_.clear();
     out_.documents = 0;
+    QUARRY_ASSIGN_OR_RETURN(const StaleRows stale, stale_rows());
     for (const auto& [path, file] : state_.files) {
-      QUARRY_RETURN_IF_ERROR(options_.rename ? rewrite(file) : copy(*file));
+      const bool is_whole = !stale.contains(path);
+      if (!is_whole) rewritten_.erase(dv_text(*file));
+      QUARRY_RETURN_IF_ERROR(options_.rename || !is_whole ? rewrite(file, stale) : copy(*file));
     }
     return Ok{};
+  }
+
+  // What the server would remove once it opened the table.
+  Result<StaleRows> stale_rows() {
+    if (state_.stale_rewrites.empty()) return StaleRows{};
+    std::atomic<uint32_t> uid{1};
+    auto built = build_snapshot(source_, state_, nullptr, uid, nullptr);
+    if (!built.ok() && built.error().kind == ErrorKind::kCorruption) return not_found(built.error().message);  // or upkeep was faster
+    QUARRY_RETURN_IF_ERROR(built);
+    return find_stale_rows(source_, state_, **built, nullptr);
   }
 
   Status copy(const AddFile& file) {
@@ -122,7 +136,7 @@ class Copier {
   }
 
   // The live rows of one file as a file of their own, with the lineage renamed.
-  Status rewrite(const std::shared_ptr<const AddFile>& file) {
+  Status rewrite(const std::shared_ptr<const AddFile>& file, const StaleRows& stale) {
     const std::string key = dv_text(*file);
     auto known = rewritten_.find(key);
     if (known == rewritten_.end()) {
@@ -132,10 +146,14 @@ class Copier {
       auto built = build_snapshot(source_, alone, nullptr, uid, nullptr);
       if (!built.ok()) return still_there(*file, std::move(built).error());
       std::vector<std::vector<uint32_t>> taken;
-      QUARRY_ASSIGN_OR_RETURN(auto batch, gather_live(*(*built)->schema, (*built)->views, taken));
-      QUARRY_ASSIGN_OR_RETURN(batch, renamed(std::move(batch), options_.rename));
+      Snapshot live = **built;
+      hide_rows(stale, live);
+      QUARRY_ASSIGN_OR_RETURN(auto batch, gather_live(*live.schema, live.views, taken));
+      if (options_.rename) {
+        QUARRY_ASSIGN_OR_RETURN(batch, renamed(std::move(batch), options_.rename));
+      }
       known = rewritten_.emplace(key, Rewritten{}).first;
-      QUARRY_RETURN_IF_ERROR(write(*(*built)->schema, std::move(batch), known->second));
+      QUARRY_RETURN_IF_ERROR(write(*live.schema, std::move(batch), known->second));
     }
     const Rewritten& made = known->second;
     out_.documents += made.rows;

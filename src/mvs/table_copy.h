@@ -33,9 +33,10 @@ struct TableCopyOptions {
 };
 
 // Copies the newest version of the table at `from` (a key prefix without a trailing '/') to `to`, where no key is yet: data files and
-// deletion vectors, each whole in memory for a moment, then a log of one entry, version 0. Until that is there, `to` is no table; after an
-// error files may be left. The source may be written to meanwhile, and what its upkeep removes under the copy's hands is found again in a
-// newer version. Errors: kNotFound (no table), kCorruption (names the file: missing, of another size, a checksum that differs), kStorage.
+// deletion vectors, each whole in memory for a moment, then a log of one entry, version 0. Rows that a stale rewrite doubled are left out;
+// while there are such, all of the table is in memory. Until the entry is there, `to` is no table; after an error files may be left. The
+// source may be written to meanwhile, and what its upkeep removes under the copy's hands is found again in a newer version. Errors:
+// kNotFound (no table), kCorruption (names the file: missing, of another size, a checksum that differs), kStorage.
 Result<TableCopy> copy_table(objects::ObjectStore& store, const std::string& from, const std::string& to, const TableCopyOptions& options);
 
 }  // namespace quarry::mvs

@@ -18,7 +18,6 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr int kMaxRepairs = 8;
 constexpr int64_t kSettledUs = 10'000'000;  // a writer that looked before our entry was there has put its own by then
 
 // The state that is served, joined with the commits of others. What they did to a file counts row by row, by document: a file of theirs
@@ -130,7 +129,7 @@ Status Table::look(int64_t interval_us) {
   looked_us_ = now;
   if (snapshot == nullptr) return verify_own_commits(interval_us);
   const auto next = shared_->options.store->head(delta_log_.commit_key(snapshot->version + 1));
-  if (next.ok()) QUARRY_RETURN_IF_ERROR(refresh());
+  if (next.ok() || snapshot->hides_rows) QUARRY_RETURN_IF_ERROR(refresh());
   if (!next.ok() && next.error().kind != ErrorKind::kNotFound) return next.error();
   return verify_own_commits(interval_us);
 }
@@ -200,7 +199,7 @@ Status Table::repair_all(const std::vector<int64_t>& replaced) {
                   [&](const OwnCommit& c) { return std::find(replaced.begin(), replaced.end(), c.version) != replaced.end(); });
     return Ok{};
   }
-  return Error(ErrorKind::kConflict, fmt::format("table '{}': other writers kept committing first", spec_.table_id));
+  return others_first();
 }
 
 // In a turn. False: another writer committed meanwhile, try again.
@@ -222,14 +221,14 @@ Result<bool> Table::repair(const std::vector<int64_t>& replaced) {
     QUARRY_RETURN_IF_ERROR(join.merge(actions));
   }
   join.state.version = truth.version;
-  QUARRY_ASSIGN_OR_RETURN(const auto joined, build_snapshot(files_, join.state, served.get(), next_uid_, shared_->options.executor));
+  QUARRY_ASSIGN_OR_RETURN(const auto joined, build(join.state, served.get()));
   CommitPlan plan;
   plan.next = std::make_shared<Snapshot>(*joined);
   DeletionVectorFileBuilder vectors;
   for (SegmentView& view : plan.next->views) {
     Bitmap dead = join.dead_rows(view, *joined);
     const size_t count = dead.count();
-    if (count == view.segment->rows() - view.live) continue;
+    if (count == logged_deletions(view)) continue;
     const std::string path = view.file->path;
     if (count == view.segment->rows()) {
       view.live = 0;
@@ -240,6 +239,9 @@ Result<bool> Table::repair(const std::vector<int64_t>& replaced) {
     }
   }
   plan.actions = difference(truth, join.state, now_ms());
+  // Of files that both sides rewrote the join has taken one side's rows.
+  if (!truth.stale_rewrites.empty()) plan.actions.emplace_back(SetTransaction{std::string(kStaleRowsApp), truth.version, now_ms()});
+  plan.next->hides_rows = false;
   if (!vectors.empty()) QUARRY_RETURN_IF_ERROR(files_.store.put(files_.key(vectors.file_name()), vectors.bytes()));
   LogState ours = std::exchange(log_, std::move(truth));
   auto committed = put_commit(plan, "WRITE");

@@ -213,7 +213,7 @@ Status Table::checkpoint() {
   LogState state;
   {
     CommitQueue::Turn turn(queue_);
-    if (dropped_ || unsure_) return Ok{};
+    if (dropped_ || unsure_ || !log_.stale_rewrites.empty()) return Ok{};  // a checkpoint would not tell of them
     if (log_.version - std::max<int64_t>(checkpointed_, 0) < shared_->options.checkpoint_interval) return Ok{};
     const int64_t oldest = now_ms() - kTransactionRetentionMs;
     std::erase_if(log_.transactions, [&](const auto& t) { return t.second.updated_ms != 0 && t.second.updated_ms < oldest; });

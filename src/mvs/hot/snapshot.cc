@@ -12,6 +12,10 @@ Bitmap SegmentView::live_rows() const {
   return out;
 }
 
+size_t logged_deletions(const SegmentView& view) {
+  return view.file->deletion_vector ? size_t(std::max<int64_t>(view.file->deletion_vector->cardinality, 0)) : 0;
+}
+
 const SegmentView* Snapshot::view(uint32_t segment_uid) const {
   const auto it =
       std::lower_bound(views.begin(), views.end(), segment_uid, [](const SegmentView& v, uint32_t uid) { return v.segment->uid() < uid; });

@@ -24,6 +24,9 @@ struct SegmentView {
   Bitmap live_rows() const;
 };
 
+// How many rows the file's entry in the log deletes: not more than the view does.
+size_t logged_deletions(const SegmentView& view);
+
 // Immutable once published; readers share it and never lock.
 class Snapshot {
  public:
@@ -34,6 +37,7 @@ class Snapshot {
   std::vector<SegmentView> views;  // ascending by segment uid
   IdIndex ids;
   uint64_t live_rows = 0;
+  bool hides_rows = false;  // the log has a stale rewrite whose rows are hidden here and not yet removed (mvs/stale_rows.h)
 
   // nullptr: the segment is not part of this version.
   const SegmentView* view(uint32_t segment_uid) const;

@@ -81,7 +81,7 @@ TableStats stats_of(const Snapshot& snapshot) {
 
 std::optional<TableStats> stats_of(const LogState& log) {
   const auto schema = TableSchema::from_delta(log.metadata.schema_string);
-  if (!schema.ok()) return std::nullopt;
+  if (!schema.ok() || !log.stale_rewrites.empty()) return std::nullopt;
   TableStats out = empty_stats(*schema, log.version, log.data_version);
   for (const auto& [path, file] : log.files)
     if (!add_file(*file, out)) return std::nullopt;

@@ -18,36 +18,12 @@ namespace {
 constexpr size_t kListPage = 1000;
 constexpr int kPutAttempts = 5;
 
-std::string dv_key(const std::string& path, const std::optional<DeletionVectorRef>& dv) {
-  if (!dv) return path;
-  return fmt::format("{}\n{}{}@{}", path, dv->storage_type, dv->path_or_inline, dv->offset.value_or(-1));
-}
-
-bool changes_data(const Action& action) {
-  if (const auto* add = std::get_if<AddFile>(&action)) return add->data_change;
-  if (const auto* remove = std::get_if<RemoveFile>(&action)) return remove->data_change;
-  return std::holds_alternative<Metadata>(action);
-}
-
 std::optional<int64_t> leading_version(std::string_view name) {
   if (name.size() < 20) return std::nullopt;
   int64_t version = 0;
   const auto [end, ec] = std::from_chars(name.data(), name.data() + 20, version);
   if (ec != std::errc() || end != name.data() + 20) return std::nullopt;
   return version;
-}
-
-// "<CRC-32C of the checkpoint>-<CRC-32C of that text and the version>": a hint that is damaged must not speak against a checkpoint.
-constexpr std::string_view kHintCrc = "quarryCrc32c";
-
-std::string hint_crc(uint32_t crc, int64_t version) {
-  return fmt::format("{:08x}-{:08x}", crc, crc32c(fmt::format("{:08x}:{}", crc, version)));
-}
-
-std::optional<uint32_t> parse_hint_crc(std::string_view text, int64_t version) {
-  uint32_t crc = 0;
-  const auto [end, ec] = std::from_chars(text.data(), text.data() + std::min<size_t>(text.size(), 8), crc, 16);
-  return ec == std::errc() && text == hint_crc(crc, version) ? std::optional(crc) : std::nullopt;
 }
 
 // The checkpoint files of one version as they are listed.
@@ -84,46 +60,6 @@ class CheckpointParts {
 
 }  // namespace
 
-void LogState::apply(const std::vector<Action>& actions, int64_t new_version) {
-  if (data_version < 0 || std::any_of(actions.begin(), actions.end(), changes_data)) data_version = new_version;
-  for (const auto& action : actions)
-    if (const auto* remove = std::get_if<RemoveFile>(&action)) {
-      const auto it = files.find(remove->path);
-      if (it != files.end() && it->second->deletion_vector == remove->deletion_vector) files.erase(it);
-      shadowed.erase(dv_key(remove->path, remove->deletion_vector));
-      tombstones[dv_key(remove->path, remove->deletion_vector)] = *remove;
-    }
-  for (const auto& action : actions) {
-    if (const auto* add = std::get_if<AddFile>(&action)) {
-      tombstones.erase(dv_key(add->path, add->deletion_vector));
-      auto& file = files[add->path];
-      if (file != nullptr && file->deletion_vector != add->deletion_vector) shadowed[dv_key(file->path, file->deletion_vector)] = file;
-      file = std::make_shared<const AddFile>(*add);
-    } else if (const auto* m = std::get_if<Metadata>(&action)) {
-      metadata = *m;
-    } else if (const auto* p = std::get_if<Protocol>(&action)) {
-      protocol = *p;
-    } else if (const auto* t = std::get_if<SetTransaction>(&action)) {
-      transactions[t->app_id] = *t;
-    }
-  }
-  version = new_version;
-}
-
-std::vector<Action> LogState::to_actions() const {
-  std::vector<Action> out{protocol, metadata};
-  for (const auto& [app, txn] : transactions) out.emplace_back(txn);
-  for (const auto& [key, tombstone] : tombstones) {
-    out.emplace_back(tombstone);
-    std::get<RemoveFile>(out.back()).data_change = false;
-  }
-  for (const auto& [path, file] : files) {
-    out.emplace_back(*file);
-    std::get<AddFile>(out.back()).data_change = false;
-  }
-  return out;
-}
-
 DeltaLog::DeltaLog(objects::ObjectStore& store, std::string prefix) : store_(store), folder_(std::move(prefix) + "/_delta_log/") {}
 
 std::string DeltaLog::commit_key(int64_t version) const { return fmt::format("{}{:020}.json", folder_, version); }
@@ -159,7 +95,7 @@ Result<DeltaLog::Listing> DeltaLog::list_from(int64_t version) const {
 }
 
 Result<int64_t> DeltaLog::last_checkpoint() const {
-  QUARRY_ASSIGN_OR_RETURN(const Hint found, hint());
+  QUARRY_ASSIGN_OR_RETURN(const CheckpointHint found, hint());
   return found.version;
 }
 
@@ -177,35 +113,15 @@ Result<bool> DeltaLog::is_newest(int64_t version, Executor* io) const {
   return commits->empty() && *checkpoint <= version;
 }
 
-Result<DeltaLog::Hint> DeltaLog::hint() const {
+Result<CheckpointHint> DeltaLog::hint() const {
   const auto text = store_.get(folder_ + "_last_checkpoint");
-  if (!text.ok()) return text.error().kind == ErrorKind::kNotFound ? Result<Hint>(Hint{}) : Result<Hint>(text.error());
-  bool is_sound = true;
-  return parse_hint(*text, is_sound);
-}
-
-DeltaLog::Hint DeltaLog::parse_hint(std::string_view text, bool& is_sound) {
-  boost::system::error_code ec;
-  const json::value value = json::parse(text, ec);
-  const auto* version = !ec && value.is_object() ? value.get_object().if_contains("version") : nullptr;
-  is_sound = version != nullptr && version->is_int64();
-  if (!is_sound) return {};
-  Hint out{version->get_int64(), std::nullopt};
-  const auto* sums = value.get_object().if_contains(kHintCrc);
-  if (sums == nullptr) return out;
-  if (sums->is_string()) out.crc = parse_hint_crc(std::string_view(sums->get_string()), out.version);
-  is_sound = out.crc.has_value();
-  return out;
-}
-
-bool DeltaLog::is_sound_hint(std::string_view text) {
-  bool is_sound = false;
-  parse_hint(text, is_sound);
-  return is_sound;
+  if (text.ok()) return parse_checkpoint_hint(*text);
+  if (text.error().kind == ErrorKind::kNotFound) return CheckpointHint{};
+  return text.error();
 }
 
 Result<bool> DeltaLog::matches_hint(std::string_view key, std::string_view bytes) const {
-  QUARRY_ASSIGN_OR_RETURN(const Hint found, hint());
+  QUARRY_ASSIGN_OR_RETURN(const CheckpointHint found, hint());
   return !found.crc || key != checkpoint_key(found.version) || crc32c(bytes) == *found.crc;
 }
 
@@ -216,7 +132,7 @@ Result<LogState> DeltaLog::load(Executor* io) const {
     QUARRY_ASSIGN_OR_RETURN(const Listing listing, list_newest(io));
     if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
     const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
-    auto state = replay(listing, checkpoint, io);
+    auto state = load_newest(listing, io);
     if (state.ok()) return state;
     if (checkpoint > newest) {
       newest = checkpoint;
@@ -227,9 +143,21 @@ Result<LogState> DeltaLog::load(Executor* io) const {
   }
 }
 
+// A checkpoint does not tell of stale rewrites before it (LogState). Quarry makes none while there are any; behind another program's, the
+// entries that are left are read again.
+Result<LogState> DeltaLog::load_newest(const Listing& listing, Executor* io) const {
+  const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
+  if (checkpoint >= 0 && !(listing.hint.version == checkpoint && listing.hint.crc)) {
+    QUARRY_ASSIGN_OR_RETURN(const Listing all, list_from(0));
+    const bool from_the_beginning = all.commits.contains(0) || all.checkpoints.empty();
+    if (auto state = replay(all, from_the_beginning ? -1 : all.checkpoints.begin()->first, io); state.ok()) return state;
+  }
+  return replay(listing, checkpoint, io);
+}
+
 // From the newest checkpoint on, as far as _last_checkpoint tells. A log that one page lists whole is listed beside asking for that.
 Result<DeltaLog::Listing> DeltaLog::list_newest(Executor* io) const {
-  Result<Hint> found = Hint{};
+  Result<CheckpointHint> found = CheckpointHint{};
   Result<std::vector<objects::ObjectInfo>> page = std::vector<objects::ObjectInfo>();
   parallel_for(io, io != nullptr ? 2 : 1, [&](size_t i) {
     if (i == 0)
@@ -283,7 +211,7 @@ Result<LogState> DeltaLog::replay(const Listing& listing, int64_t checkpoint, Ex
   return state;
 }
 
-Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<std::string>& keys, const Hint& hint) const {
+Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<std::string>& keys, const CheckpointHint& hint) const {
   LogState state;
   state.checkpoint = version;
   for (const auto& key : keys) {
@@ -291,7 +219,7 @@ Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<st
     if (key == checkpoint_key(version) && hint.version == version && hint.crc && crc32c(bytes) != *hint.crc)
       return corruption(fmt::format("{}: the CRC-32C of its {} bytes is not the one in _last_checkpoint", key, bytes.size()));
     QUARRY_ASSIGN_OR_RETURN(const auto actions, decode_checkpoint(arrow::Buffer::FromString(std::move(bytes)), key));
-    state.apply(actions, version);
+    state.apply_checkpoint(actions, version);
   }
   return state;
 }
@@ -336,13 +264,12 @@ Status DeltaLog::write_checkpoint(const LogState& state) const {
     // Never over another one: between its bytes and the hint's checksum there would be a moment in which they speak against each other.
     QUARRY_ASSIGN_OR_RETURN(const std::string there, store_.get(key));
     if (there != view(*bytes)) {
-      QUARRY_ASSIGN_OR_RETURN(const Hint known, hint());
+      QUARRY_ASSIGN_OR_RETURN(const CheckpointHint known, hint());
       if (load_checkpoint(state.version, {key}, known).ok()) return Ok{};
       QUARRY_RETURN_IF_ERROR(store_.put(key, view(*bytes)));  // that one is damaged: there is nothing to disturb
     }
   }
-  const json::object found{{"version", state.version}, {"size", actions.size()}, {kHintCrc, hint_crc(crc32c(view(*bytes)), state.version)}};
-  return store_.put(folder_ + "_last_checkpoint", json::serialize(found));
+  return store_.put(folder_ + "_last_checkpoint", encode_checkpoint_hint(state.version, actions.size(), crc32c(view(*bytes))));
 }
 
 Status DeltaLog::clean(TimestampUs before_us) const {

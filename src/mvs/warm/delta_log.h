@@ -8,29 +8,11 @@
 #include <vector>
 
 #include "base/executor.h"
-#include "mvs/warm/delta_actions.h"
+#include "mvs/warm/checkpoint_hint.h"
+#include "mvs/warm/log_state.h"
 #include "objects/object_store.h"
 
 namespace quarry::mvs {
-
-// What the actions up to `version` amount to.
-struct LogState {
-  int64_t version = -1;
-  int64_t data_version = -1;  // the newest version known to change rows or columns; after a checkpoint the checkpoint's
-  int64_t checkpoint = -1;    // version of the checkpoint that it was read from; -1: none
-  Protocol protocol;
-  Metadata metadata;
-  std::map<std::string, std::shared_ptr<const AddFile>> files;  // by path
-  // Adds whose path was added again with another deletion vector and never removed: only a log with replaced entries has such. By path and
-  // deletion vector.
-  std::map<std::string, std::shared_ptr<const AddFile>> shadowed;
-  std::map<std::string, RemoveFile> tombstones;        // by path and deletion vector
-  std::map<std::string, SetTransaction> transactions;  // by app
-
-  void apply(const std::vector<Action>& actions, int64_t new_version);
-  // What a checkpoint of this state holds.
-  std::vector<Action> to_actions() const;
-};
 
 struct LoggedCommit {
   int64_t version = 0;
@@ -60,8 +42,6 @@ class DeltaLog {
   Status write_checkpoint(const LogState& state) const;
   // False: `bytes`, those of a checkpoint at `key`, are not the ones that _last_checkpoint speaks of.
   Result<bool> matches_hint(std::string_view key, std::string_view bytes) const;
-  // Whether the text of _last_checkpoint is as it was written; one without a checksum passes if it names a version.
-  static bool is_sound_hint(std::string_view text);
   // Version of the newest checkpoint that is known; -1: none.
   Result<int64_t> last_checkpoint() const;
   // Whether nothing follows `version`. One round trip with `io`.
@@ -73,23 +53,18 @@ class DeltaLog {
   std::string checkpoint_key(int64_t version) const;
 
  private:
-  // What _last_checkpoint says.
-  struct Hint {
-    int64_t version = -1;         // -1: nothing
-    std::optional<uint32_t> crc;  // of the checkpoint's bytes
-  };
   struct Listing {
     std::set<int64_t> commits;
     std::map<int64_t, std::vector<std::string>> checkpoints;  // complete ones: the keys of their parts
-    Hint hint;
+    CheckpointHint hint;
   };
-  Result<Hint> hint() const;
-  static Hint parse_hint(std::string_view text, bool& is_sound);
+  Result<CheckpointHint> hint() const;
   Listing sort_out(const std::vector<objects::ObjectInfo>& objects) const;
   Result<Listing> list_from(int64_t version) const;
   Result<Listing> list_newest(Executor* io) const;
   Result<LogState> load_older(int64_t newest, Executor* io) const;
-  Result<LogState> load_checkpoint(int64_t version, const std::vector<std::string>& keys, const Hint& hint) const;
+  Result<LogState> load_newest(const Listing& listing, Executor* io) const;
+  Result<LogState> load_checkpoint(int64_t version, const std::vector<std::string>& keys, const CheckpointHint& hint) const;
   Result<LogState> replay(const Listing& listing, int64_t checkpoint, Executor* io) const;
 
   objects::ObjectStore& store_;
