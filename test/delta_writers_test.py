@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import threading
 import time
 from typing import Callable, Iterator
@@ -137,14 +138,62 @@ def test_merged_rows(traffic: Traffic, table: str) -> None:
 def test_optimized_and_vacuumed_tables(fresh_server: Server, traffic: Traffic, table: str) -> None:
     append(table, {"x1": 1, "x2": 2})
     await_rows(traffic, {"x1": 1, "x2": 2})
-    # deltalake commits its compaction over one of ours that took the same files meanwhile: see docs/formats/delta_table.md.
-    with traffic.paused():
-        await_quiet(table)
-        DeltaTable(table).optimize.compact()
+    retried(lambda: DeltaTable(table).optimize.compact())
     await_rows(traffic, {"x1": 1, "x2": 2})
     DeltaTable(table).vacuum(dry_run=False)  # with the retention of a week that Delta asks for: safe beside writers
     with traffic.paused():  # without any: only while nobody writes
+        await_quiet(table)
         DeltaTable(table).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    await_rows(traffic, {"x1": 1, "x2": 2})
+    assert_all_agree(traffic, table)
+
+
+def actions(table: str, kind: str) -> list[dict]:
+    lines = (json.loads(line) for line in delta.operations(table).splitlines() if line)
+    return [line[kind] for line in lines if kind in line]
+
+
+def upsert_until_compacted(traffic: Traffic, table: str, name: str) -> dict[str, int]:
+    """New documents, one commit each, until Quarry has compacted. Nothing else changes: what is there stays as it is."""
+    def compactions() -> int:
+        return sum(a["operation"] == "OPTIMIZE" and a.get("engineInfo") == "Quarry" for a in actions(table, "commitInfo"))
+
+    before, out = compactions(), {}
+    while compactions() == before:
+        assert len(out) < 64, "Quarry does not compact"
+        document = traffic.document(f"{name}{len(out)}")
+        traffic.upsert([document])
+        out[document["document_id"]] = document["payload"]["n"]
+    return out
+
+
+@pytest.mark.parametrize("optimize", [lambda t: t.optimize.compact(), lambda t: t.optimize.z_order(["document_id"])], ids=["compact", "z_order"])
+def test_an_optimize_over_a_compaction_of_ours(traffic: Traffic, table: str, optimize: Callable[[DeltaTable], object]) -> None:
+    """deltalake commits over a compaction that took the same files. Quarry shows no row twice, and removes the second ones for everybody."""
+    with traffic.paused():
+        await_quiet(table)
+        theirs_then = DeltaTable(table)
+        new = upsert_until_compacted(traffic, table, "new-")
+        before = traffic.rows()
+        optimize(theirs_then)
+        removed = [(a["path"], json.dumps(a.get("deletionVector"))) for a in actions(table, "remove")]
+        assert len(set(removed)) < len(removed), "the race did not take place: no file was removed twice"
+        began = time.monotonic()
+        while not any(a["appId"] == "quarry/stale-rows" for a in actions(table, "txn")):
+            assert time.monotonic() - began < VISIBLE_WITHIN_S, "the second rows are still there"
+            assert traffic.rows() == before
+        assert traffic.rows() == before
+    await_rows(traffic, new)
+    assert_all_agree(traffic, table)
+
+
+def test_optimizes_beside_traffic(traffic: Traffic, table: str) -> None:
+    append(table, {"x1": 1, "x2": 2})
+    for _ in range(4):
+        retried(lambda: DeltaTable(table).optimize.compact())
+        retried(lambda: DeltaTable(table).optimize.z_order(["document_id"]))
+        traffic.wait_for_writes(traffic.writes + 10)
+    traffic.upsert([traffic.document("ours-last")])  # a write meets whatever of theirs was not yet seen
     await_rows(traffic, {"x1": 1, "x2": 2})
     assert_all_agree(traffic, table)
 
