@@ -88,7 +88,7 @@ class StaleRowsTest : public ::testing::Test {
     std::get<CommitInfo>(actions.front()).fields = {{"operation", "OPTIMIZE"}, {"engineInfo", "delta-rs:py-1.6.6"}};
     int removed = 0;
     for (Action& action : actions) {
-      if (auto* remove = std::get_if<RemoveFile>(&action)) ++removed;
+      if (std::holds_alternative<RemoveFile>(action)) ++removed;
       auto* add = std::get_if<AddFile>(&action);
       if (add == nullptr) continue;
       add->tags.clear();

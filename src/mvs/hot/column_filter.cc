@@ -78,7 +78,7 @@ class Evaluator {
     } else if (is_geo(condition.op)) {
       answer = ask_points(condition, candidates);
     } else {
-      answer.unsure = candidates;
+      answer = ask_members(condition, candidates);
     }
     QUARRY_RETURN_IF_ERROR(ask_documents(condition, answer.unsure, answer.matching));
     return std::move(answer.matching);
@@ -93,6 +93,19 @@ class Evaluator {
     answer.unsure &= index->other();
     index->add_rows(condition, answer.matching);
     answer.matching &= candidates;
+    return answer;
+  }
+
+  ColumnAnswer ask_members(const Filter& condition, const Bitmap& candidates) const {
+    ColumnAnswer answer(candidates.size());
+    const bool few = use_ == IndexUse::kWhenWorth && candidates.count() < kFewRows;
+    const MemberIndex* index = few ? nullptr : segment_.member_index(condition.field, use_);
+    if (index != nullptr) {
+      index->add_rows(condition, answer.matching);
+      answer.matching &= candidates;
+    } else {
+      answer.unsure = candidates;
+    }
     return answer;
   }
 

@@ -13,6 +13,8 @@ class DocumentReader {
  public:
   DocumentReader(const RowBlock& block, std::string_view path);
 
+  // Whether read() gives no more than the members at which the path may begin: no column holds any of them.
+  bool reads_members() const { return rest_only_; }
   // Whether nothing lies at the path, known without parsing.
   bool is_empty(size_t row) const { return rest_only_ && block_.rest(row).empty(); }
   // RowBlock::filter_document(), or as much of it as matters to the path. kCorruption if the payload does not parse.

@@ -11,7 +11,7 @@ namespace quarry::mvs {
 namespace {
 
 constexpr uint64_t kAskedBeforeIndex = 4;
-constexpr size_t kMaxGeoPaths = 16;
+constexpr size_t kMaxIndexedPaths = 16;
 
 std::vector<float> norms_of(const float* vectors, size_t count, size_t dimension) {
   std::vector<float> out(count);
@@ -90,20 +90,29 @@ const std::vector<uint32_t>* Segment::value_groups(int column, IndexUse use) con
   return &lazy.by_row;
 }
 
-const GeoIndex* Segment::geo_index(std::string_view path, IndexUse use) const {
+template <class Index, class Make>
+const Index* Segment::path_index(PathIndexes<Index>& indexes, std::string_view path, IndexUse use, const Make& make) const {
   if (use == IndexUse::kNever) return nullptr;
-  std::lock_guard lock(geo_mutex_);
-  auto known = geo_.find(path);
-  const bool asked = known != geo_.end();
+  std::lock_guard lock(indexes.mutex);
+  auto known = indexes.by_path.find(path);
+  const bool asked = known != indexes.by_path.end();
   if (!asked) {
-    if (geo_.size() >= kMaxGeoPaths) return nullptr;
-    known = geo_.emplace(path, nullptr).first;
+    if (indexes.by_path.size() >= kMaxIndexedPaths) return nullptr;
+    known = indexes.by_path.emplace(path, std::nullopt).first;
   }
-  if (known->second == nullptr && (asked || use == IndexUse::kAlways)) {
-    known->second = make_geo_index(path);
-    memory_bytes_ += known->second->memory_bytes();
+  if (!known->second && (asked || use == IndexUse::kAlways)) {
+    known->second = make();
+    if (*known->second != nullptr) memory_bytes_ += (*known->second)->memory_bytes();
   }
-  return known->second.get();
+  return known->second ? known->second->get() : nullptr;
+}
+
+const GeoIndex* Segment::geo_index(std::string_view path, IndexUse use) const {
+  return path_index(geo_, path, use, [&] { return make_geo_index(path); });
+}
+
+const MemberIndex* Segment::member_index(std::string_view path, IndexUse use) const {
+  return path_index(members_, path, use, [&] { return MemberIndex::make(*block_, path); });
 }
 
 std::unique_ptr<const GeoIndex> Segment::make_geo_index(std::string_view path) const {

@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "mvs/hot/geo_index.h"
+#include "mvs/hot/member_index.h"
 #include "mvs/hot/sparse_index.h"
 #include "mvs/hot/value_index.h"
 #include "mvs/hot/word_index.h"
@@ -53,6 +55,8 @@ class Segment {
   // Of the points at a path that no column holds. The second question makes it, which takes as long as reading every row's JSON; others
   // wait meanwhile. nullptr: there is none yet, or as many paths as there may be were asked for already.
   const GeoIndex* geo_index(std::string_view path, IndexUse use) const;
+  // The same of whatever lies at such a path. nullptr also where MemberIndex::make() makes none.
+  const MemberIndex* member_index(std::string_view path, IndexUse use) const;
   // hash64 of each row's source_id; 0 where it has none.
   const std::vector<uint64_t>& source_hashes() const;
   // Rows in ascending order of document_id.
@@ -86,6 +90,15 @@ class Segment {
     std::atomic<const Index*> ready{nullptr};
   };
 
+  // By path; no value: asked for once.
+  template <class Index>
+  struct PathIndexes {
+    std::mutex mutex;
+    std::map<std::string, std::optional<std::unique_ptr<const Index>>, std::less<>> by_path;
+  };
+
+  template <class Index, class Make>
+  const Index* path_index(PathIndexes<Index>& indexes, std::string_view path, IndexUse use, const Make& make) const;
   template <class Index>
   const Index* column_index(LazyIndex<Index>& lazy, int column, IndexUse use) const;
   std::unique_ptr<const GeoIndex> make_geo_index(std::string_view path) const;
@@ -99,8 +112,8 @@ class Segment {
   std::unique_ptr<LazyIndex<ValueIndex>[]> values_;
   std::unique_ptr<LazyGroups[]> groups_;
   std::unique_ptr<LazyIndex<WordIndex>[]> words_;
-  mutable std::mutex geo_mutex_;
-  mutable std::map<std::string, std::unique_ptr<const GeoIndex>, std::less<>> geo_;  // by path; null: asked for once
+  mutable PathIndexes<GeoIndex> geo_;
+  mutable PathIndexes<MemberIndex> members_;
   mutable std::once_flag source_once_, order_once_;
   mutable std::vector<uint64_t> source_hashes_;
   mutable std::vector<uint32_t> id_order_;
