@@ -21,11 +21,12 @@ from support.server import KEY, Server
 
 import cold  # noqa: F401
 import life  # noqa: F401  registers its benches
+import limited  # noqa: F401
 import servers  # noqa: F401
 import vectors  # noqa: F401
 import words  # noqa: F401
 
-SLOW = {"build", "text", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth", "cold"}  # only by name
+SLOW = {"build", "text", "vectors", "servers", "filtered", "burst", "restart", "churn", "growth", "cold", "limited"}  # only by name
 
 
 @bench
