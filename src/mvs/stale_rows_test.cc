@@ -127,6 +127,13 @@ class StaleRowsTest : public ::testing::Test {
     return out;
   }
 
+  // After its upkeep the server and every other reader see what is expected.
+  void expect_settled(VectorStore& store) {
+    ASSERT_QUARRY_OK(store.maintain(kTable));
+    EXPECT_EQ(rows(store), expected_);
+    EXPECT_EQ(rows_of_log(), expected_);
+  }
+
   // Commits of Quarry that removed doubled rows.
   int removals() {
     int out = 0;
@@ -146,9 +153,7 @@ TEST_F(StaleRowsTest, ACompactionOverOneOfOursAddsNoRow) {
   ASSERT_QUARRY_OK(ours->maintain(kTable));
   compact_as_of(*then);
   EXPECT_EQ(log().stale_rewrites.size(), 1u);
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  EXPECT_EQ(rows(*ours), expected_);
-  EXPECT_EQ(rows_of_log(), expected_);
+  expect_settled(*ours);
   EXPECT_EQ(removals(), 1);
   const int64_t version = ours->stats(kTable)->version;
   ASSERT_QUARRY_OK(ours->maintain(kTable));
@@ -163,9 +168,7 @@ TEST_F(StaleRowsTest, ACorrectCompactionIsLeftAlone) {
   compact_as_of(*then);
   const int64_t version = log().version;
   EXPECT_TRUE(log().stale_rewrites.empty());
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  EXPECT_EQ(rows(*ours), expected_);
-  EXPECT_EQ(rows_of_log(), expected_);
+  expect_settled(*ours);
   EXPECT_EQ(log().version, version);
 }
 
@@ -181,9 +184,7 @@ TEST_F(StaleRowsTest, WhatBecameOfTheFilesMeanwhileStays) {
   for (const auto& [id, n] : Rows{{"d1", 20}, {"e1", 21}, {"d3", 30}, {"new", 40}}) expected_[id] = n;
   compact_as_of(*then);
   EXPECT_EQ(rows(*attached()), expected_) << "as a start of the server sees it";
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  EXPECT_EQ(rows(*ours), expected_);
-  EXPECT_EQ(rows_of_log(), expected_);
+  expect_settled(*ours);
   EXPECT_EQ(removals(), 1);
 }
 
@@ -195,9 +196,7 @@ TEST_F(StaleRowsTest, ADocumentThatCameBackIsThereOnce) {
   ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("d0", 1)}}));
   expected_.erase("e0");
   compact_as_of(*then);
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  EXPECT_EQ(rows(*ours), expected_);
-  EXPECT_EQ(rows_of_log(), expected_);
+  expect_settled(*ours);
 }
 
 TEST_F(StaleRowsTest, NobodySeesTheRowsWhileTheyCannotBeRemoved) {
@@ -273,9 +272,7 @@ TEST_F(StaleRowsTest, RowsAreFollowedIntoTheNextCompaction) {
   const std::vector<Action> actions{CommitInfo{{{"engineInfo", "delta-rs:py-1.6.6"}}}, moved, remove};
   ASSERT_EQ(*DeltaLog(*objects_, "t").put(state.version + 1, encode_commit(actions)), PutOutcome::kCommitted);
   EXPECT_EQ(log().stale_rewrites.size(), 2u);
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  EXPECT_EQ(rows(*ours), expected_);
-  EXPECT_EQ(rows_of_log(), expected_);
+  expect_settled(*ours);
 }
 
 // Of a file that no entry is known to have removed, rows that are nowhere else stay.
@@ -286,9 +283,7 @@ TEST_F(StaleRowsTest, OfAFileThatIsForgottenOnlyRowsThatAreElsewhereGo) {
   ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"d0", "e0"}}));
   expected_["d1"] = 20;
   compact_as_of(*then, {RemoveFile{"forgotten.parquet", 1, false, 10, {}}});
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  EXPECT_EQ(rows(*ours), expected_);  // d0 and e0 came back: it is not known that they were deleted
-  EXPECT_EQ(rows_of_log(), expected_);
+  expect_settled(*ours);  // d0 and e0 came back: it is not known that they were deleted
 }
 
 TEST_F(StaleRowsTest, AColdTableShowsNoneEither) {
