@@ -161,6 +161,10 @@ Status read_state(const json::object& body, Collection& out) {
   if (const json::value* schema = member(body, "output_schema")) {
     QUARRY_ASSIGN_OR_RETURN(out.output_schema, parse_schema(*schema));
   }
+  if (const json::value* language = member(body, "text_language"))
+    out.text_language = text_of(language);
+  else if (const json::value* of_extractor = member(out.extractor.parameters, "language"))
+    out.text_language = text_of(of_extractor);
   if (const json::value* state = member(body, "lifecycle_state")) {
     QUARRY_ASSIGN_OR_RETURN(out.lifecycle, parse_lifecycle_state(text_of(state)));
   }

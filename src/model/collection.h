@@ -60,6 +60,7 @@ struct Collection {
   ExtractorConfig extractor;
   std::vector<CollectionVector> vectors;
   ObjectSchema output_schema;
+  std::string text_language = "en";  // whose stems searches by words compare: what text_language names, or else the extractor's `language`
   LifecycleState lifecycle = LifecycleState::kActive;
   bool is_cold = false;         // served from the cold tier: a cold collection, and a frozen one that was cold
   std::string transitioned_at;  // when the lifecycle last changed, as text that orders by time; empty: never

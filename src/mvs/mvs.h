@@ -73,8 +73,11 @@ struct TableSpec {
   std::vector<VectorSpec> vectors;
   std::vector<FieldSpec> fields;  // payload fields that get a typed column; everything else lands in the JSON column
   Tier tier = Tier::kActive;      // that the table begins in when it is made or attached; set_tier() changes it
-  std::string text_language = "english";  // whose stemming searches by words use; a Snowball language, or "none"; fixed by create_table
+  std::string text_language = "english";  // whose stemming searches by words use, as parse_text_language names it; fixed by create_table
 };
+
+// "german" of "german", "de" or "de-AT": a Snowball language by its name or by a BCP 47 tag, or "none". kBadRequest lists what there is.
+Result<std::string> parse_text_language(std::string_view name);
 
 // Removes every row of these sources that the same batch does not write: re-processing replaces a source in one commit.
 struct SourceReplacement {

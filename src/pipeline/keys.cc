@@ -18,6 +18,7 @@ mvs::TableSpec table_spec(const Collection& collection, std::string_view interna
   spec.table_id = collection.table_id();
   spec.prefix = table_prefix(internal_id, collection.namespace_id, spec.table_id);
   spec.tier = collection.is_cold ? mvs::Tier::kCold : mvs::Tier::kActive;
+  spec.text_language = mvs::parse_text_language(collection.text_language).value_or("none");  // texts without a stemmer: words as they are
   for (const CollectionVector& vector : collection.vectors) {
     // A collection's body was checked when it was stored; a metric or type that is not known any more falls back to the default.
     mvs::Metric metric = mvs::parse_metric(vector.metric).value_or(mvs::Metric::kCosine);

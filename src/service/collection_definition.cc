@@ -229,6 +229,15 @@ void add_defaults(json::object& body) {
   if (!body.contains("enabled")) body["enabled"] = true;
 }
 
+Status add_text_language(const json::object& request, json::object& body) {
+  if (!is_given(request, "text_language")) return Ok{};
+  const std::string_view language = string_member(request, "text_language");
+  if (auto known = mvs::parse_text_language(language); !known.ok())
+    return validation_error("value_error", {"body", "text_language"}, known.error().message);
+  body["text_language"] = language;
+  return Ok{};
+}
+
 void add_lineage(json::object& body, json::array lineage) {
   lineage.push_back(json::object{
       {"source_config", body["source"]}, {"feature_extractor", body["feature_extractor"]}, {"output_schema", body["output_schema"]}});
@@ -270,6 +279,7 @@ Result<json::object> define_collection(const RequestContext& context, const Depe
   body["vector_indexes"] = vector_indexes(vectors);
   if (!source.bucket_schemas.empty()) body["source_bucket_schemas"] = std::move(source.bucket_schemas);
   if (auto warnings = unmapped_warnings(config, source); !warnings.empty()) body["warnings"] = std::move(warnings);
+  QUARRY_RETURN_IF_ERROR(add_text_language(request, body));
   add_defaults(body);
   add_lineage(body, std::move(source.lineage));
   return body;

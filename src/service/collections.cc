@@ -78,7 +78,7 @@ Result<Reply> list_collections(const RequestContext& context, const Request& req
 constexpr std::string_view kEditable[] = {"collection_name", "description",        "enabled", "metadata", "embedding_task",
                                           "tiering_rules",   "schema_sync_enabled"};
 constexpr std::string_view kFixed[] = {"feature_extractor", "source",         "input_schema",    "output_schema", "vector_indexes",
-                                       "collection_id",     "source_lineage", "lifecycle_state", "features"};
+                                       "collection_id",     "source_lineage", "lifecycle_state", "features",      "text_language"};
 
 template <size_t N>
 bool among(const std::string_view (&names)[N], std::string_view name) {
@@ -209,7 +209,7 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
 Result<Reply> clone_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto source, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
   json::object definition;
-  copy_members(definition, source.body, {"description", "source", "feature_extractor", "enabled", "metadata", "embedding_task"});
+  copy_members(definition, source.body, {"description", "source", "feature_extractor", "enabled", "metadata", "embedding_task", "text_language"});
   copy_members(definition, request.object(),
                {"collection_name", "description", "source", "feature_extractor", "enabled", "metadata", "taxonomy_applications"});
   std::string id = new_id("col");

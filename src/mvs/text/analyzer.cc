@@ -5,8 +5,11 @@
 #include <libstemmer.h>
 
 #include <algorithm>
+#include <boost/algorithm/string/predicate.hpp>
 #include <map>
 #include <memory>
+
+#include "mvs/mvs.h"
 
 namespace quarry::mvs {
 namespace {
@@ -23,6 +26,21 @@ sb_stemmer* stemmer_of(const std::string& language) {
   return it->second.get();
 }
 
+// ISO 639-1 codes of the languages that Snowball knows; of a tag the first part counts.
+constexpr std::pair<std::string_view, std::string_view> kCodes[] = {
+    {"ar", "arabic"}, {"ca", "catalan"}, {"da", "danish"}, {"de", "german"}, {"el", "greek"}, {"en", "english"}, {"es", "spanish"},
+    {"eu", "basque"}, {"fi", "finnish"}, {"fr", "french"}, {"ga", "irish"}, {"hi", "hindi"}, {"hu", "hungarian"}, {"hy", "armenian"},
+    {"id", "indonesian"}, {"it", "italian"}, {"lt", "lithuanian"}, {"nb", "norwegian"}, {"ne", "nepali"}, {"nl", "dutch"},
+    {"nn", "norwegian"}, {"no", "norwegian"}, {"pt", "portuguese"}, {"ro", "romanian"}, {"ru", "russian"}, {"sr", "serbian"},
+    {"sv", "swedish"}, {"ta", "tamil"}, {"tr", "turkish"}, {"yi", "yiddish"}};
+
+std::string_view language_of_tag(std::string_view tag) {
+  const std::string_view code = tag.substr(0, tag.find_first_of("-_"));
+  for (const auto& [known, language] : kCodes)
+    if (boost::iequals(code, known)) return language;
+  return {};
+}
+
 }  // namespace
 
 std::vector<std::string> Analyzer::languages() {
@@ -34,11 +52,18 @@ std::vector<std::string> Analyzer::languages() {
 }
 
 Result<Analyzer> Analyzer::make(std::string_view language) {
-  if (language == "simple") language = kNone;
-  const auto known = languages();
-  if (std::find(known.begin(), known.end(), language) == known.end())
-    return bad_request(fmt::format("unknown text language '{}'; known: {}", clip(language, 64), fmt::join(known, ", ")));
-  return Analyzer(std::string(language));
+  QUARRY_ASSIGN_OR_RETURN(std::string known, parse_text_language(language));
+  return Analyzer(std::move(known));
+}
+
+Result<std::string> parse_text_language(std::string_view name) {
+  if (name == "simple") return std::string(kNone);
+  const auto known = Analyzer::languages();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return std::string(name);
+  const std::string_view named = language_of_tag(name);
+  if (std::find(known.begin(), known.end(), named) != known.end()) return std::string(named);
+  return bad_request(fmt::format("no stemmer for the text language '{}'; known are, also by their tags such as 'de' or 'pt-BR': {}",
+                                 clip(name, 64), fmt::join(known, ", ")));
 }
 
 std::string_view Analyzer::stem(std::string_view word) const {

@@ -22,7 +22,7 @@ inline constexpr size_t kMaxWordsPerText = 1 << 20;  // what comes after is not 
 class Analyzer {
  public:
   Analyzer() : Analyzer("none") {}
-  // "english" and the other Snowball languages, in lower case; "none" or "simple": words as they are. kBadRequest lists what there is.
+  // A language as parse_text_language takes it; "none" or "simple": words as they are. kBadRequest lists what there is.
   static Result<Analyzer> make(std::string_view language);
   static std::vector<std::string> languages();
 

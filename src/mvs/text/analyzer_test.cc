@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <random>
 
 #include "model/text.h"
+#include "mvs/mvs.h"
 #include "mvs/text/word_breaker.h"
 
 namespace quarry::mvs {
@@ -85,6 +88,22 @@ TEST(Analyzer, KnowsItsLanguages) {
   const auto unknown = Analyzer::make("klingon");
   ASSERT_FALSE(unknown.ok());
   EXPECT_NE(unknown.error().message.find("english"), std::string::npos);
+}
+
+// One of every language's.
+constexpr std::string_view kTags[] = {"ar", "ca", "da", "de", "el", "en", "es", "eu", "fi", "fr", "ga", "hi", "hu", "hy", "id",
+                                      "it", "lt", "nb", "ne", "nl", "pt", "ro", "ru", "sr", "sv", "ta", "tr", "yi"};
+
+TEST(Analyzer, KnowsLanguagesByTheirTags) {
+  for (const auto& [tag, language] : std::map<std::string, std::string>{
+           {"de", "german"}, {"DE-at", "german"}, {"pt_BR", "portuguese"}, {"nn", "norwegian"}, {"none", "none"}, {"german", "german"}})
+    EXPECT_EQ(parse_text_language(tag).value_or(""), language) << tag;
+  for (const auto& tag : {"", "ja", "d", "deu", "-de", "german-AT"}) EXPECT_FALSE(parse_text_language(tag).ok()) << tag;
+  for (const auto& language : Analyzer::languages()) {
+    if (language == "none" || language == "porter") continue;
+    EXPECT_TRUE(std::any_of(std::begin(kTags), std::end(kTags), [&](auto tag) { return parse_text_language(tag).value_or("") == language; }))
+        << language << " has no code";
+  }
 }
 
 }  // namespace
