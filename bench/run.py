@@ -169,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHES)}; none: all but {', '.join(sorted(SLOW))}")
     parser.add_argument("--json", help="also write the rows there")
-    parser.add_argument("--set", help="the set of vectors, for benches that take one: minilm, minilm-10k, gauss-100k, gauss-1m")
+    parser.add_argument("--set", help="the set of vectors, for benches that take one: minilm, minilm-10k, gauss-100k, gauss-1m, gauss-sorted")
     parser.add_argument("--peers", type=lambda text: text.split(","), help="of the bench's peers only these, with commas between")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of which the medians count")
     parser.add_argument("--scale", type=float, default=1.0, help="of the sizes and times of burst, restart, churn and growth")

@@ -34,7 +34,7 @@ struct Options {
   std::vector<size_t> efforts{10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
   size_t threads = 1, build_threads = 2, limit = 0, keep = 0;
   double seconds = 2;
-  bool refine = true, scan = false;
+  bool scan = false;
   GraphOptions graph;
 };
 
@@ -51,7 +51,6 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--limit", o.limit, "rows indexed; 0: all");
   app.add_option("--keep", o.keep, "candidates scored from their vectors; 0: ten and an eighth of the effort, at least twenty");
   app.add_option("--scan", o.scan, "look at every node instead of walking");
-  app.add_option("--refine", o.refine, "link all nodes a second time");
   app.add_option("--degree", o.graph.degree)->check(CLI::Range(1, 64));
   app.add_option("--capacity", o.graph.capacity)->check(CLI::Range(1, 64));
   app.add_option("--build-effort", o.graph.build_effort);
@@ -108,12 +107,10 @@ class Bench {
     if (!graph_->append(pointers, pool)) throw std::runtime_error("no memory for the codes");
     const double append_s = seconds_since(start);
     graph_->link(uint32_t(rows_), pool);
-    const double link_s = seconds_since(start);
-    if (o_.refine) graph_->refine(pool);
     const double build_s = seconds_since(start);
     base_.read_at_random();  // as segments are
     const size_t anonymous = anonymous_bytes() - before;
-    fmt::print("rows {} build {:.1f} s (codes {:.1f}, link {:.1f}), anonymous {:.1f} MB\n", rows_, build_s, append_s, link_s - append_s,
+    fmt::print("rows {} build {:.1f} s (codes {:.1f}, link {:.1f}), anonymous {:.1f} MB\n", rows_, build_s, append_s, build_s - append_s,
                double(anonymous) / 1e6);
     return {{"rows", rows_},           {"dimension", base_.dimension}, {"build_s", build_s},
             {"anon_bytes", anonymous}, {"mapped_bytes", base_.bytes()}, {"graph_bytes", graph_->memory_bytes()}};

@@ -1,7 +1,8 @@
 """Vectors with structure, made from a seed: a mixture of Gaussians, each flat.
 
 Centres lie in a subspace of CENTRE_DIMENSIONS; the sizes of the clusters are log-normal, as topics are; each cluster stretches along
-LOCAL_DIMENSIONS directions of its own, less along each next one, with a little noise in all; every row is scaled to unit length.
+LOCAL_DIMENSIONS directions of its own, less along each next one, with a little noise in all; every row is scaled to unit length. Rows come in no
+order, or cluster after cluster.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ FALL = 0.93  # of the spread from a direction to the next
 NOISE = 0.02
 
 
-def mixture(rows: int, dimension: int, seed: int = SEED, clusters: int = CLUSTERS) -> np.ndarray:
+def mixture(rows: int, dimension: int, seed: int = SEED, clusters: int = CLUSTERS, in_order: bool = False) -> np.ndarray:
     rng = np.random.default_rng(seed)
     frame = orthonormal(rng, dimension, CENTRE_DIMENSIONS)
     centres = rng.standard_normal((clusters, CENTRE_DIMENSIONS), np.float32) @ frame.T
     weights = np.exp(rng.standard_normal(clusters))
     sizes = rng.multinomial(rows, weights / weights.sum())
-    places = rng.permutation(rows)
+    places = np.arange(rows) if in_order else rng.permutation(rows)
     scales = (SPREAD * FALL ** np.arange(LOCAL_DIMENSIONS)).astype(np.float32)
     out = np.empty((rows, dimension), np.float32)
     begin = 0

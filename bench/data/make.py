@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes a set of vectors for the benchmarks: make.py NAME DATA_FOLDER, NAME one of minilm, minilm-10k, gauss-1m, gauss-100k.
+"""Makes a set of vectors for the benchmarks: make.py NAME DATA_FOLDER, NAME one of minilm, minilm-10k, gauss-1m, gauss-100k, gauss-sorted.
 
 A set is a folder with base.fvecs, query.fvecs, truth.ivecs (the 100 nearest by cosine) and set.json, which is written last: a set that
 has it is whole. minilm needs DATA_FOLDER/text/vectors.fvecs, which bench-embed writes; its last 1,000 rows are the queries.
@@ -36,11 +36,20 @@ def synthetic(_: pathlib.Path, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return vectors[:rows], vectors[rows:]
 
 
+# A thousand clusters one after another; queries are rows from anywhere, taken out.
+def in_order(_: pathlib.Path, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    vectors = gauss.mixture(rows + QUERIES, 128, clusters=gauss.CLUSTERS // 4, in_order=True)
+    asked = np.zeros(len(vectors), bool)
+    asked[np.random.default_rng(gauss.SEED).choice(len(vectors), QUERIES, replace=False)] = True
+    return vectors[~asked], vectors[asked]
+
+
 SETS = {
     "minilm": (minilm, 100_000, TEXT_HOW),
     "minilm-10k": (minilm, 10_000, TEXT_HOW),
     "gauss-100k": (synthetic, 100_000, GAUSS_HOW),
     "gauss-1m": (synthetic, 1_000_000, GAUSS_HOW),
+    "gauss-sorted": (in_order, 250_000, f"as gauss-1m, {gauss.CLUSTERS // 4} clusters one after another"),
 }
 
 

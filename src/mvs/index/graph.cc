@@ -18,8 +18,14 @@ constexpr float kWalkSlack = 0.7f, kScanSlack = 1.4f;
 // the unwanted ones past which it looked that make that a desert; lists fetched ahead.
 constexpr size_t kEnough = 10, kFew = 4, kWide = 8, kAhead = 2;
 constexpr size_t kMaxDeserts = 16;
+// Codes of so many bytes are fetched beside the sketches: what the sketches of so few dimensions pass over is not worth waiting twice.
+constexpr size_t kFewBytes = 128;
 // Pivots that may be nearer than the candidates found, and how many times as many as the share of wanted nodes explains.
 constexpr double kNearerPivots = 2, kFarther = 3;
+
+void prefetch(const void* at, size_t bytes) {
+  for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch(static_cast<const char*>(at) + b);
+}
 
 }  // namespace
 
@@ -102,7 +108,7 @@ void Graph::read_bytes(const QueryCodes& query, size_t count, const Quantizer::N
   for (size_t i = 0; i < count; ++i) {
     const uint8_t* code = bytes_.at(scratch.ids[i]);
     scratch.codes[i] = code;
-    for (size_t b = 0; b < width; b += 64) __builtin_prefetch(code + b);
+    prefetch(code, width);
   }
   code_kernels().byte_dots(query.bytes.data(), width, scratch.codes, count, scratch.block_dots);
   for (size_t i = 0; i < count; ++i) scratch.keys[i] = key_by_bytes(scratch.ids[i], query, scratch.block_dots[i], stored);
@@ -169,6 +175,8 @@ void Graph::seed(const QueryCodes& query, const NodeFilter* filter, const Quanti
 // Puts the neighbours of `node` that the walk has not met into scratch.ids. Returns how many.
 size_t Graph::gather(uint32_t node, WalkScratch& scratch) const {
   const Link* row = links(node);
+  const size_t width = quantizer_->width();
+  const bool bytes_too = width <= kFewBytes;
   size_t n = 0;
   for (uint32_t l = 0; l < options_.capacity; ++l) {
     const uint32_t id = row[l].load(std::memory_order_acquire);
@@ -176,6 +184,7 @@ size_t Graph::gather(uint32_t node, WalkScratch& scratch) const {
     if (id >= scratch.node_limit || !scratch.visited.insert(id)) continue;
     scratch.ids[n++] = id;
     __builtin_prefetch(records_.at(id));
+    if (bytes_too) prefetch(bytes_.at(id), width);
   }
   return n;
 }
@@ -213,8 +222,7 @@ size_t Graph::gather_wanted(uint32_t node, const NodeFilter& filter, WalkScratch
 }
 
 void Graph::prefetch_links(uint32_t node) const {
-  const char* ahead = reinterpret_cast<const char*>(links(node));
-  for (size_t b = 0; b < options_.capacity * sizeof(Link); b += 64) __builtin_prefetch(ahead + b);
+  prefetch(links(node), options_.capacity * sizeof(Link));
 }
 
 // Offers the block's nodes to the beam.

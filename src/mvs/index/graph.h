@@ -21,8 +21,8 @@
 namespace quarry::mvs {
 
 struct GraphOptions {
-  uint32_t degree = 32;       // links a node is cut to
-  uint32_t capacity = 48;     // links it may gather before it is cut
+  uint32_t degree = 40;       // links a node is cut to
+  uint32_t capacity = 56;     // links it may gather before it is cut
   uint32_t build_effort = 96;
   uint32_t max_nodes = 1 << 24;  // address space is set aside for as many
   float spread = 1.2f;        // a link is left out if a kept one is this much nearer to its end (squared distances)
@@ -64,8 +64,6 @@ class Graph {
   bool append(std::span<const float* const> vectors, Executor* executor);
   // Links nodes up to `until` into the graph.
   void link(uint32_t until, Executor* executor);
-  // Links all nodes anew, each with the whole graph to choose from: a better graph for the price of building it again.
-  void refine(Executor* executor);
 
   // ---- saving: the nodes' arrays as bytes, for the writer alone ----
   using Sections = std::array<std::string_view, 4>;  // records, bytes, links, norms
@@ -90,6 +88,9 @@ class Graph {
   struct Pivots;
   struct Edge {
     uint32_t target, source;
+  };
+  struct Batch {
+    uint32_t first, last;  // nodes [first, last)
   };
 
   Link* links(uint32_t node) const { return reinterpret_cast<Link*>(links_.at(node)); }
@@ -121,8 +122,8 @@ class Graph {
   void distances(uint32_t node, std::span<const uint32_t> others, WalkScratch& scratch, float* out) const;
   // Chooses at most `degree` of the candidates, which are ascending by distance to the node.
   void prune(std::vector<Candidate>& candidates, WalkScratch& scratch) const;
-  void link_batch(std::span<const uint32_t> nodes, Executor* executor);
-  void find_links(uint32_t node, WalkScratch& scratch) const;
+  void link_batch(const Batch& batch, Executor* executor);
+  void find_links(uint32_t node, const Batch& batch, WalkScratch& scratch) const;
   void write_links(uint32_t node, std::span<const Candidate> chosen);
   void add_back_links(std::span<const Edge> edges, WalkScratch& scratch);
   void choose_pivots();

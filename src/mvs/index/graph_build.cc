@@ -9,10 +9,21 @@ namespace quarry::mvs {
 namespace {
 
 constexpr float kByteStep = 4.0f / 127;  // of a byte code, in scales of its sketch
-constexpr size_t kMaxBatch = 8192;
+constexpr uint32_t kMaxBatch = 256;  // each of its nodes looks at all others
 constexpr size_t kNodesPerTask = 16;
 constexpr uint32_t kFirstPivots = 512;  // nodes before pivots pay
 constexpr uint32_t kConnectFraction = 8;  // additions of a smaller part are not worth a look at the whole graph
+
+constexpr size_t kFarCandidates = 16;
+
+// Leaves the nearest `near` and of the others one from each stretch of as many: the nearest may all lie in one cluster, which walks have to
+// enter from others.
+void thin_out(std::vector<Candidate>& candidates, size_t near) {
+  if (candidates.size() <= near) return;
+  const size_t others = candidates.size() - near, kept = std::min(others, kFarCandidates);
+  for (size_t i = 0; i < kept; ++i) candidates[near + i] = candidates[near + (i + 1) * others / kept - 1];
+  candidates.resize(near + kept);
+}
 
 bool by_distance(const Candidate& a, const Candidate& b) { return a.key != b.key ? a.key < b.key : a.node < b.node; }
 
@@ -86,46 +97,43 @@ void Graph::write_links(uint32_t node, std::span<const Candidate> chosen) {
   for (size_t i = chosen.size(); i < options_.capacity; ++i) row[i].store(kNone, std::memory_order_release);
 }
 
-// Leaves the links for `node` in scratch.seen.
-void Graph::find_links(uint32_t node, WalkScratch& scratch) const {
+// Leaves the links for `node` in scratch.seen. It chooses among the nodes that a walk meets and those of its batch, which no walk meets yet:
+// what comes together is often alike.
+void Graph::find_links(uint32_t node, const Batch& batch, WalkScratch& scratch) const {
   query_of(node, scratch.query);
   scratch.keep_seen = true;
   walk(scratch.query, options_.build_effort, nullptr, &norms(node), scratch);
   auto& seen = scratch.seen;
-  std::erase_if(seen, [&](const Candidate& c) { return c.node == node; });
   const float own = norms(node).squared;
   for (auto& c : seen) c.key = std::max(0.0f, 2 * c.key + own);  // keys to squared distances
   scratch.nodes.clear();
-  for_each_link(node, [&](uint32_t id) {
-    if (std::none_of(seen.begin(), seen.end(), [&](const Candidate& c) { return c.node == id; })) scratch.nodes.push_back(id);
-  });
-  if (!scratch.nodes.empty()) {
-    std::vector<float> d(scratch.nodes.size());
-    distances(node, scratch.nodes, scratch, d.data());
-    for (size_t i = 0; i < d.size(); ++i) seen.push_back({d[i], scratch.nodes[i]});
-  }
+  for (uint32_t mate = batch.first; mate < batch.last; ++mate)
+    if (mate != node) scratch.nodes.push_back(mate);
+  scratch.distances.resize(scratch.nodes.size());
+  distances(node, scratch.nodes, scratch, scratch.distances.data());
+  for (size_t i = 0; i < scratch.nodes.size(); ++i) seen.push_back({scratch.distances[i], scratch.nodes[i]});
   std::sort(seen.begin(), seen.end(), by_distance);
-  if (seen.size() > 4 * options_.degree) seen.resize(4 * options_.degree);
+  thin_out(seen, 4 * options_.degree);
   prune(seen, scratch);
 }
 
-void Graph::link_batch(std::span<const uint32_t> nodes, Executor* executor) {
-  const uint32_t capacity = options_.degree;
-  std::vector<Candidate> found(nodes.size() * capacity);
-  std::vector<uint32_t> counts(nodes.size());
-  parallel_for(executor, (nodes.size() + kNodesPerTask - 1) / kNodesPerTask, [&](size_t task) {
+void Graph::link_batch(const Batch& batch, Executor* executor) {
+  const size_t count = batch.last - batch.first, degree = options_.degree;
+  std::vector<Candidate> found(count * degree);
+  std::vector<uint32_t> counts(count);
+  parallel_for(executor, (count + kNodesPerTask - 1) / kNodesPerTask, [&](size_t task) {
     WalkScratch& scratch = WalkScratch::of_thread();
-    for (size_t i = task * kNodesPerTask; i < std::min(nodes.size(), (task + 1) * kNodesPerTask); ++i) {
-      find_links(nodes[i], scratch);
+    for (size_t i = task * kNodesPerTask; i < std::min(count, (task + 1) * kNodesPerTask); ++i) {
+      find_links(batch.first + uint32_t(i), batch, scratch);
       counts[i] = uint32_t(scratch.seen.size());
-      std::copy(scratch.seen.begin(), scratch.seen.end(), found.begin() + std::ptrdiff_t(i * capacity));
+      std::copy(scratch.seen.begin(), scratch.seen.end(), found.begin() + std::ptrdiff_t(i * degree));
     }
   });
   std::vector<Edge> edges;
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    const std::span<const Candidate> chosen(found.data() + i * capacity, counts[i]);
-    write_links(nodes[i], chosen);
-    for (const auto& c : chosen) edges.push_back({c.node, nodes[i]});
+  for (size_t i = 0; i < count; ++i) {
+    const std::span<const Candidate> chosen(found.data() + i * degree, counts[i]);
+    write_links(batch.first + uint32_t(i), chosen);
+    for (const auto& c : chosen) edges.push_back({c.node, batch.first + uint32_t(i)});
   }
   std::sort(edges.begin(), edges.end(),
             [](const Edge& a, const Edge& b) { return a.target != b.target ? a.target < b.target : a.source < b.source; });
@@ -164,33 +172,19 @@ void Graph::add_back_links(std::span<const Edge> edges, WalkScratch& scratch) {
 }
 
 void Graph::link(uint32_t until, Executor* executor) {
-  std::vector<uint32_t> nodes;
   uint32_t first = linked();
   until = std::min(until, size());
   const bool many = until > first + first / kConnectFraction;
   while (first < until) {
-    const uint32_t batch = std::min<uint32_t>({until - first, std::max(first / 8, 1u), uint32_t(kMaxBatch)});
-    nodes.resize(batch);
-    for (uint32_t i = 0; i < batch; ++i) nodes[i] = first + i;
-    link_batch(nodes, executor);
-    first += batch;
+    const Batch batch{first, first + std::min({until - first, std::max(first / 8, 1u), kMaxBatch})};
+    link_batch(batch, executor);
+    first = batch.last;
     linked_.store(first, std::memory_order_release);
     const auto pivots = std::atomic_load(&pivots_);
     if (first >= kFirstPivots && (pivots == nullptr || pivots->nodes.back() < first / 2)) choose_pivots();
   }
   if (first >= kFirstPivots) choose_pivots();
   if (many) connect();
-}
-
-void Graph::refine(Executor* executor) {
-  const uint32_t count = linked();
-  std::vector<uint32_t> nodes;
-  for (uint32_t first = 0; first < count; first += uint32_t(nodes.size())) {
-    nodes.resize(std::min<size_t>(kMaxBatch, count - first));
-    for (size_t i = 0; i < nodes.size(); ++i) nodes[i] = first + uint32_t(i);
-    link_batch(nodes, executor);
-  }
-  connect();
 }
 
 void Graph::connect() {

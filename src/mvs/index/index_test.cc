@@ -252,7 +252,6 @@ TEST(GraphTest, SameNodesSameGraphOnAnyNumberOfThreads) {
     Graph graph(trained(Metric::kCosine, rows));
     ASSERT_TRUE(graph.append(pointers(rows), threaded ? &executor : nullptr));
     graph.link(3000, threaded ? &executor : nullptr);
-    graph.refine(threaded ? &executor : nullptr);
     QueryCodes codes;
     graph.quantizer().prepare(rows[5].data(), codes);
     graph.search(codes, 200, nullptr, found[threaded]);
