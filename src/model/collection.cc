@@ -161,6 +161,7 @@ Status read_state(const json::object& body, Collection& out) {
   if (const json::value* schema = member(body, "output_schema")) {
     QUARRY_ASSIGN_OR_RETURN(out.output_schema, parse_schema(*schema));
   }
+  out.payload_indexes = read_payload_indexes(body);
   if (const json::value* state = member(body, "lifecycle_state")) {
     QUARRY_ASSIGN_OR_RETURN(out.lifecycle, parse_lifecycle_state(text_of(state)));
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/filter.h"
+#include "model/payload_index.h"
 #include "model/schema.h"
 #include "model/tiering_rules.h"
 
@@ -60,6 +61,7 @@ struct Collection {
   ExtractorConfig extractor;
   std::vector<CollectionVector> vectors;
   ObjectSchema output_schema;
+  std::vector<PayloadIndex> payload_indexes;  // of the namespace, that the table has taken over; none is taken back
   LifecycleState lifecycle = LifecycleState::kActive;
   bool is_cold = false;         // served from the cold tier: a cold collection, and a frozen one that was cold
   std::string transitioned_at;  // when the lifecycle last changed, as text that orders by time; empty: never
