@@ -25,7 +25,7 @@ constexpr const char* kTable = "col_bench";
 constexpr size_t kBest = 10, kBatch = 5000;
 constexpr int64_t kStartUs = 1'700'000'000'000'000;  // of the rows' times
 constexpr double kShares[] = {0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.001};
-constexpr const char* kKinds[] = {"keyword", "integer range", "the query's side", "the other side"};
+constexpr const char* kKinds[] = {"keyword", "integer range", "the query's side", "the other side", "undeclared"};
 
 struct Options {
   std::string base, query, json, texts;
@@ -143,6 +143,7 @@ class Bench {
     count("keyword and range and not", filter_of(mixed), out);
     count("geo radius, about 1 %", condition_of("place", "geo_radius", near), out);
     count("geo box, about 0.3 %", condition_of("place", "geo_bounding_box", box), out);
+    undeclared(out);
     if (!texts_.empty()) words(out);
     for (const char* field : {"share_100", "name", "ok"}) facet(field, {}, out);
     facet("name", condition_of("share_100", "eq", "in"), out);
@@ -155,6 +156,22 @@ class Bench {
     for (std::string line; texts_.size() < rows_ && std::getline(in, line);)
       texts_.emplace_back(json::parse(line).at("text").as_string());
   }
+
+  // Fields of "offer", which no schema declares: nearly every row has values of its own.
+  void undeclared(boost::json::array& out) {
+    const auto time = [](int64_t second) { return json::value(json::string(format_timestamp(kStartUs + second * 1'000'000))); };
+    json::object prefix = condition_json("offer.id", "starts_with", "offer_00");
+    prefix["case_sensitive"] = true;
+    const json::array autumn{condition_json("offer.seen", "gte", time(200'000)), condition_json("offer.seen", "lt", time(300'000))};
+    count("undeclared text eq", condition_of("offer.id", "eq", offer_id(rows_ / 2)), out);
+    count("undeclared text in, 3", condition_of("offer.id", "in", json::array{offer_id(1), offer_id(rows_ / 2), "none"}), out);
+    count("undeclared text starts_with, case", filter_of(prefix), out);
+    count("undeclared text contains", condition_of("offer.id", "contains", "_77"), out);
+    count("undeclared number range, 10 %", condition_of("offer.price", "gte", 90.0), out);
+    count("undeclared time range, 10 %", filter_of(autumn), out);
+  }
+
+  static json::string offer_id(size_t row) { return json::string(fmt::format("offer_{:016x}", row * 0x9e3779b97f4a7c15)); }
 
   void words(boost::json::array& out) {
     count("text, two words", condition_of("text", "text", "kernel memory"), out);
@@ -187,6 +204,8 @@ class Bench {
     d.payload["side"] = places_[i];
     if (!texts_.empty()) d.payload["text"] = texts_[i % texts_.size()];
     d.payload["place"] = {{"lat", 180 * unit(random) - 90}, {"lon", 360 * unit(random) - 180}};
+    const auto seen = format_timestamp(kStartUs + int64_t(random() % 1'000'000) * 1'000'000);
+    d.payload["offer"] = {{"id", offer_id(i)}, {"price", 100 * unit(random)}, {"seen", seen}};
     d.vectors = {{"v", std::vector<float>(base_.row(i), base_.row(i) + base_.dimension)}};
     return d;
   }
@@ -194,6 +213,7 @@ class Bench {
   Filter filter(const std::string& kind, size_t q, double share) const {
     if (kind == kKinds[0]) return condition_of(share_field(share), "eq", "in");
     if (kind == kKinds[1]) return condition_of("n", "lt", int64_t(share * 1'000'000));
+    if (kind == kKinds[4]) return condition_of("offer.price", "lt", share * 100);
     return side(q, share, kind == kKinds[2]);
   }
 
@@ -271,7 +291,8 @@ class Bench {
     out.push_back({{"what", what}, {"result", result}, {"us", best_us}, {"early_us", early_us}});
   }
   void count(const std::string& what, const Filter& filter, boost::json::array& out) {
-    time_alone(what, must(store_->count(kTable, filter)), [&] { must(store_->count(kTable, filter)); }, out);
+    time_alone(
+        what, must(store_->count(kTable, filter)), [&] { must(store_->count(kTable, filter)); }, out);
   }
   void facet(const std::string& field, const Filter& filter, boost::json::array& out) {
     const auto run = [&] { return must(store_->facet(kTable, filter, field, 10)); };

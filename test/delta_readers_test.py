@@ -7,6 +7,7 @@ import json
 import pytest
 
 from support import delta
+from support.flow import add_texts, new_bucket, new_namespace, new_text_collection, process
 from support.server import Server
 from support.traffic import Traffic
 
@@ -88,6 +89,58 @@ def test_readers_follow_new_columns(fresh_server: Server) -> None:
         assert reader(table, after, "vector_second") == {"old": None, "new": {"indices": [7], "values": [1.0]}}, name
         assert reader(table, after, "vector_third") == {"old": None, "new": [[1.0], [2.0]]}, name
         assert reader(table, before, "vector_first") == {"old": [1.0, 2.0]}, name
+
+
+def test_a_payload_index_gives_its_field_a_column(fresh_server: Server) -> None:
+    client = fresh_server.client()
+    made = client.ok("POST", "/v1/namespaces/standalone", {"namespace_id": "shop", "vector_configs": [{"name": "v", "dimension": 1}]})
+    shop, collection = client.within("shop"), made["default_collection_id"]
+
+    def upsert(documents: dict[str, dict]) -> None:
+        entries = [{"document_id": key, "vectors": {"v": [1]}, "payload": payload} for key, payload in documents.items()]
+        shop.ok("POST", "/v1/namespaces/shop/documents/upsert", {"documents": entries})
+
+    def found(field: str, operator: str, value: object) -> list[str]:
+        filters = {"field": field, "operator": operator, "value": value}
+        page = shop.ok("POST", f"/v1/collections/{collection}/documents/list", {"filters": filters})
+        return sorted(document["document_id"] for document in page["results"])
+
+    questions = [("price", "gte", 3), ("price", "eq", "dear"), ("price", "ne", 2.5), ("seen", "lt", "2026-02-01"), ("price", "exists", False)]
+    old = {"low": {"price": 2.5, "seen": "2026-01-31T12:00:00Z"}, "high": {"price": 4, "seen": "2026-03-01"}, "odd": {"price": "dear"}, "bare": {}}
+    upsert(old)
+    before = [found(*question) for question in questions]
+    assert before == [["high"], ["odd"], ["bare", "high", "odd"], ["low"], ["bare"]]
+    indexes = [{"field_name": "price", "type": "float"}, {"field_name": "seen", "type": "datetime"}]
+    shop.ok("PATCH", "/v1/namespaces/shop", {"payload_indexes": indexes})
+    assert [found(*question) for question in questions] == before
+    upsert({"new": {"price": 2.75, "seen": "2026-02-02T00:00:00Z"}})
+    table = delta.table_folder(fresh_server.data, collection)
+    for name, reader in delta.READERS.items():
+        prices = reader(table, delta.newest_version(table), "price")
+        assert prices == {"low": None, "high": None, "odd": None, "bare": None, "new": 2.75}, name
+    upsert(old)  # written anew
+    for name, reader in delta.READERS.items():
+        prices = reader(table, delta.newest_version(table), "price")
+        assert prices == {"low": 2.5, "high": 4.0, "odd": None, "bare": None, "new": 2.75}, name
+    assert [found(*question) for question in questions] == [["high"], ["odd"], ["bare", "high", "new", "odd"], ["low"], ["bare"]]
+    assert shop.ok("GET", f"/v1/collections/{collection}")["payload_indexes"] == indexes
+
+
+def test_batches_write_the_columns_of_payload_indexes(fresh_server: Server) -> None:
+    client = new_namespace(fresh_server.client())
+    bucket = new_bucket(client)
+    fields = {"field_passthrough": [{"source_path": "number"}, {"source_path": "topic", "target_path": "subject"}]}
+    collection = new_text_collection(client, bucket, **fields)
+    [first] = add_texts(client, bucket, ["Bees make honey."], number=1)
+    process(client, bucket, [first])
+    client.ok("PATCH", f"/v1/namespaces/{client.namespace}", {"payload_indexes": [{"field_name": "rank", "type": "integer"}, {"field_name": "number", "type": "keyword"}]})
+    [second] = add_texts(client, bucket, ["The train leaves at noon."], number=2)
+    process(client, bucket, [second])
+    table = delta.table_folder(fresh_server.data, collection)
+    version = delta.newest_version(table)
+    for name, reader in delta.READERS.items():
+        assert sorted(reader(table, version, "number").values()) == [1, 2], f"{name}: the schema's type stays"
+        assert set(reader(table, version, "rank").values()) == {None}, name
 
 
 def test_spark_sees_the_same(fresh_server: Server, is_long: bool) -> None:

@@ -165,6 +165,7 @@ Status read_state(const json::object& body, Collection& out) {
     out.text_language = text_of(language);
   else if (const json::value* of_extractor = member(out.extractor.parameters, "language"))
     out.text_language = text_of(of_extractor);
+  out.payload_indexes = read_payload_indexes(body);
   if (const json::value* state = member(body, "lifecycle_state")) {
     QUARRY_ASSIGN_OR_RETURN(out.lifecycle, parse_lifecycle_state(text_of(state)));
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/filter.h"
+#include "model/payload_index.h"
 #include "model/schema.h"
 #include "model/tiering_rules.h"
 
@@ -61,6 +62,7 @@ struct Collection {
   std::vector<CollectionVector> vectors;
   ObjectSchema output_schema;
   std::string text_language = "en";  // whose stems searches by words compare: what text_language names, or else the extractor's `language`
+  std::vector<PayloadIndex> payload_indexes;  // of the namespace, that the table has taken over; none is taken back
   LifecycleState lifecycle = LifecycleState::kActive;
   bool is_cold = false;         // served from the cold tier: a cold collection, and a frozen one that was cold
   std::string transitioned_at;  // when the lifecycle last changed, as text that orders by time; empty: never

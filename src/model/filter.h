@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,10 @@ const json::value* find_path(const json::object& document, std::string_view path
 // As find_path(); where nothing lies there but the path leads through arrays of objects, as in a filter, the array of all values that it
 // reaches (arrays among them taken apart, nulls left out), made in `scratch`. Null pointer: there are none.
 const json::value* read_path(const json::object& document, std::string_view path, json::value& scratch);
+
+// The value that a condition on `path` is about where there is at most one; null pointer: nothing or null lies there. nullopt: there are
+// several.
+std::optional<const json::value*> find_single(const json::object& document, std::string_view path);
 
 // Total order over JSON values used by sorts: null < bool < number < string < array < object; numbers by value, strings by bytes.
 int compare_json(const json::value& a, const json::value& b);

@@ -187,6 +187,14 @@ const json::value* read_path(const json::object& document, std::string_view path
   return &scratch;
 }
 
+std::optional<const json::value*> find_single(const json::object& document, std::string_view path) {
+  Leaves leaves;
+  collect_in_object(document, path, leaves);
+  leaves.erase(std::remove_if(leaves.begin(), leaves.end(), missing), leaves.end());
+  if (leaves.size() > 1) return std::nullopt;
+  return leaves.empty() ? nullptr : leaves.front();
+}
+
 GeoContent read_geo_content(const json::object& document, std::string_view path, GeoPoint& point) {
   Leaves leaves;
   collect_in_object(document, path, leaves);

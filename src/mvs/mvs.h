@@ -51,7 +51,12 @@ struct VectorSpec {
 struct FieldSpec {
   std::string name;
   FieldType type = FieldType::kString;
+  bool yields = false;  // to a column of another type that the table has already
 };
+
+// kBadRequest naming the first field that can't have a column of its own: for its characters, because a column of every table has the
+// name, or because a field before it has, whatever the case.
+Status check_fields(const std::vector<FieldSpec>& fields);
 
 // What one value of a column may hold at most, and a query at most.
 inline constexpr size_t kMaxSparseEntries = 65'536;

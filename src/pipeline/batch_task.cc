@@ -79,6 +79,9 @@ Status BatchTask::prepare() {
   skip_processed_ = dedup && dedup->is_string() && dedup->get_string() == "skip";
   const json::object* info = tier_info(ledger_.batch(), ledger_.tier());
   if (!info) return internal_error(fmt::format("batch has no tier {}", ledger_.tier()));
+  const catalog::Scope& scope = ledger_.scope();
+  auto ns = options_.catalog->get(catalog::kind::kNamespace, {scope.organization_id, ""}, scope.namespace_id);
+  if (!ns.ok() && ns.error().kind != ErrorKind::kNotFound) return std::move(ns).error();
   for (const std::string& id : string_list(*info, "collection_ids")) {
     auto resource = options_.catalog->get(catalog::kind::kCollection, ledger_.scope(), id);
     if (!resource.ok() && resource.error().kind == ErrorKind::kNotFound) {
@@ -88,6 +91,9 @@ Status BatchTask::prepare() {
     if (!resource.ok()) return std::move(resource).error();
     QUARRY_ASSIGN_OR_RETURN(TierCollection run,
                             prepare_collection(resource->body, ledger_.scope(), place_.internal_id, *options_.vectors, shared_.bind));
+    if (!run.unusable && ns.ok())
+      QUARRY_RETURN_IF_ERROR(
+          take_payload_indexes(*options_.catalog, *options_.vectors, ns->body, place_.internal_id, std::move(*resource)));
     tables_[id] = run.collection.table_id();
     collections_.push_back(std::move(run));
   }

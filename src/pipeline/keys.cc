@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "pipeline/pipeline.h"
 
 namespace quarry::pipeline {
@@ -25,7 +27,14 @@ mvs::TableSpec table_spec(const Collection& collection, std::string_view interna
     mvs::VectorKind kind = mvs::parse_vector_kind(vector.type).value_or(mvs::VectorKind::kDense);
     spec.vectors.push_back({vector.name, vector.feature_uri, vector.dimension, metric, kind});
   }
-  for (const auto& [name, field] : collection.output_schema.properties) spec.fields.push_back({name, field.type});
+  // A column stays as it was made: a schema may name the field later, and an index may ask for another type.
+  const auto is_indexed = [&](const std::string& name) {
+    return std::any_of(collection.payload_indexes.begin(), collection.payload_indexes.end(),
+                       [&](const auto& i) { return i.field == name; });
+  };
+  for (const auto& [name, field] : collection.output_schema.properties) spec.fields.push_back({name, field.type, is_indexed(name)});
+  for (const PayloadIndex& index : collection.payload_indexes)
+    if (!collection.output_schema.properties.contains(index.field)) spec.fields.push_back({index.field, index.type, true});
   return spec;
 }
 

@@ -192,6 +192,14 @@ std::string blob_key(std::string_view internal_id, std::string_view namespace_id
 std::string table_prefix(std::string_view internal_id, std::string_view namespace_id, std::string_view table_id);
 mvs::TableSpec table_spec(const Collection& collection, std::string_view internal_id);
 
+// Entries of the namespace's payload_indexes that ask for a column and that the collection has not taken over; a field of its output schema
+// keeps the type that the schema says.
+json::array new_payload_indexes(const json::object& namespace_body, const Collection& collection);
+// Gives the collection's table, which is known to the store, the columns of those and lists them in the collection's row, which is given
+// back. Nothing happens where there are none or the collection takes no documents.
+Result<catalog::Resource> take_payload_indexes(catalog::Catalog& catalog, mvs::VectorStore& vectors, const json::object& namespace_body,
+                                               std::string_view internal_id, catalog::Resource collection);
+
 struct SweepReport {
   uint64_t looked_at = 0, removed = 0, removed_bytes = 0;
 };

@@ -312,6 +312,11 @@ Result<OpenCollection> store_collection(const RequestContext& context, const Dep
   if (deps.catalog->find(catalog::kind::kCollection, namespace_scope(context), name).ok()) return taken();
   OpenCollection opened;
   QUARRY_ASSIGN_OR_RETURN(opened.collection, parse_collection(body, context.organization_id, context.namespace_id));
+  QUARRY_ASSIGN_OR_RETURN(const auto ns, deps.catalog->get(catalog::kind::kNamespace, organization_scope(context), context.namespace_id));
+  if (json::array indexes = pipeline::new_payload_indexes(ns.body, opened.collection); !indexes.empty()) {
+    body["payload_indexes"] = std::move(indexes);
+    opened.collection.payload_indexes = read_payload_indexes(body);
+  }
   QUARRY_RETURN_IF_ERROR(deps.vectors->create_table(pipeline::table_spec(opened.collection, context.internal_id)));
   opened.resource = make_resource(context, catalog::kind::kCollection, collection_id, name, std::move(body));
   Status inserted = insert_in_namespace(context, deps, opened.resource, kMaxCollections);

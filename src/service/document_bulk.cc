@@ -6,6 +6,7 @@
 #include "service/binding.h"
 #include "service/documents.h"
 #include "service/json_access.h"
+#include "service/payload_indexes.h"
 
 namespace quarry::service {
 namespace {
@@ -14,9 +15,7 @@ constexpr size_t kPatchesPerWrite = 1'000;
 constexpr size_t kMaxUpdateBytes = 1u << 20;
 
 Result<OpenCollection> writable(const RequestContext& context, const Request& request, const Dependencies& deps) {
-  QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, request.param("collection_identifier")));
-  QUARRY_RETURN_IF_ERROR(check_writable(opened.collection));
-  return opened;
+  return open_to_write(context, deps, request.param("collection_identifier"));
 }
 
 // The operation's filter; an empty one would mean every document, which must be said with care elsewhere.

@@ -6,15 +6,18 @@
 #include "model/ids.h"
 #include "service/binding.h"
 #include "service/json_access.h"
+#include "service/payload_indexes.h"
 #include "service/resources.h"
 
 namespace quarry::service {
 namespace {
 
 Result<OpenCollection> opened_for(const RequestContext& context, const Request& request, const Dependencies& deps, bool to_write) {
-  QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, request.param("collection_identifier")));
-  QUARRY_RETURN_IF_ERROR(to_write ? check_writable(opened.collection) : check_readable(opened.collection));
-  if (!to_write) note_query(deps, opened.collection);
+  const std::string_view identifier = request.param("collection_identifier");
+  if (to_write) return open_to_write(context, deps, identifier);
+  QUARRY_ASSIGN_OR_RETURN(auto opened, open_collection(context, deps, identifier));
+  QUARRY_RETURN_IF_ERROR(check_readable(opened.collection));
+  note_query(deps, opened.collection);
   return opened;
 }
 

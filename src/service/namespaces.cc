@@ -14,6 +14,7 @@
 #include "service/listing.h"
 #include "service/namespace_removal.h"
 #include "service/organizations.h"
+#include "service/payload_indexes.h"
 #include "service/resources.h"
 #include "service/standalone.h"
 
@@ -52,6 +53,7 @@ Result<json::array> check_extractors(const json::array& extractors) {
 // Checks what create, patch and put share, and copies it.
 Status apply_attributes(const json::object& from, json::object& body) {
   QUARRY_RETURN_IF_ERROR(refuse_unbuilt(from));
+  QUARRY_RETURN_IF_ERROR(check_payload_indexes(from));
   if (const json::array* extractors = array_member(from, "feature_extractors")) {
     QUARRY_ASSIGN_OR_RETURN(json::array checked, check_extractors(*extractors));
     body["feature_extractors"] = std::move(checked);

@@ -16,6 +16,7 @@
 #include "service/internals.h"
 #include "service/json_access.h"
 #include "service/own_vectors.h"
+#include "service/payload_indexes.h"
 #include "service/resources.h"
 
 namespace quarry::service {
@@ -259,6 +260,7 @@ Result<Reply> upsert_documents(const RequestContext& context, const Request& req
   QUARRY_ASSIGN_OR_RETURN(auto opened, target_collection(ns, deps, body));
   QUARRY_RETURN_IF_ERROR(check_writable(opened.collection));
   QUARRY_RETURN_IF_ERROR(admit_new_columns(ns, deps, *documents, opened));
+  QUARRY_RETURN_IF_ERROR(take_payload_indexes(ns.context, deps, ns.resource.body, opened));
   UpsertReader reader(opened.collection);
   QUARRY_RETURN_IF_ERROR(reader.read(*documents));
   json::array ids;
@@ -302,6 +304,7 @@ Result<OpenNamespace> make_standalone_namespace(const RequestContext& context, c
   wanted.name = string_member(body, "namespace_name", wanted.namespace_id);
   if (wanted.name.empty()) return validation_error("missing", {"body", "namespace_id"}, "namespace_id or namespace_name is needed");
   if (!wanted.namespace_id.empty()) QUARRY_RETURN_IF_ERROR(check_namespace_id(wanted.namespace_id));
+  QUARRY_RETURN_IF_ERROR(check_payload_indexes(body));
   const json::array* configs = array_member(body, "vector_configs");
   QUARRY_ASSIGN_OR_RETURN(json::array checked, check_vector_configs(configs ? *configs : json::array{}));
   std::string collection_id = new_id("col");

@@ -22,22 +22,16 @@ bool ordered(FilterOp op, const T& a, const T& b) {
   }
 }
 
-// One condition whose field is a column of the segment.
 class ColumnCondition {
  public:
-  ColumnCondition(const Filter& condition, const Segment& segment, int column)
-      : condition_(condition),
-        segment_(segment),
-        column_(column),
-        spec_(segment.block().schema().columns()[size_t(column)]),
-        array_(segment.block().array(column)) {}
+  ColumnCondition(const Filter& condition, const ValueColumn& column) : condition_(condition), column_(column), array_(column.array) {}
 
   ColumnAnswer evaluate(const Bitmap& candidates) {
     ColumnAnswer answer(candidates.size());
     Bitmap &out = answer.matching, &unsure = answer.unsure;
     const bool at_null = matches_condition(condition_, nullptr);
-    const Bitmap* overridden = spec_.system ? nullptr : &segment_.overridden(column_);
-    const bool exact = value_is_exact(condition_, spec_.kind);
+    const Bitmap* overridden = column_.overridden;
+    const bool exact = value_is_exact(condition_, column_.kind);
     if (prepare_fast()) {
       candidates.for_each([&](size_t row) {
         if (array_->IsValid(int64_t(row))) {
@@ -68,7 +62,7 @@ class ColumnCondition {
     if (array_ == nullptr) return false;
     const json::value& value = condition_.value;
     const bool equality = condition_.op == FilterOp::kEq || condition_.op == FilterOp::kNe;
-    switch (spec_.kind) {
+    switch (column_.kind) {
       case ColumnKind::kString:
         if (equality && value.is_string()) return set_mode(Mode::kStringEqual);
         if (is_ordering(condition_.op) && value.is_string() && !is_timestamp(value)) return set_mode(Mode::kStringOrder);
@@ -114,11 +108,11 @@ class ColumnCondition {
   }
 
   bool slow(size_t row) {
-    if (spec_.kind == ColumnKind::kString) {
+    if (column_.kind == ColumnKind::kString) {
       // Keeps the string's capacity from row to row.
       scratch_.emplace_string() = as<arrow::StringArray>(*array_).GetView(int64_t(row));
     } else {
-      scratch_ = segment_.block().column_value(column_, row);
+      scratch_ = column_.value(row);
     }
     return matches_condition(condition_, &scratch_);
   }
@@ -137,9 +131,7 @@ class ColumnCondition {
   }
 
   const Filter& condition_;
-  const Segment& segment_;
-  const int column_;
-  const Column& spec_;
+  const ValueColumn& column_;
   const arrow::Array* const array_;
   Mode mode_ = Mode::kStringEqual;
   std::string_view text_;
@@ -151,8 +143,8 @@ class ColumnCondition {
 
 }  // namespace
 
-ColumnAnswer scan_column(const Filter& condition, const Segment& segment, int column, const Bitmap& candidates) {
-  return ColumnCondition(condition, segment, column).evaluate(candidates);
+ColumnAnswer scan_column(const Filter& condition, const ValueColumn& column, const Bitmap& candidates) {
+  return ColumnCondition(condition, column).evaluate(candidates);
 }
 
 }  // namespace quarry::mvs

@@ -1,10 +1,12 @@
-// One condition whose field is a column of the segment: by a look at each row, or by the column's index.
+// One condition whose field is a column: by a look at each row, or by the column's index.
 #pragma once
 
 #include <optional>
 
 #include "model/filter.h"
-#include "mvs/hot/segment.h"
+#include "mvs/hot/value_column.h"
+#include "mvs/hot/value_index.h"
+#include "mvs/hot/word_index.h"
 
 namespace quarry::mvs {
 
@@ -16,13 +18,13 @@ struct ColumnAnswer {
 };
 
 // Among `candidates`, by looking at each.
-ColumnAnswer scan_column(const Filter& condition, const Segment& segment, int column, const Bitmap& candidates);
+ColumnAnswer scan_column(const Filter& condition, const ValueColumn& column, const Bitmap& candidates);
 // The same through the index of the column. nullopt: looking at each is cheaper.
-std::optional<ColumnAnswer> ask_index(const Filter& condition, const Segment& segment, int column, const ValueIndex& index,
-                                      const Bitmap& candidates, size_t candidate_count);
+std::optional<ColumnAnswer> ask_index(const Filter& condition, const ValueColumn& column, const ValueIndex& index, const Bitmap& candidates,
+                                      size_t candidate_count);
 
 // A condition on words, through the index of a column of texts.
-ColumnAnswer ask_words(const Filter& condition, const Segment& segment, int column, const WordIndex& index, const Bitmap& candidates);
+ColumnAnswer ask_words(const Filter& condition, const ValueColumn& column, const WordIndex& index, const Bitmap& candidates);
 
 bool is_timestamp(const json::value& value);  // a text that is one
 bool is_ordering(FilterOp op);

@@ -78,7 +78,7 @@ class Evaluator {
     } else if (is_geo(condition.op)) {
       answer = ask_points(condition, candidates);
     } else {
-      answer = ask_members(condition, candidates);
+      answer = ask_path(condition, candidates);
     }
     QUARRY_RETURN_IF_ERROR(ask_documents(condition, answer.unsure, answer.matching));
     return std::move(answer.matching);
@@ -87,7 +87,7 @@ class Evaluator {
   ColumnAnswer ask_points(const Filter& condition, const Bitmap& candidates) const {
     ColumnAnswer answer(candidates.size());
     answer.unsure = candidates;
-    if (use_ == IndexUse::kWhenWorth && candidates.count() < kFewRows) return answer;
+    if (counted(candidates) < kFewRows) return answer;
     const GeoIndex* index = segment_.geo_index(condition.field, use_);
     if (index == nullptr) return answer;
     answer.unsure &= index->other();
@@ -96,28 +96,48 @@ class Evaluator {
     return answer;
   }
 
-  ColumnAnswer ask_members(const Filter& condition, const Bitmap& candidates) const {
+  ColumnAnswer ask_path(const Filter& condition, const Bitmap& candidates) const {
+    const size_t count = counted(candidates);
     ColumnAnswer answer(candidates.size());
-    const bool few = use_ == IndexUse::kWhenWorth && candidates.count() < kFewRows;
-    const MemberIndex* index = few ? nullptr : segment_.member_index(condition.field, use_);
-    if (index != nullptr) {
+    if (count < kFewRows) {
+      answer.unsure = candidates;
+    } else if (const MemberIndex* index = segment_.member_index(condition.field, use_)) {
       index->add_rows(condition, answer.matching);
       answer.matching &= candidates;
+    } else if (const PathColumn* made = segment_.path_column(condition.field, reading_of(condition), use_)) {
+      return ask_values(condition, made->column(), &made->index(), candidates, count);
     } else {
       answer.unsure = candidates;
     }
     return answer;
   }
 
-  ColumnAnswer ask_column(const Filter& condition, int column, const Bitmap& candidates) const {
-    const size_t count = use_ == IndexUse::kAlways ? SIZE_MAX : segment_.rows() < kFewRows ? 0 : candidates.count();
-    if (count >= kFewRows && is_about_words(condition.op) && schema_.columns()[size_t(column)].kind == ColumnKind::kString) {
-      if (const WordIndex* index = segment_.word_index(column, use_)) return ask_words(condition, segment_, column, *index, candidates);
-    } else if (count >= kFewRows) {
-      if (const ValueIndex* index = segment_.value_index(column, use_))
-        if (auto answer = ask_index(condition, segment_, column, *index, candidates, count)) return std::move(*answer);
-    }
-    return scan_column(condition, segment_, column, candidates);
+  static PathReading reading_of(const Filter& condition) {
+    return is_ordering(condition.op) && is_timestamp(condition.value) ? PathReading::kTimes : PathReading::kValues;
+  }
+
+  ColumnAnswer ask_column(const Filter& condition, int at, const Bitmap& candidates) const {
+    const size_t count = counted(candidates);
+    const ValueColumn column = segment_.column(at);
+    if (count < kFewRows) return scan_column(condition, column, candidates);
+    if (!is_about_words(condition.op) || column.kind != ColumnKind::kString)
+      return ask_values(condition, column, segment_.value_index(at, use_), candidates, count);
+    const WordIndex* index = segment_.word_index(at, use_);
+    return index != nullptr ? ask_words(condition, column, *index, candidates) : scan_column(condition, column, candidates);
+  }
+
+  // `index`: nullptr where there is none.
+  static ColumnAnswer ask_values(const Filter& condition, const ValueColumn& column, const ValueIndex* index, const Bitmap& candidates,
+                                 size_t count) {
+    if (index != nullptr)
+      if (auto answer = ask_index(condition, column, *index, candidates, count)) return std::move(*answer);
+    return scan_column(condition, column, candidates);
+  }
+
+  // As many as to choose a way by.
+  size_t counted(const Bitmap& candidates) const {
+    if (use_ == IndexUse::kAlways) return SIZE_MAX;
+    return segment_.rows() < kFewRows ? 0 : candidates.count();
   }
 
   Status ask_documents(const Filter& condition, const Bitmap& rows, Bitmap& out) const {

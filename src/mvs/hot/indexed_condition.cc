@@ -75,14 +75,12 @@ class IndexedCondition {
 };
 
 // Leaves of the rows that an index found those among the candidates, and to their documents those that the column does not decide.
-void keep_decided(const Filter& condition, const Segment& segment, int column, const Bitmap& valid, const Bitmap& candidates,
-                  ColumnAnswer& answer) {
-  const Column& spec = segment.block().schema().columns()[size_t(column)];
+void keep_decided(const Filter& condition, const ValueColumn& column, const Bitmap& valid, const Bitmap& candidates, ColumnAnswer& answer) {
   answer.matching &= candidates;
-  if (spec.system || segment.overridden(column).none()) return;
+  if (column.overridden == nullptr || column.overridden->none()) return;
   answer.unsure = candidates;
-  answer.unsure &= segment.overridden(column);
-  if (value_is_exact(condition, spec.kind)) answer.unsure.subtract(valid);
+  answer.unsure &= *column.overridden;
+  if (value_is_exact(condition, column.kind)) answer.unsure.subtract(valid);
   answer.matching.subtract(answer.unsure);
 }
 
@@ -102,24 +100,23 @@ bool value_is_exact(const Filter& condition, ColumnKind kind) {
   }
 }
 
-std::optional<ColumnAnswer> ask_index(const Filter& condition, const Segment& segment, int column, const ValueIndex& index,
-                                      const Bitmap& candidates, size_t candidate_count) {
-  const Column& spec = segment.block().schema().columns()[size_t(column)];
+std::optional<ColumnAnswer> ask_index(const Filter& condition, const ValueColumn& column, const ValueIndex& index, const Bitmap& candidates,
+                                      size_t candidate_count) {
   ColumnAnswer answer(candidates.size());
-  if (!IndexedCondition(condition, spec.kind, index, candidate_count).add_rows(answer.matching)) return std::nullopt;
+  if (!IndexedCondition(condition, column.kind, index, candidate_count).add_rows(answer.matching)) return std::nullopt;
   if (matches_condition(condition, nullptr)) {
     Bitmap nulls(candidates.size(), true);
     nulls.subtract(index.valid());
     answer.matching |= nulls;
   }
-  keep_decided(condition, segment, column, index.valid(), candidates, answer);
+  keep_decided(condition, column, index.valid(), candidates, answer);
   return answer;
 }
 
-ColumnAnswer ask_words(const Filter& condition, const Segment& segment, int column, const WordIndex& index, const Bitmap& candidates) {
+ColumnAnswer ask_words(const Filter& condition, const ValueColumn& column, const WordIndex& index, const Bitmap& candidates) {
   ColumnAnswer answer(candidates.size());
   index.add_rows(condition.op, words_of(condition), answer.matching);
-  keep_decided(condition, segment, column, index.valid(), candidates, answer);
+  keep_decided(condition, column, index.valid(), candidates, answer);
   return answer;
 }
 

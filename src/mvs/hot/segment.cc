@@ -63,21 +63,32 @@ const SparseIndex& Segment::sparse_index(int column) const {
   return *lazy.index;
 }
 
-template <class Index>
-const Index* Segment::column_index(LazyIndex<Index>& lazy, int column, IndexUse use) const {
+ValueColumn Segment::column(int column) const {
+  const Column& spec = block_->schema().columns()[size_t(column)];
+  return {spec.kind, block_->array(column), spec.system ? nullptr : &overridden(column)};
+}
+
+template <class Index, class Make>
+const Index* Segment::column_index(LazyIndex<Index>& lazy, int column, IndexUse use, const Make& make) const {
   if (use == IndexUse::kNever || block_->array(column) == nullptr) return nullptr;
   if (const Index* ready = lazy.ready.load(std::memory_order_acquire)) return ready;
   if (use == IndexUse::kWhenWorth && lazy.asked.fetch_add(1, std::memory_order_relaxed) + 1 != kAskedBeforeIndex) return nullptr;
   std::call_once(lazy.once, [&] {
-    lazy.index = Index::make(*block_, column);
+    lazy.index = make();
     if (lazy.index != nullptr) memory_bytes_ += lazy.index->memory_bytes();
     lazy.ready.store(lazy.index.get(), std::memory_order_release);
   });
   return lazy.index.get();
 }
 
-const ValueIndex* Segment::value_index(int column, IndexUse use) const { return column_index(values_[size_t(column)], column, use); }
-const WordIndex* Segment::word_index(int column, IndexUse use) const { return column_index(words_[size_t(column)], column, use); }
+const ValueIndex* Segment::value_index(int column, IndexUse use) const {
+  return column_index(values_[size_t(column)], column, use,
+                      [&] { return ValueIndex::make(*block_->array(column), block_->schema().columns()[size_t(column)].kind); });
+}
+
+const WordIndex* Segment::word_index(int column, IndexUse use) const {
+  return column_index(words_[size_t(column)], column, use, [&] { return WordIndex::make(*block_, column); });
+}
 
 const std::vector<uint32_t>* Segment::value_groups(int column, IndexUse use) const {
   const ValueIndex* index = value_index(column, use);
@@ -113,6 +124,11 @@ const GeoIndex* Segment::geo_index(std::string_view path, IndexUse use) const {
 
 const MemberIndex* Segment::member_index(std::string_view path, IndexUse use) const {
   return path_index(members_, path, use, [&] { return MemberIndex::make(*block_, path); });
+}
+
+const PathColumn* Segment::path_column(std::string_view path, PathReading reading, IndexUse use) const {
+  auto& columns = reading == PathReading::kTimes ? path_times_ : path_values_;
+  return path_index(columns, path, use, [&] { return PathColumn::make(*block_, path, reading); });
 }
 
 std::unique_ptr<const GeoIndex> Segment::make_geo_index(std::string_view path) const {

@@ -10,6 +10,7 @@
 
 #include "mvs/hot/geo_index.h"
 #include "mvs/hot/member_index.h"
+#include "mvs/hot/path_column.h"
 #include "mvs/hot/sparse_index.h"
 #include "mvs/hot/value_index.h"
 #include "mvs/hot/word_index.h"
@@ -45,6 +46,8 @@ class Segment {
 
   // Rows whose JSON column may hold the payload field of `column`: there, not in the column, is what was written.
   const Bitmap& overridden(int column) const;
+  // The column at `column`, of any kind but vectors.
+  ValueColumn column(int column) const;
   // Of the column at `column`, of any kind but vectors. nullptr: there is none, or none yet: one call makes it, which takes as long as a
   // sort of the rows, while others go without.
   const ValueIndex* value_index(int column, IndexUse use) const;
@@ -57,6 +60,8 @@ class Segment {
   const GeoIndex* geo_index(std::string_view path, IndexUse use) const;
   // The same of whatever lies at such a path. nullptr also where MemberIndex::make() makes none.
   const MemberIndex* member_index(std::string_view path, IndexUse use) const;
+  // The same; nullptr also where PathColumn::make() makes none.
+  const PathColumn* path_column(std::string_view path, PathReading reading, IndexUse use) const;
   // hash64 of each row's source_id; 0 where it has none.
   const std::vector<uint64_t>& source_hashes() const;
   // Rows in ascending order of document_id.
@@ -99,8 +104,8 @@ class Segment {
 
   template <class Index, class Make>
   const Index* path_index(PathIndexes<Index>& indexes, std::string_view path, IndexUse use, const Make& make) const;
-  template <class Index>
-  const Index* column_index(LazyIndex<Index>& lazy, int column, IndexUse use) const;
+  template <class Index, class Make>
+  const Index* column_index(LazyIndex<Index>& lazy, int column, IndexUse use, const Make& make) const;
   std::unique_ptr<const GeoIndex> make_geo_index(std::string_view path) const;
 
   const uint32_t uid_;
@@ -114,6 +119,7 @@ class Segment {
   std::unique_ptr<LazyIndex<WordIndex>[]> words_;
   mutable PathIndexes<GeoIndex> geo_;
   mutable PathIndexes<MemberIndex> members_;
+  mutable PathIndexes<PathColumn> path_values_, path_times_;
   mutable std::once_flag source_once_, order_once_;
   mutable std::vector<uint64_t> source_hashes_;
   mutable std::vector<uint32_t> id_order_;

@@ -78,13 +78,12 @@ bool sorted_entries(const arrow::Array& array, ColumnKind kind, std::vector<Entr
 
 }  // namespace
 
-std::unique_ptr<const ValueIndex> ValueIndex::make(const RowBlock& block, int column) {
-  const arrow::Array& array = *block.array(column);
-  const ColumnKind kind = block.schema().columns()[size_t(column)].kind;
+std::unique_ptr<const ValueIndex> ValueIndex::make(const arrow::Array& array, ColumnKind kind) {
+  const auto rows = size_t(array.length());
   std::vector<Entry> entries;
   if (!sorted_entries(array, kind, entries)) return nullptr;
-  std::unique_ptr<ValueIndex> out(new ValueIndex(block, column));
-  out->valid_ = Bitmap(block.rows());
+  std::unique_ptr<ValueIndex> out(new ValueIndex(array, kind));
+  out->valid_ = Bitmap(rows);
   std::vector<uint32_t> order;
   order.reserve(entries.size());
   for (const Entry& e : entries) {
@@ -96,7 +95,7 @@ std::unique_ptr<const ValueIndex> ValueIndex::make(const RowBlock& block, int co
   }
   out->starts_.push_back(uint32_t(order.size()));
   out->starts_.shrink_to_fit();
-  out->order_ = RowOrder(std::move(order), block.rows());
+  out->order_ = RowOrder(std::move(order), rows);
   return out;
 }
 
@@ -115,11 +114,11 @@ size_t ValueIndex::partition_point(P&& holds) const {
 
 template <>
 int64_t ValueIndex::key(size_t group) const {
-  return whole_at(*block_.array(column_), block_.schema().columns()[size_t(column_)].kind, order_.row(starts_[group]));
+  return whole_at(array_, kind_, order_.row(starts_[group]));
 }
 template <>
 std::string_view ValueIndex::key(size_t group) const {
-  return text_at(*block_.array(column_), order_.row(starts_[group]));
+  return text_at(array_, order_.row(starts_[group]));
 }
 template <>
 json::value ValueIndex::key(size_t group) const {
@@ -150,12 +149,11 @@ ValueIndex::Range ValueIndex::range_of(FilterOp op, const T& operand) const {
 }
 
 ValueIndex::Range ValueIndex::equal(const json::value& operand) const {
-  const ColumnKind kind = block_.schema().columns()[size_t(column_)].kind;
-  if (kind == ColumnKind::kString) {
+  if (kind_ == ColumnKind::kString) {
     if (!operand.is_string()) return {};
     return range_of<std::string_view>(FilterOp::kEq, operand.get_string());
   }
-  if (!is_time(kind)) return range_of<json::value>(FilterOp::kEq, operand);
+  if (!is_time(kind_)) return range_of<json::value>(FilterOp::kEq, operand);
   // Times equal texts that are written as theirs are.
   if (!operand.is_string()) return {};
   const auto time = parse_timestamp(operand.get_string());
@@ -166,8 +164,7 @@ ValueIndex::Range ValueIndex::equal(const json::value& operand) const {
 
 std::optional<ValueIndex::Range> ValueIndex::ordered(const Filter& condition) const {
   const json::value& operand = condition.value;
-  const ColumnKind kind = block_.schema().columns()[size_t(column_)].kind;
-  switch (kind) {
+  switch (kind_) {
     case ColumnKind::kBoolean: return Range{};
     case ColumnKind::kInt32:
     case ColumnKind::kInt64:
@@ -179,9 +176,9 @@ std::optional<ValueIndex::Range> ValueIndex::ordered(const Filter& condition) co
   }
   if (!operand.is_string()) return Range{};
   const auto time = parse_timestamp(operand.get_string());
-  if (is_time(kind) && time.ok()) return range_of<int64_t>(condition.op, *time);
+  if (is_time(kind_) && time.ok()) return range_of<int64_t>(condition.op, *time);
   // Texts that are times compare with times as such.
-  if (is_time(kind) || time.ok()) return std::nullopt;
+  if (is_time(kind_) || time.ok()) return std::nullopt;
   return range_of<std::string_view>(condition.op, operand.get_string());
 }
 
@@ -197,8 +194,6 @@ std::vector<uint32_t> ValueIndex::groups_by_row() const {
   return out;
 }
 
-uint64_t ValueIndex::memory_bytes() const {
-  return valid_.memory_bytes() + order_.memory_bytes() + starts_.capacity() * sizeof(uint32_t);
-}
+uint64_t ValueIndex::memory_bytes() const { return valid_.memory_bytes() + order_.memory_bytes() + starts_.capacity() * sizeof(uint32_t); }
 
 }  // namespace quarry::mvs

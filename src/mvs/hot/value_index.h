@@ -14,16 +14,16 @@ namespace quarry::mvs {
 // by bytes.
 class ValueIndex {
  public:
-  // Of a column that the block has, of any kind but vectors; takes as long as a sort of its rows. nullptr: it holds a value without a
-  // place in the order (NaN, a time outside the years 0 to 9999), as other programs may write. `block` must outlive the index.
-  static std::unique_ptr<const ValueIndex> make(const RowBlock& block, int column);
+  // Of an array of the kind's type, any but vectors; takes as long as a sort of its rows. nullptr: it holds a value without a place in the
+  // order (NaN, a time outside the years 0 to 9999), as other programs may write. `array` must outlive the index.
+  static std::unique_ptr<const ValueIndex> make(const arrow::Array& array, ColumnKind kind);
 
   size_t groups() const { return starts_.size() - 1; }
   const Bitmap& valid() const { return valid_; }  // rows that are not null
   std::span<const uint32_t> rows_of(size_t group) const { return order_.rows(starts_[group], starts_[group + 1]); }  // ascending
   size_t rows_in(size_t group) const { return starts_[group + 1] - starts_[group]; }
-  // As RowBlock::column_value() of the group's first row; the others compare equal to it.
-  json::value value(size_t group) const { return block_.column_value(column_, order_.row(starts_[group])); }
+  // As array_value() of the group's first row; the others compare equal to it.
+  json::value value(size_t group) const { return array_value(array_, kind_, order_.row(starts_[group])); }
 
   // Groups first .. last - 1.
   struct Range {
@@ -44,7 +44,7 @@ class ValueIndex {
   uint64_t memory_bytes() const;
 
  private:
-  ValueIndex(const RowBlock& block, int column) : block_(block), column_(column) {}
+  ValueIndex(const arrow::Array& array, ColumnKind kind) : array_(array), kind_(kind) {}
 
   // The first group at or after which the predicate no longer holds: it holds for some of the first groups and no other.
   template <class P>
@@ -54,8 +54,8 @@ class ValueIndex {
   template <class T>
   T key(size_t group) const;
 
-  const RowBlock& block_;
-  const int column_;
+  const arrow::Array& array_;
+  const ColumnKind kind_;
   Bitmap valid_;
   RowOrder order_;
   std::vector<uint32_t> starts_;  // positions in order_, one more than there are groups

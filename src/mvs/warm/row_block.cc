@@ -52,10 +52,17 @@ uint64_t batch_memory_bytes(const arrow::RecordBatch& batch) {
   return bytes;
 }
 
+uint64_t array_memory_bytes(const arrow::Array& array) {
+  std::unordered_set<const arrow::Buffer*> seen;
+  uint64_t bytes = 0;
+  add_buffers(*array.data(), seen, bytes);
+  return bytes;
+}
+
 RowBlock::~RowBlock() = default;
 
-Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::shared_ptr<const TableSchema> schema,
-                                                       std::shared_ptr<arrow::RecordBatch> batch, Memory memory) {
+Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::shared_ptr<const TableSchema> schema, std::shared_ptr<arrow::RecordBatch> batch,
+                                                       Memory memory) {
   std::shared_ptr<RowBlock> block(new RowBlock());
   block->schema_ = std::move(schema);
   block->batch_ = std::move(batch);
@@ -224,26 +231,29 @@ TimestampUs RowBlock::updated_at(size_t row) const {
   return a == nullptr || a->IsNull(int64_t(row)) ? 0 : as<arrow::TimestampArray>(*a).Value(int64_t(row));
 }
 
-json::value RowBlock::column_value(int column, size_t row) const {
-  const auto* a = array(column);
-  if (a == nullptr || a->IsNull(int64_t(row))) return nullptr;
+json::value array_value(const arrow::Array& array, ColumnKind kind, size_t row) {
   const auto r = int64_t(row);
-  const ColumnKind kind = schema_->columns()[size_t(column)].kind;
+  if (array.IsNull(r)) return nullptr;
   switch (kind) {
-    case ColumnKind::kString: return json::value(json::string(as<arrow::StringArray>(*a).GetView(r)));
-    case ColumnKind::kInt32: return int64_t(as<arrow::Int32Array>(*a).Value(r));
-    case ColumnKind::kInt64: return as<arrow::Int64Array>(*a).Value(r);
+    case ColumnKind::kString: return json::value(json::string(as<arrow::StringArray>(array).GetView(r)));
+    case ColumnKind::kInt32: return int64_t(as<arrow::Int32Array>(array).Value(r));
+    case ColumnKind::kInt64: return as<arrow::Int64Array>(array).Value(r);
     case ColumnKind::kNumber:
-    case ColumnKind::kFloat: return number_value(as<arrow::DoubleArray>(*a).Value(r), kind);
-    case ColumnKind::kBoolean: return as<arrow::BooleanArray>(*a).Value(r);
-    case ColumnKind::kTimestamp: return json::value(json::string(format_timestamp(as<arrow::TimestampArray>(*a).Value(r))));
+    case ColumnKind::kFloat: return number_value(as<arrow::DoubleArray>(array).Value(r), kind);
+    case ColumnKind::kBoolean: return as<arrow::BooleanArray>(array).Value(r);
+    case ColumnKind::kTimestamp: return json::value(json::string(format_timestamp(as<arrow::TimestampArray>(array).Value(r))));
     case ColumnKind::kDate:
-      return json::value(json::string(format_timestamp(as<arrow::Date32Array>(*a).Value(r) * kUsPerDay).substr(0, 10)));
+      return json::value(json::string(format_timestamp(as<arrow::Date32Array>(array).Value(r) * kUsPerDay).substr(0, 10)));
     case ColumnKind::kVector:
     case ColumnKind::kSparse:
     case ColumnKind::kMulti: break;
   }
   return nullptr;
+}
+
+json::value RowBlock::column_value(int column, size_t row) const {
+  const auto* a = array(column);
+  return a == nullptr ? json::value() : array_value(*a, schema_->columns()[size_t(column)].kind, row);
 }
 
 std::optional<json::value> RowBlock::system_value(int column, size_t row) const {

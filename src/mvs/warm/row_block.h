@@ -117,7 +117,11 @@ class RowBlock {
   uint64_t memory_bytes_ = 0, mapped_bytes_ = 0;
 };
 
-// Bytes of memory that the batch's buffers hold, each buffer once.
+// Bytes of memory that the buffers hold, each buffer once.
 uint64_t batch_memory_bytes(const arrow::RecordBatch& batch);
+uint64_t array_memory_bytes(const arrow::Array& array);
+
+// The value of a row as JSON, of an array of the kind's type; null kind when it is null.
+json::value array_value(const arrow::Array& array, ColumnKind kind, size_t row);
 
 }  // namespace quarry::mvs

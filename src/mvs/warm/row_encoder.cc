@@ -8,85 +8,18 @@
 
 #include "model/lineage_texts.h"
 #include "mvs/warm/json_text.h"
+#include "mvs/warm/value_builder.h"
 
 namespace quarry::mvs {
 namespace {
 
 constexpr size_t kMaxDocumentIdBytes = 512;
-constexpr int64_t kUsPerDay = 86'400'000'000;
-
-// Growing a builder fails only for want of memory or past 2 GiB of text in one write; both end the write with this.
-struct ArrowFailure {
-  arrow::Status status;
-};
-
-void check(const arrow::Status& status) {
-  if (!status.ok()) throw ArrowFailure{status};
-}
 
 bool all_finite(const std::vector<float>& values) {
   constexpr uint32_t kExponent = 0x7f800000;
   uint32_t bad = 0;
   for (float v : values) bad |= uint32_t((std::bit_cast<uint32_t>(v) & kExponent) == kExponent);
   return bad == 0;
-}
-
-std::optional<double> exact_double(const json::value& value) {
-  if (value.is_double()) return value.get_double();
-  if (value.is_int64()) {
-    const int64_t i = value.get_int64();
-    const auto d = double(i);
-    if (d < 9223372036854775808.0 && int64_t(d) == i) return d;
-  }
-  return std::nullopt;
-}
-
-// Each put answers true when the JSON column must hold the value too.
-bool put_string(arrow::StringBuilder& out, const json::value& value) {
-  if (!value.is_string()) return check(out.AppendNull()), true;
-  check(out.Append(std::string_view(value.get_string())));
-  return false;
-}
-
-bool put_int64(arrow::Int64Builder& out, const json::value& value, std::string_view narrow) {
-  if (value.is_int64() && !fits_narrow(narrow, value.get_int64())) return check(out.AppendNull()), true;
-  if (value.is_int64()) return check(out.Append(value.get_int64())), false;
-  if (narrow.empty() && value.is_uint64() && value.get_uint64() <= uint64_t(INT64_MAX))
-    return check(out.Append(int64_t(value.get_uint64()))), false;
-  return check(out.AppendNull()), true;
-}
-
-// A float column holds the nearest float32, and the JSON column the number where that is another.
-bool put_double(arrow::DoubleBuilder& out, const json::value& value, bool integral_means_integer, std::string_view narrow) {
-  const auto d = exact_double(value);
-  const double held = d && !narrow.empty() ? double(float(*d)) : d.value_or(0);
-  if (!d || !std::isfinite(held)) return check(out.AppendNull()), true;
-  check(out.Append(held));
-  if (held != *d) return true;
-  return value.is_double() == (integral_means_integer && is_json_integer(*d));
-}
-
-bool put_boolean(arrow::BooleanBuilder& out, const json::value& value) {
-  if (!value.is_bool()) return check(out.AppendNull()), true;
-  check(out.Append(value.get_bool()));
-  return false;
-}
-
-bool put_timestamp(arrow::TimestampBuilder& out, const json::value& value) {
-  if (!value.is_string()) return check(out.AppendNull()), true;
-  const auto parsed = parse_timestamp(value.get_string());
-  if (!parsed.ok()) return check(out.AppendNull()), true;
-  check(out.Append(*parsed));
-  return format_timestamp(*parsed) != std::string_view(value.get_string());
-}
-
-bool put_date(arrow::Date32Builder& out, const json::value& value) {
-  if (value.is_string() && value.get_string().size() == 10) {
-    const auto parsed = parse_timestamp(value.get_string());
-    if (parsed.ok() && *parsed % kUsPerDay == 0 && format_timestamp(*parsed).starts_with(std::string_view(value.get_string())))
-      return check(out.Append(int32_t(*parsed / kUsPerDay))), false;
-  }
-  return check(out.AppendNull()), true;
 }
 
 }  // namespace
@@ -99,23 +32,6 @@ struct RowEncoder::Builders {
   template <class T>
   T& at(size_t column) {
     return static_cast<T&>(*all[column]);
-  }
-
-  bool put(const Column& column, size_t at_column, const json::value& value) {
-    switch (column.kind) {
-      case ColumnKind::kString: return put_string(at<arrow::StringBuilder>(at_column), value);
-      case ColumnKind::kInt64: return put_int64(at<arrow::Int64Builder>(at_column), value, column.narrow);
-      case ColumnKind::kNumber: return put_double(at<arrow::DoubleBuilder>(at_column), value, true, column.narrow);
-      case ColumnKind::kFloat: return put_double(at<arrow::DoubleBuilder>(at_column), value, false, column.narrow);
-      case ColumnKind::kBoolean: return put_boolean(at<arrow::BooleanBuilder>(at_column), value);
-      case ColumnKind::kTimestamp: return put_timestamp(at<arrow::TimestampBuilder>(at_column), value);
-      case ColumnKind::kDate: return put_date(at<arrow::Date32Builder>(at_column), value);
-      case ColumnKind::kInt32:
-      case ColumnKind::kVector:
-      case ColumnKind::kSparse:
-      case ColumnKind::kMulti: break;
-    }
-    QUARRY_CHECK(false && "not a payload column");
   }
 
   void put_text(size_t column, std::string_view text) {
@@ -265,7 +181,7 @@ void RowEncoder::append_payload(const json::object& payload) {
     const auto field = b.field.find(std::string_view(member.key()));
     bool to_rest = true;
     if (field != b.field.end()) {
-      to_rest = b.put(schema_->columns()[field->second], field->second, member.value());
+      to_rest = append_value(*b.all[field->second], schema_->columns()[field->second], member.value());
       b.written[field->second] = rows_ + 1;
     }
     if (!to_rest) continue;

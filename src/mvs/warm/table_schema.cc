@@ -210,6 +210,21 @@ bool is_column_name(std::string_view name) {
   return !folded(name).starts_with("vector_");
 }
 
+Status check_fields(const std::vector<FieldSpec>& fields) {
+  std::unordered_map<std::string, std::string_view> taken;
+  for (const SystemColumn& column : kSystemColumns) taken.emplace(column.name, column.name);
+  for (const FieldSpec& field : fields) {
+    if (!is_column_name(field.name))
+      return bad_request(fmt::format(
+          "field '{}' can't have a column: the name of one has up to 200 bytes, letters, digits, '_', '-' and characters outside "
+          "ASCII, and begins with neither '_' nor 'vector_'",
+          field.name));
+    const auto [other, is_new] = taken.emplace(folded(field.name), field.name);
+    if (!is_new) return bad_request(fmt::format("field '{}' can't have a column: there is one of '{}'", field.name, other->second));
+  }
+  return Ok{};
+}
+
 std::shared_ptr<arrow::DataType> arrow_type(ColumnKind kind) {
   const auto list_of = [](std::shared_ptr<arrow::DataType> element) {
     return arrow::list(arrow::field("element", std::move(element), false));
@@ -277,7 +292,7 @@ Status TableSchema::add_vector(const VectorSpec& spec) {
 Status TableSchema::add_field(const FieldSpec& spec) {
   const auto kind = column_kind(spec.type);
   if (const int at = find_field(spec.name); at >= 0) {
-    if (kind && columns_[size_t(at)].kind == *kind) return Ok{};
+    if (spec.yields || (kind && columns_[size_t(at)].kind == *kind)) return Ok{};
     return bad_request(
         fmt::format("field '{}' has type {}, not {}", spec.name, to_string(columns_[size_t(at)].field), to_string(spec.type)));
   }

@@ -12,10 +12,14 @@ namespace {
 constexpr std::string_view kOutput = "text";
 constexpr std::string_view kSparseOutput = "bm25_sparse";  // as published examples write it
 
+bool is_text(FieldType type) { return type == FieldType::kString || type == FieldType::kText; }
+
 std::vector<std::string> declared_texts(const Collection& collection) {
   std::vector<std::string> out;
   for (const auto& [name, field] : collection.output_schema.properties)
-    if (field.type == FieldType::kString || field.type == FieldType::kText) out.push_back(name);
+    if (is_text(field.type)) out.push_back(name);
+  for (const PayloadIndex& index : collection.payload_indexes)
+    if (is_text(index.type) && !collection.output_schema.properties.contains(index.field)) out.push_back(index.field);
   return out;
 }
 
