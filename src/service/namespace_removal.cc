@@ -29,7 +29,7 @@ Result<std::vector<std::string>> remove_all(catalog::Session& session, const cat
   for (;;) {
     QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
     for (const auto& resource : page.items) {
-      for (std::string_view child : child_kinds) QUARRY_RETURN_IF_ERROR(session.remove_children(child, resource.id));
+      for (std::string_view child : child_kinds) QUARRY_RETURN_IF_ERROR(session.remove_children(child, scope, resource.id));
       QUARRY_RETURN_IF_ERROR(session.remove(kind, scope, resource.id));
       ids.push_back(name(resource));
     }

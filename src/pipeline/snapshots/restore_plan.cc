@@ -76,16 +76,18 @@ Status retire(catalog::Session& session, const RestorePlan& plan, const Collecti
 
 Status clear(catalog::Session& session, const RestorePlan& plan, std::vector<std::string>& replaced, TimestampUs now) {
   QUARRY_RETURN_IF_ERROR(remove_all(session, plan.target, kind::kBucket, [&](const catalog::Resource& bucket) -> Status {
-    for (std::string_view child : {kind::kObject, kObjectIndexKind}) QUARRY_RETURN_IF_ERROR(session.remove_children(child, bucket.id));
+    for (std::string_view child : {kind::kObject, kObjectIndexKind})
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, plan.target, bucket.id));
     if (plan.buckets.contains(bucket.id)) return Ok{};
-    for (std::string_view child : {kind::kUpload, kind::kBatch}) QUARRY_RETURN_IF_ERROR(session.remove_children(child, bucket.id));
+    for (std::string_view child : {kind::kUpload, kind::kBatch})
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, plan.target, bucket.id));
     return Ok{};
   }));
   QUARRY_RETURN_IF_ERROR(remove_all(session, plan.target, kind::kRetriever, [&](const catalog::Resource& retriever) {
-    return plan.retrievers.contains(retriever.id) ? Status(Ok{}) : session.remove_children(kind::kExecution, retriever.id);
+    return plan.retrievers.contains(retriever.id) ? Status(Ok{}) : session.remove_children(kind::kExecution, plan.target, retriever.id);
   }));
   return remove_all(session, plan.target, kind::kCollection, [&](const catalog::Resource& row) -> Status {
-    QUARRY_RETURN_IF_ERROR(session.remove_children(kind::kLifecycleEvent, row.id));
+    QUARRY_RETURN_IF_ERROR(session.remove_children(kind::kLifecycleEvent, plan.target, row.id));
     QUARRY_ASSIGN_OR_RETURN(const Collection collection, parse_collection(row.body, row.organization_id, row.namespace_id));
     if (collection.lifecycle == LifecycleState::kArchived) return Ok{};
     replaced.push_back(collection.table_id());
