@@ -95,12 +95,28 @@ Status clear(catalog::Session& session, const RestorePlan& plan, std::vector<std
   });
 }
 
+Error taken(const RestorePlan& plan, const catalog::Resource& row) {
+  return already_exists(fmt::format("there is a {} '{}' already{}", row.kind, row.id,
+                                    plan.in_place ? ": bring the snapshot back into a new namespace" : ""));
+}
+
+// Ids that the server draws are unique in the whole catalog, and caches and tables go by them. Those of an imported snapshot were drawn, or
+// chosen, elsewhere.
+Status check_free(catalog::Session& session, const RestorePlan& plan, const catalog::Resource& row) {
+  if (row.kind != kind::kBucket && row.kind != kind::kCollection && row.kind != kind::kRetriever) return Ok{};
+  const auto other = session.get_any(row.kind, row.id);
+  if (other.ok()) return taken(plan, row);
+  return other.error().kind == ErrorKind::kNotFound ? Status(Ok{}) : Status(other.error());
+}
+
 Status insert_rows(catalog::Session& session, objects::ObjectStore& store, const RestorePlan& plan, TimestampUs now) {
   return for_each_line(store, plan.folder, plan.manifest.catalog_parts, [&](const json::object& line) -> Status {
     QUARRY_ASSIGN_OR_RETURN(catalog::Resource row, parse_resource(line));
     if (row.kind == kind::kNamespace) return Ok{};
     convert(plan, row, now);
-    return session.insert(row);
+    QUARRY_RETURN_IF_ERROR(check_free(session, plan, row));
+    Status inserted = session.insert(row);
+    return !inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists ? Status(taken(plan, row)) : inserted;
   });
 }
 
