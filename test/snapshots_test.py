@@ -11,88 +11,9 @@ import time
 
 import pytest
 
-from support.flow import add_texts, all_documents, new_bucket, new_namespace, new_text_collection, process, search_body, submit, unique
-from support.server import TERMINAL, Client, Server
-
-TEXTS = ["The cat sleeps on the warm windowsill.", "A bank raised its rate.", "Bees make honey.", "The ship lies in the harbour.", "Snow fell all night."]
-
-
-def take(client: Client, **options: object) -> str:
-    """A completed snapshot's id."""
-    begun = client.ok("POST", f"/v1/namespaces/{client.namespace}/snapshots", options)
-    task = wait_for(client, begun["task_id"])
-    assert task["status"] == "COMPLETED", task
-    shown = snapshot(client, begun["snapshot_id"])
-    assert shown["status"] == "completed" and shown["manifest"]["snapshot_id"] == begun["snapshot_id"]
-    return begun["snapshot_id"]
-
-
-def wait_for(client: Client, task_id: str, timeout_s: float = 120) -> dict:
-    return client.wait_until("GET", f"/v1/tasks/{task_id}", lambda t: t["status"] in TERMINAL, timeout_s)
-
-
-def snapshot(client: Client, snapshot_id: str, suffix: str = "") -> dict:
-    return client.ok("GET", f"/v1/namespaces/{client.namespace}/snapshots/{snapshot_id}{suffix}")
-
-
-def verify(client: Client, snapshot_id: str) -> dict:
-    return snapshot(client, snapshot_id, "/verify?deep=true")
-
-
-def restore(client: Client, snapshot_id: str, **target: object) -> dict:
-    return client.ok("POST", f"/v1/namespaces/{client.namespace}/snapshots/{snapshot_id}/restore", target)
-
-
-def search(client: Client, collections: list[str], text: str = "a sleeping pet") -> list[tuple]:
-    reply = client.ok("POST", "/v1/retrievers/execute", search_body(collections, text, 500))
-    return [(r["document_id"], r["score"], r["collection_id"], r["_source_tier"]) for r in reply["results"]]
-
-
-def ranking(client: Client, collections: list[str]) -> list[tuple]:
-    """The hits without their tier: a table that was just replaced is served cold to the requests that still read it."""
-    return [h[:3] for h in search(client, collections)]
-
-
-def everything(client: Client) -> dict:
-    """What a user sees of a namespace, but for when rows were last touched."""
-    found: dict = {}
-    for kind in ("buckets", "collections", "retrievers"):
-        rows = client.ok("POST", f"/v1/{kind}/list?limit=1000", {})["results"]
-        found[kind] = sorted(({k: v for k, v in r.items() if k not in ("updated_at", "last_upload_at")} for r in rows), key=str)
-    for bucket in found["buckets"]:
-        rows = client.ok("POST", f"/v1/buckets/{bucket['bucket_id']}/objects/list?limit=1000", {})["results"]
-        found[bucket["bucket_id"]] = sorted(((o["object_id"], o["status"], o.get("note")) for o in rows), key=str)
-    for collection in found["collections"]:
-        if collection.get("lifecycle_state") != "archived":
-            found[collection["collection_id"]] = sorted((d["document_id"], str(d).replace(client.url, "")) for d in all_documents(client, collection["collection_id"]))
-    return found
-
-
-class World:
-    """A namespace with two collections over a bucket, the second one cold, and a retriever."""
-
-    def __init__(self, root: Client):
-        self.client = new_namespace(root)
-        self.bucket = new_bucket(self.client)
-        self.first, self.second = (new_text_collection(self.client, self.bucket) for _ in range(2))
-        self.objects = add_texts(self.client, self.bucket, TEXTS, topic="kept")
-        assert process(self.client, self.bucket, self.objects)["status"] == "COMPLETED"
-        stored = {k: v for k, v in search_body([self.first, self.second], "x").items() if k != "inputs"}
-        self.retriever = self.client.ok("POST", "/v1/retrievers", {"retriever_name": unique("stored"), **stored})["retriever_id"]
-        self.client.ok("PATCH", f"/v1/collections/{self.second}/lifecycle", {"lifecycle_state": "cold", "async_transition": False})
-
-    def spoil(self) -> None:
-        """Changes of every kind."""
-        c = self.client
-        assert process(c, self.bucket, add_texts(c, self.bucket, ["A kitten dozes in the sun."]))["status"] == "COMPLETED"
-        document = all_documents(c, self.first)[0]["document_id"]
-        c.ok("PATCH", f"/v1/collections/{self.first}/documents/{document}", {"mood": "changed"})
-        c.ok("DELETE", f"/v1/buckets/{self.bucket}/objects/{self.objects[0]}")
-        c.ok("DELETE", f"/v1/retrievers/{self.retriever}")
-        c.ok("DELETE", f"/v1/collections/{self.second}")
-        c.ok("PATCH", f"/v1/collections/{self.first}/lifecycle", {"lifecycle_state": "archived", "async_transition": False})
-        other = new_bucket(c)
-        new_text_collection(c, other)
+from support.flow import add_texts, all_documents, new_bucket, new_namespace, process, submit, unique
+from support.server import Client, Server
+from support.snapshots import TEXTS, World, everything, files_of, long_text, object_bytes, ranking, restart, restore, search, snapshot, take, verify, wait_for
 
 
 @pytest.fixture()
@@ -171,18 +92,6 @@ def test_a_deleted_namespace_comes_back(fresh_server: Server, world: World) -> N
     assert everything(client) == seen and search(client, [world.first, world.second]) == hits
 
 
-def long_text(client: Client, bucket: str) -> str:
-    """An object whose text is too long for its row: its bytes are a file."""
-    return add_texts(client, bucket, ["honey " * 20_000])[0]
-
-
-def object_bytes(client: Client, bucket: str, object_id: str) -> int:
-    shown = client.ok("GET", f"/v1/buckets/{bucket}/objects/{object_id}?return_presigned_urls=true")
-    url = shown["blobs"][0].get("presigned_url") or shown["blobs"][0]["details"]["presigned_url"]
-    reply = client("GET", url)
-    return len(reply.raw) if reply.status == 200 else -reply.status
-
-
 def test_bytes_of_objects_by_copy_and_by_reference(fresh_server: Server) -> None:
     client = new_namespace(fresh_server.client())
     bucket = new_bucket(client)
@@ -209,11 +118,6 @@ def test_bytes_of_objects_by_copy_and_by_reference(fresh_server: Server) -> None
     assert not report["complete"] and object_id in report["skipped_summary"][0]
     # The copy's bytes are its own: they outlive its source's.
     assert object_bytes(copy, its_bucket, its_object) == 120_000
-
-
-def files_of(server: Server, client: Client, snapshot_id: str) -> list[pathlib.Path]:
-    folder = server.data / "objects" / snapshot(client, snapshot_id)["s3_prefix"]
-    return sorted(p for p in folder.rglob("*") if p.is_file())
 
 
 def test_damage_is_named_and_nothing_changes(fresh_server: Server, world: World) -> None:
@@ -305,7 +209,8 @@ def test_refusals(fresh_server: Server, world: World) -> None:
     assert client("POST", f"{at}/{taken}/restore", {"target_namespace_name": taken_name}).status == 409
     for body in ({"restore_point": 7, "confirm_in_place": True}, {"isolated": True, "target_namespace_name": unique("x")}):
         assert client("POST", f"{at}/{taken}/restore", body).status == 501
-    assert client("POST", at, {"import_from": {"bucket": "b", "prefix": "p"}}).status == 501
+        assert "target_namespace_name" in client("POST", f"{at}/{taken}/restore", body).body["error"]["message"] or "restore_point" in body
+    assert client("POST", at, {"import_from": {"bucket": "b", "prefix": "p"}}).status == 400
     for method, path in (("GET", ""), ("GET", "/verify"), ("POST", "/restore"), ("DELETE", "")):
         assert client(method, f"{at}/snap_absent{path}", {} if method == "POST" else None).status == 404
         assert client(method, f"/v1/namespaces/ns_absent/snapshots/{taken}{path}", {} if method == "POST" else None).status == 404
@@ -338,17 +243,11 @@ def test_download_links_are_the_files(fresh_server: Server, world: World) -> Non
     client = world.client
     taken = take(client)
     download = snapshot(client, taken, "?download=true")["download"]
-    stored = [p for p in files_of(fresh_server, client, taken) if p.name != "manifest.json"]
-    assert len(download["artifacts"]) == len(stored)
+    assert len(download["artifacts"]) == len(files_of(fresh_server, client, taken))
+    assert download["artifacts"][-1]["path"] == "manifest.json"
     for artifact in download["artifacts"]:
         content = client.pool.request("GET", artifact["url"]).data
         assert len(content) == artifact["size"] and hashlib.sha256(content).hexdigest() == artifact["sha256"], artifact
-
-
-def restart(server: Server, client: Client) -> None:
-    server.kill()
-    server.start()
-    client.url = server.url
 
 
 def test_kill_at_any_moment(fresh_server: Server, world: World, request, is_long: bool) -> None:
@@ -379,3 +278,23 @@ def test_kill_at_any_moment(fresh_server: Server, world: World, request, is_long
         assert ranking(client, both) in (hits, newer), f"seed {seed}"
         assert wait_for(client, begun["task_id"])["status"] == "COMPLETED", f"seed {seed}"
         assert everything(client) == seen, f"seed {seed}"
+
+
+def test_snapshots_that_nobody_asks_for(tmp_path: pathlib.Path) -> None:
+    settings = {"QUARRY_SNAPSHOTS_DAILY_DAYS": "2", "QUARRY_SNAPSHOTS_PRE_DELETE_DAYS": "30", "QUARRY_SNAPSHOTS_INTERVAL_MS": "50"}
+    with Server(tmp_path / "data", env=settings) as server:
+        world = World(server.client())
+        client, at = world.client, f"/v1/namespaces/{world.client.namespace}/snapshots/list"
+        daily = client.wait_until("POST", at, lambda r: r["results"] and r["results"][0]["status"] == "completed")["results"]
+        assert [s["snapshot_type"] for s in daily] == ["daily"] and daily[0]["expires_at"] > daily[0]["created_at"]
+        seen, hits = everything(client), search(client, [world.first, world.second])
+        long_object = long_text(client, world.bucket)
+        restart(server, client)  # it knows that today's is there
+        taken = client.ok("DELETE", f"/v1/namespaces/{client.namespace}")["snapshot_id"]
+        assert client("GET", f"/v1/namespaces/{client.namespace}").status == 404
+        assert [(s["snapshot_id"], s["snapshot_type"]) for s in client.ok("POST", at, {})["results"]] == [(taken, "pre_delete"), (daily[0]["snapshot_id"], "daily")]
+        restore(client, taken, confirm_in_place=True)
+        client.wait_until("GET", f"/v1/namespaces/{client.namespace}/snapshots/{taken}", lambda s: "last_restore" in s)
+        assert object_bytes(client, world.bucket, long_object) == 120_000
+        client.ok("DELETE", f"/v1/buckets/{world.bucket}/objects/{long_object}")
+        assert everything(client) == seen and search(client, [world.first, world.second]) == hits

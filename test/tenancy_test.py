@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
 from support.contract import Contract, Operation
 from support.flow import add_texts, new_bucket, new_namespace, new_text_collection, process, search_body
-from support.server import BIN, Client, Server
+from support.server import Client, Server, second_organization
 
 CONTRACT = Contract()
 
@@ -33,14 +31,6 @@ def own_resources(client: Client, label: str) -> dict[str, str]:
         "namespace": client.namespace, "bucket": bucket, "collection": collection, "object": objects[0], "batch": batch["batch_id"], "document": document,
         "retriever": retriever["retriever_id"], "execution": execution, "task": batch["task_id"], "upload": upload, "snapshot": snapshot,
     }
-
-
-def second_organization(server: Server) -> str:
-    """Made as an operator does: by the program, in the data folder, while no server uses it."""
-    server.stop()
-    made = subprocess.run([BIN / "quarry", "organizations", "add", "second", "--data", server.data], capture_output=True, text=True, check=True)
-    server.start()
-    return made.stdout.strip()
 
 
 def build_world(server: Server) -> dict:

@@ -107,7 +107,7 @@ class Session {
   virtual Result<Resource> get_any(std::string_view kind, std::string_view id) = 0;
   virtual Status replace(const Resource& resource) = 0;  // kConflict if revision moved; sets revision + 1
   virtual Status remove(std::string_view kind, const Scope& scope, std::string_view id) = 0;  // kNotFound if absent
-  virtual Status remove_children(std::string_view kind, std::string_view parent_id) = 0;
+  virtual Status remove_children(std::string_view kind, const Scope& scope, std::string_view parent_id) = 0;
   // Of a parent's resources of a kind all but the `count` newest are removed; of two made at once the greater id is the newer.
   virtual Status keep_newest(std::string_view kind, const Scope& scope, std::string_view parent_id, size_t count) = 0;
   virtual Result<ResourcePage> list(const ListQuery& query) = 0;

@@ -361,15 +361,22 @@ TEST_P(CatalogBattery, RemovesOneAndChildren) {
     object.parent_id = i < 3 ? "bkt_1" : "bkt_2";
     add(object);
   }
+  Resource strangers = make("obj_0");  // another organization's, under a parent of the same id
+  strangers.kind = "object";
+  strangers.parent_id = "bkt_1";
+  strangers.organization_id = "org_b";
+  add(strangers);
   ASSERT_TRUE(write([&](Session& s) -> Status {
-                QUARRY_RETURN_IF_ERROR(s.remove_children("object", "bkt_1"));
+                QUARRY_RETURN_IF_ERROR(s.remove_children("object", scope_, "bkt_1"));
                 return s.remove("bucket", scope_, "bkt_1");
               }).ok());
   ListQuery objects = buckets();
   objects.kind = "object";
   EXPECT_THAT(ids(objects), ElementsAre("obj_4", "obj_3"));
+  objects.scope.organization_id = "org_b";
+  EXPECT_THAT(ids(objects), ElementsAre("obj_0"));
   EXPECT_EQ(error_of(write([&](Session& s) { return s.remove("bucket", scope_, "bkt_1"); })), ErrorKind::kNotFound);
-  EXPECT_EQ(error_of(write([&](Session& s) { return s.remove_children("object", ""); })), ErrorKind::kBadRequest);
+  EXPECT_EQ(error_of(write([&](Session& s) { return s.remove_children("object", scope_, ""); })), ErrorKind::kBadRequest);
 }
 
 TEST_P(CatalogBattery, KeepsTheNewestOfAParent) {

@@ -206,11 +206,14 @@ Status SqlSession::remove(std::string_view kind, const Scope& scope, std::string
   });
 }
 
-Status SqlSession::remove_children(std::string_view kind, std::string_view parent_id) {
+Status SqlSession::remove_children(std::string_view kind, const Scope& scope, std::string_view parent_id) {
   written_kinds_ |= uint64_t{1} << kind_bit(kind);
   if (!is_storable(parent_id) || parent_id.empty()) return bad_request("removing children takes the id of a parent");
   return guarded([&]() -> Status {
-    db_.execute("DELETE FROM resources WHERE kind = :kind AND parent_id = :parent", {text(kind), text(parent_id)});
+    db_.execute(
+        "DELETE FROM resources WHERE kind = :kind AND parent_id = :parent AND organization_id = :organization "
+        "AND namespace_id = :namespace",
+        {text(kind), text(parent_id), scope.organization_id, scope.namespace_id});
     return Ok{};
   });
 }

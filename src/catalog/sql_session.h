@@ -22,7 +22,7 @@ class SqlSession : public Session {
   Result<Resource> get_any(std::string_view kind, std::string_view id) override;
   Status replace(const Resource& resource) override;
   Status remove(std::string_view kind, const Scope& scope, std::string_view id) override;
-  Status remove_children(std::string_view kind, std::string_view parent_id) override;
+  Status remove_children(std::string_view kind, const Scope& scope, std::string_view parent_id) override;
   Status keep_newest(std::string_view kind, const Scope& scope, std::string_view parent_id, size_t count) override;
   Result<ResourcePage> list(const ListQuery& query) override;
   Result<uint64_t> count(const ListQuery& query) override;

@@ -3,19 +3,28 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "model/ids.h"
 #include "objects/caching_store.h"
+#include "objects/local_reader.h"
 #include "objects/s3_store.h"
+#include "pipeline/snapshots.h"
 
 namespace quarry {
 namespace {
 
 constexpr int64_t kRemoteCommitWindowUs = 100'000;
 constexpr int64_t kRemoteFollowIntervalUs = 30'000'000;
-constexpr std::string_view kProbeFolder = ".quarry-probe/";
+constexpr std::string_view kProbeFolder = ".quarry-probe/", kS3Scheme = "s3://";
 
-objects::S3Settings s3_settings(const Config& config) {
+std::string_view trim(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+objects::S3Settings s3_settings(const Config& config, std::string url) {
   objects::S3Settings out;
-  out.url = config.text("objects.url");
+  out.url = std::move(url);
   out.endpoint = config.text("objects.endpoint");
   out.region = config.text("objects.region");
   out.addressing = config.text("objects.addressing");
@@ -27,8 +36,8 @@ objects::S3Settings s3_settings(const Config& config) {
   return out;
 }
 
-Result<objects::S3Options> s3_options(const Config& config) {
-  QUARRY_ASSIGN_OR_RETURN(auto options, objects::resolve_s3_options(s3_settings(config), objects::process_s3_environment()));
+Result<objects::S3Options> s3_options(const Config& config, std::string url) {
+  QUARRY_ASSIGN_OR_RETURN(auto options, objects::resolve_s3_options(s3_settings(config, std::move(url)), objects::process_s3_environment()));
   options.ca_file = config.text("objects.ca_file");
   options.timeout_ms = config.integer("objects.timeout_ms");
   options.connections = static_cast<size_t>(config.integer("objects.connections"));
@@ -57,35 +66,75 @@ Status reach(const objects::S3Options& options, objects::ObjectStore& store) {
 }  // namespace
 
 ObjectStorage::~ObjectStorage() {
-  while (!layers_.empty()) layers_.pop_back();
+  import_layers_.push_back(std::move(layers_));
+  for (Layers& layers : import_layers_)
+    while (!layers.empty()) layers.pop_back();
 }
 
 Result<std::unique_ptr<ObjectStorage>> ObjectStorage::open(const Config& config, const DataFolder& folder) {
   std::unique_ptr<ObjectStorage> out(new ObjectStorage());
-  auto& layers = out->layers_;
+  QUARRY_RETURN_IF_ERROR(out->open_import_places(config));
+  QUARRY_RETURN_IF_ERROR(out->open_store(config, folder));
+  return out;
+}
+
+Status ObjectStorage::open_store(const Config& config, const DataFolder& folder) {
   if (config.text("objects.url").empty()) {
-    QUARRY_ASSIGN_OR_RETURN(layers.emplace_back(), objects::open_local_store(folder.objects()));
-    return out;
+    QUARRY_ASSIGN_OR_RETURN(layers_.emplace_back(), objects::open_local_store(folder.objects()));
+    return Ok{};
   }
-  QUARRY_ASSIGN_OR_RETURN(objects::S3Options options, s3_options(config));
-  QUARRY_ASSIGN_OR_RETURN(layers.emplace_back(), objects::open_s3_store(options));
-  layers.push_back(objects::make_retrying_store(out->store(), attempts(config), 50'000));
-  QUARRY_RETURN_IF_ERROR(reach(options, out->store()));
-  log_info("objects lie in an S3 store", {{"store", place_of(options, out->store())}, {"credentials", options.credentials.origin}});
-  if (config.bytes("objects.cache_bytes") == 0) return out;
+  QUARRY_ASSIGN_OR_RETURN(objects::S3Options options, s3_options(config, config.text("objects.url")));
+  QUARRY_ASSIGN_OR_RETURN(layers_.emplace_back(), objects::open_s3_store(options));
+  layers_.push_back(objects::make_retrying_store(store(), attempts(config), 50'000));
+  QUARRY_RETURN_IF_ERROR(reach(options, store()));
+  log_info("objects lie in an S3 store", {{"store", place_of(options, store())}, {"credentials", options.credentials.origin}});
+  if (config.bytes("objects.cache_bytes") == 0) return Ok{};
   objects::CacheOptions cache;
   cache.folder = folder.object_cache();
   cache.max_bytes = config.bytes("objects.cache_bytes");
   cache.is_immutable = is_immutable_table_file;
-  cache.identity = place_of(options, out->store());
-  QUARRY_ASSIGN_OR_RETURN(auto caching, objects::CachingStore::open(out->store(), std::move(cache)));
-  layers.push_back(std::move(caching));
+  cache.identity = place_of(options, store());
+  QUARRY_ASSIGN_OR_RETURN(auto caching, objects::CachingStore::open(store(), std::move(cache)));
+  layers_.push_back(std::move(caching));
+  return Ok{};
+}
+
+Status ObjectStorage::open_import_places(const Config& config) {
+  QUARRY_ASSIGN_OR_RETURN(const auto places, parse_import_places(config.text("snapshots.import_from")));
+  for (const auto& [name, place] : places) {
+    Layers& layers = import_layers_.emplace_back();
+    if (place.starts_with(kS3Scheme)) {
+      QUARRY_ASSIGN_OR_RETURN(objects::S3Options options, s3_options(config, place));
+      QUARRY_ASSIGN_OR_RETURN(layers.emplace_back(), objects::open_s3_store(std::move(options)));
+      layers.push_back(objects::make_retrying_store(*layers.back(), attempts(config), 50'000));
+    } else {
+      QUARRY_ASSIGN_OR_RETURN(layers.emplace_back(), objects::open_local_reader(place));
+    }
+    import_places_[name] = layers.back().get();
+  }
+  return Ok{};
+}
+
+Result<std::map<std::string, std::string>> parse_import_places(std::string_view text) {
+  std::map<std::string, std::string> out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const std::string_view entry = trim(text.substr(at, end - at));
+    at = end + 1;
+    const size_t equals = std::min(entry.find('='), entry.size());
+    const std::string_view name = entry.substr(0, equals), place = entry.substr(std::min(equals + 1, entry.size()));
+    const bool is_place = place.starts_with(kS3Scheme) || place.starts_with('/');
+    if (!is_safe_name(name, 63) || !is_place)
+      return bad_request(fmt::format("snapshots.import_from: '{}' is neither NAME=/FOLDER nor NAME=s3://BUCKET/PREFIX", entry));
+    if (name == pipeline::kOwnStore) return bad_request(fmt::format("snapshots.import_from: '{}' is the name of the server's own store", name));
+    if (!out.emplace(name, place).second) return bad_request(fmt::format("snapshots.import_from: two places are called '{}'", name));
+  }
   return out;
 }
 
 Result<std::string> check_object_storage(const Config& config) {
   if (config.text("objects.url").empty()) return std::string("in the data folder");
-  QUARRY_ASSIGN_OR_RETURN(objects::S3Options options, s3_options(config));
+  QUARRY_ASSIGN_OR_RETURN(objects::S3Options options, s3_options(config, config.text("objects.url")));
   QUARRY_ASSIGN_OR_RETURN(auto plain, objects::open_s3_store(options));
   auto store = objects::make_retrying_store(*plain, attempts(config), 50'000);
   const int64_t began = system_clock().steady_us();

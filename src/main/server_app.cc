@@ -35,6 +35,7 @@ Result<Address> parse_address(const std::string& listen) {
 }
 
 constexpr int kUpkeepNiceness = 5;
+constexpr int64_t kMaxDays = 36'500;
 
 class App final : public ServerApp {
  public:
@@ -122,12 +123,15 @@ class App final : public ServerApp {
     return configured > 0 ? configured : std::max(1u, std::thread::hardware_concurrency());
   }
 
+  int64_t days_us(std::string_view setting) const { return std::min(config_.integer(setting), kMaxDays) * pipeline::kDayUs; }
+
   void make_engine() {
     pipeline::Options options;
     options.catalog = catalog_.get();
     options.vectors = vectors_.get();
     options.store = &objects_->store();
     options.fetcher = fetcher_.get();
+    options.import_places = objects_->import_places();
     options.extract = {.models = models_.get(), .decoder = decoder_.get()};
     options.worker_id = fmt::format("worker-{}-{}", getpid(), secure_token(8));
     options.exclusive = config_.text("catalog.url").empty();
@@ -135,6 +139,8 @@ class App final : public ServerApp {
     options.lease_us = config_.integer("pipeline.lease_ms") * 1000;
     options.commit_documents = static_cast<size_t>(config_.integer("pipeline.commit_documents"));
     options.tiering_interval_us = config_.integer("tiering.interval_ms") * 1000;
+    options.daily_snapshot_keep_us = days_us("snapshots.daily_days");
+    options.snapshot_interval_us = config_.integer("snapshots.interval_ms") * 1000;
     options.query_flush_us = config_.integer("tiering.query_flush_ms") * 1000;
     engine_ = pipeline::Engine::make(options);
   }
@@ -148,6 +154,8 @@ class App final : public ServerApp {
     deps.decoder = decoder_.get();
     deps.fetcher = fetcher_.get();
     deps.engine = engine_.get();
+    deps.import_places = objects_->import_places();
+    deps.pre_delete_keep_us = days_us("snapshots.pre_delete_days");
     deps.executor = &compute_;
     deps.background = &index_builder_;
     deps.limits.max_upload_bytes = config_.bytes("http.max_upload_bytes");

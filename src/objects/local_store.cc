@@ -11,7 +11,7 @@
 #include <shared_mutex>
 
 #include "base/file.h"
-#include "objects/object_store.h"
+#include "objects/local_reader.h"
 
 namespace quarry::objects {
 namespace {
@@ -29,7 +29,8 @@ Error no_such_object(std::string_view key) { return not_found(fmt::format("objec
 
 class LocalStore : public ObjectStore {
  public:
-  explicit LocalStore(fs::path root) : root_(std::move(root)), temporary_dir_(root_ / kTemporaryDir) {}
+  LocalStore(fs::path root, bool is_read_only)
+      : root_(std::move(root)), temporary_dir_(root_ / kTemporaryDir), is_read_only_(is_read_only) {}
 
   Status put(std::string_view key, std::string_view bytes) override {
     return write(key, [&](const fs::path& path) { return write_file_atomic(path, bytes, 0644, temporary_dir_); });
@@ -81,6 +82,9 @@ class LocalStore : public ObjectStore {
     return root_ / fs::path(key);
   }
 
+  Status check_writable() const {
+    return is_read_only_ ? Status(bad_request(fmt::format("{} is read, not written", describe()))) : Status(Ok{});
+  }
   template <typename Write>
   Status write(std::string_view key, const Write& write_file);
   Status walk_after(std::string_view prefix, std::string_view after, const Visit& visit) const;
@@ -89,12 +93,14 @@ class LocalStore : public ObjectStore {
 
   const fs::path root_;
   const fs::path temporary_dir_;
+  const bool is_read_only_;
   std::shared_mutex folders_;  // exclusive while empty folders are removed
 };
 
 // `remove` takes empty folders away at any moment, so a folder made here may be gone when the file is to be linked into it: then again.
 template <typename Write>
 Status LocalStore::write(std::string_view key, const Write& write_file) {
+  QUARRY_RETURN_IF_ERROR(check_writable());
   QUARRY_ASSIGN_OR_RETURN(fs::path path, path_of(key));
   Status status = Ok{};
   for (int i = 0; i < kMaxFolderRaces; ++i) {
@@ -115,6 +121,7 @@ Status LocalStore::write(std::string_view key, const Write& write_file) {
 }
 
 Status LocalStore::remove(std::string_view key) {
+  QUARRY_RETURN_IF_ERROR(check_writable());
   QUARRY_ASSIGN_OR_RETURN(fs::path path, path_of(key));
   if (::unlink(path.c_str()) != 0) {
     bool is_absent = errno == ENOENT || errno == ENOTDIR || errno == EISDIR;
@@ -191,6 +198,13 @@ Result<std::vector<ObjectInfo>> LocalStore::list(std::string_view prefix, std::s
   return found;
 }
 
+Result<fs::path> absolute_folder(const fs::path& root) {
+  std::error_code error;
+  fs::path absolute = fs::absolute(root, error).lexically_normal();
+  if (error) return errno_error("resolve", root, error.value());
+  return absolute.has_filename() ? absolute : absolute.parent_path();  // "/data/" -> "/data"
+}
+
 // What crashed writers left behind.
 void remove_garbage(const fs::path& dir) {
   std::error_code error;
@@ -205,13 +219,17 @@ void remove_garbage(const fs::path& dir) {
 }  // namespace
 
 Result<std::unique_ptr<ObjectStore>> open_local_store(const fs::path& root) {
-  std::error_code error;
-  fs::path absolute = fs::absolute(root, error).lexically_normal();
-  if (error) return errno_error("resolve", root, error.value());
-  if (!absolute.has_filename()) absolute = absolute.parent_path();  // "/data/" -> "/data"
+  QUARRY_ASSIGN_OR_RETURN(fs::path absolute, absolute_folder(root));
   QUARRY_RETURN_IF_ERROR(make_directories(absolute / kTemporaryDir));
   remove_garbage(absolute / kTemporaryDir);
-  return std::unique_ptr<ObjectStore>(std::make_unique<LocalStore>(std::move(absolute)));
+  return std::unique_ptr<ObjectStore>(std::make_unique<LocalStore>(std::move(absolute), false));
+}
+
+Result<std::unique_ptr<ObjectStore>> open_local_reader(const fs::path& root) {
+  QUARRY_ASSIGN_OR_RETURN(fs::path absolute, absolute_folder(root));
+  std::error_code error;
+  if (!fs::is_directory(absolute, error)) return bad_request(fmt::format("{} is no folder", absolute.string()));
+  return std::unique_ptr<ObjectStore>(std::make_unique<LocalStore>(std::move(absolute), true));
 }
 
 }  // namespace quarry::objects

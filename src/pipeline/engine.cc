@@ -55,6 +55,7 @@ Status EngineImpl::start() {
   threads_.emplace_back([this] { work({std::string(kSnapshotTaskType), std::string(kRestoreTaskType)}); });
   threads_.emplace_back([this] { beat(); });
   if (options_.sweep_interval_us > 0) threads_.emplace_back([this] { sweep(); });
+  if (options_.snapshot_interval_us > 0) threads_.emplace_back([this] { keep_snapshots(); });
   return Ok{};
 }
 
@@ -146,6 +147,8 @@ void EngineImpl::run(Task task) {
 
 Status EngineImpl::perform(Task task, TaskControl& control) {
   if (task.task_type == kLifecycleTaskType) return run_lifecycle_task(options_, control, std::move(task));
+  if (task.task_type == kSnapshotTaskType && task.inputs.contains("import_from"))
+    return run_import_task(options_, control, std::move(task));
   if (task.task_type == kSnapshotTaskType) return run_snapshot_task(options_, control, std::move(task));
   if (task.task_type == kRestoreTaskType) return run_restore_task(options_, control, std::move(task));
   BatchTask batch({options_, *extraction_, sources_, bind_}, control, std::move(task));
@@ -176,15 +179,9 @@ void EngineImpl::beat() {
 
 void EngineImpl::sweep() {
   constexpr int64_t kAgeUs = 86'400'000'000, kRetiredUs = 3'600'000'000;
-  auto halted = [this] {
-    std::lock_guard lock(mutex_);
-    return stopping_;
-  };
+  const auto halted = [this] { return is_stopping(); };
   for (int64_t wait_us = options_.first_sweep_us;; wait_us = options_.sweep_interval_us) {
-    {
-      std::unique_lock lock(mutex_);
-      if (changed_.wait_for(lock, std::chrono::microseconds(wait_us), [&] { return stopping_; })) return;
-    }
+    if (!wait_unless_stopping(wait_us)) return;
     auto swept = sweep_orphans(*options_.catalog, *options_.store, options_.clock->now_us() - kAgeUs, halted);
     if (!swept.ok())
       log_warn("the sweep for files that nothing refers to ended early", {{"reason", swept.error().message}});
@@ -194,6 +191,31 @@ void EngineImpl::sweep() {
         *options_.catalog, [this](const auto& row) { return drop_retired(row); }, options_.clock->now_us() - kRetiredUs);
     if (!dropped.ok()) log_warn("tables that a restore replaced are left", {{"reason", dropped.error().message}});
   }
+}
+
+void EngineImpl::keep_snapshots() {
+  while (wait_unless_stopping(options_.snapshot_interval_us)) {
+    const TimestampUs now = options_.clock->now_us();
+    if (auto dropped = drop_expired_snapshots(*options_.catalog, *options_.store, now, [this] { return is_stopping(); }); !dropped.ok())
+      log_warn("snapshots that have expired are left", {{"reason", dropped.error().message}});
+    else if (*dropped > 0)
+      log_info("snapshots have expired", {{"snapshots", *dropped}});
+    if (options_.daily_snapshot_keep_us == 0) continue;
+    if (auto begun = begin_daily_snapshots(*options_.catalog, options_.daily_snapshot_keep_us, now); !begun.ok())
+      log_warn("daily snapshots were not begun", {{"reason", begun.error().message}});
+    else if (*begun > 0)
+      notify();
+  }
+}
+
+bool EngineImpl::is_stopping() {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+bool EngineImpl::wait_unless_stopping(int64_t us) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, std::chrono::microseconds(us), [&] { return stopping_; });
 }
 
 Status EngineImpl::drop_retired(const catalog::Resource& row) {

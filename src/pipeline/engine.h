@@ -16,8 +16,8 @@
 namespace quarry::pipeline {
 
 // `concurrent_tasks` threads claim and run batches, one moves collections between tiers and one takes and brings back snapshots, so that they
-// wait for no batch; one thread keeps their leases and sees cancellations; `threads` threads extract; one sweeps now and then, one obeys the
-// tiering rules.
+// wait for no batch; one thread keeps their leases and sees cancellations; `threads` threads extract; one sweeps now and then, one begins
+// daily snapshots and drops expired ones, one obeys the tiering rules.
 class EngineImpl final : public Engine {
  public:
   explicit EngineImpl(Options options);
@@ -43,6 +43,9 @@ class EngineImpl final : public Engine {
   Status perform(Task task, TaskControl& control);
   void beat();
   void sweep();
+  void keep_snapshots();
+  bool is_stopping();
+  bool wait_unless_stopping(int64_t us);  // false: stopping
   Status drop_retired(const catalog::Resource& row);
   void check(Running& running);
   std::vector<std::shared_ptr<Running>> running();

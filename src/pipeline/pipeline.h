@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -16,11 +17,15 @@
 
 namespace quarry::pipeline {
 
+// Stores that snapshots may be imported from beside the server's own, by the names that the configuration gives them.
+using ImportPlaces = std::map<std::string, objects::ObjectStore*, std::less<>>;
+
 struct Options {
   catalog::Catalog* catalog = nullptr;
   mvs::VectorStore* vectors = nullptr;
   objects::ObjectStore* store = nullptr;
   objects::Fetcher* fetcher = nullptr;
+  ImportPlaces import_places;
   extract::Runtime extract;  // its executor is the engine's own
   const Clock* clock = &system_clock();
   std::string worker_id;        // unique among processes on the catalog and among restarts
@@ -41,6 +46,8 @@ struct Options {
   int64_t retry_delay_us = 250'000;
   // Bytes that nothing refers to and that are older than a day are removed once after the first, then at each interval. 0: never.
   int64_t first_sweep_us = 600'000'000, sweep_interval_us = 86'400'000'000;
+  int64_t daily_snapshot_keep_us = 0;          // each namespace gets a snapshot a day, kept so long; 0: none
+  int64_t snapshot_interval_us = 600'000'000;  // how often daily and expired snapshots are looked for; 0: this process does neither
   int64_t tiering_interval_us = 60'000'000;  // how often tiering rules are looked at; 0: this process obeys none
   int64_t query_flush_us = 10'000'000;       // how often times of queries are written: what a crash loses of them; 0: by stop()
   // How a collection's extractor is made; empty: from the catalogue of extract/, with the models of `extract`.

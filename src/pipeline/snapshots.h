@@ -3,11 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "catalog/catalog.h"
 #include "objects/object_store.h"
+#include "pipeline/pipeline.h"
 
 namespace quarry::pipeline {
 
@@ -15,22 +17,59 @@ inline constexpr std::string_view kSnapshotTaskType = "api_namespaces_snapshot_c
                                   kRestoreTaskType = "api_namespaces_snapshot_restore";
 inline constexpr uint64_t kMaxSnapshots = 1'000;   // of one namespace
 inline constexpr size_t kMaxSnapshotIssues = 200;  // that a check names
+inline constexpr std::string_view kOwnStore = "objects";  // the import place that is there without being configured: Options::store
 
 // A snapshot as its catalog row keeps it (kind "snapshot", in the namespace's scope, which it outlives):
 //
 //   body = the contract's SnapshotModel, with status "pending", "in_progress", "completed", "failed" or "expired" (being deleted), and
-//          _internal: { manifest_sha256 once it is completed, restore_task_id once it was brought back }
+//          _internal: { manifest_sha256 once it is completed, restore_task_id once it was brought back, awaits_removal while it was
+//          taken for a removal of the namespace that has not used it }
 //
 // Only a completed snapshot is whole: the manifest is put after all else, and the row turns "completed" after the manifest.
 
+// A snapshot that lies elsewhere, as a request names it.
+struct ImportSource {
+  std::string place;            // kOwnStore or a name of ImportPlaces
+  std::string prefix;           // of its keys there: the folder of its manifest
+  std::string manifest_sha256;  // hexadecimal; empty: the manifest may be any
+};
+
 struct NewSnapshot {
   std::string namespace_id, namespace_name;
-  bool include_vectors = true;  // documents, with their vectors; else resources alone
-  bool copy_blobs = false;      // the bytes of objects, too; else they are referred to
+  std::string type = "manual";  // or "daily", "pre_delete"
+  int64_t keep_us = 0;          // after which it expires; 0: it stays until it is deleted
+  bool include_vectors = true;         // documents, with their vectors; else resources alone
+  bool copy_blobs = false;             // the bytes of objects, too; else they are referred to
+  std::optional<ImportSource> import;  // it is copied from there
+  json::object imported_from;          // as the contract's SnapshotModel shows it
+  std::string source_internal_id;      // of an import: of the organization that the snapshot was taken of
 };
-// In the caller's transaction: the row and its task. kBadRequest past kMaxSnapshots. Call Engine::notify() afterwards.
+// What importing a snapshot begins with, but for the namespace. Its keys must lie under "{internal_id}/": an organization imports from its
+// own folder of a place. Reads the manifest alone; the task checks the rest. Errors: kBadRequest (no such place, a key of others, no
+// manifest that can be read, or not the one that `source` names), or the store's.
+Result<NewSnapshot> look_at_import(const ImportPlaces& places, objects::ObjectStore& own_store, std::string_view internal_id,
+                                   ImportSource source);
+
+// In the caller's transaction: the row and its task. kBadRequest past kMaxSnapshots; kForbidden for importing a snapshot of another
+// organization of this catalog. Call Engine::notify() afterwards.
 Result<catalog::Resource> begin_snapshot(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id,
                                          const NewSnapshot& wanted, TimestampUs now);
+
+// ---- snapshots that nobody asks for -----------------------------------------------------------------------------------
+
+// Begins one of type "daily", kept for `keep_us`, of every namespace that has had none for a day; returns how many. A namespace where that
+// fails is named in the log.
+Result<size_t> begin_daily_snapshots(catalog::Catalog& catalog, int64_t keep_us, TimestampUs now);
+// In the caller's transaction: a snapshot for removing the namespace, with all that it holds, kept for `keep_us`. One of type "pre_delete"
+// that no removal has used serves if it is still being taken or was completed less than ten minutes ago; else a new one is begun.
+Result<catalog::Resource> begin_pre_delete_snapshot(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id,
+                                                    std::string_view namespace_name, int64_t keep_us, TimestampUs now);
+// In the caller's transaction, before the removal: it serves no other.
+Status use_pre_delete_snapshot(catalog::Session& session, const catalog::Scope& scope, std::string_view snapshot_id);
+// Removes those that have expired, unless a task works on them; returns how many. One that can't be removed is named in the log. `halted`
+// ends it early.
+Result<size_t> drop_expired_snapshots(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs now,
+                                      const std::function<bool()>& halted = {});
 
 struct NewRestore {
   std::string snapshot_id;
@@ -64,7 +103,7 @@ struct SnapshotFile {
   uint64_t size = 0;   // bytes
   std::string sha256;  // hexadecimal
 };
-// Every file but the manifest. kCorruption if its lists are damaged; kBadRequest past `limit`.
+// Every file, the manifest last. kCorruption if its lists are damaged; kBadRequest past `limit`.
 Result<std::vector<SnapshotFile>> list_snapshot_files(objects::ObjectStore& store, const catalog::Resource& snapshot, size_t limit);
 
 // Marks the row "expired", removes the files, then the row. kConflict while a task works on the snapshot. May be called again.

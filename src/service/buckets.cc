@@ -263,7 +263,7 @@ Result<Reply> delete_bucket(const RequestContext& context, const Request& reques
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     if (!force) QUARRY_RETURN_IF_ERROR(check_idle(session));
     for (std::string_view child : {catalog::kind::kObject, catalog::kind::kUpload, catalog::kind::kBatch, kObjectIndexKind})
-      QUARRY_RETURN_IF_ERROR(session.remove_children(child, bucket.id));
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, scope, bucket.id));
     return session.remove(catalog::kind::kBucket, scope, bucket.id);
   }));
   auto removed = objects::remove_prefix(*deps.store, fmt::format("{}/{}/blobs/{}/", context.internal_id, context.namespace_id, bucket.id));

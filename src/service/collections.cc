@@ -191,11 +191,12 @@ Status drop_stored_table(const RequestContext& context, const Dependencies& deps
 
 Result<Reply> delete_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto found, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
+  const catalog::Scope scope = namespace_scope(context);
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
-    QUARRY_RETURN_IF_ERROR(session.remove(catalog::kind::kCollection, namespace_scope(context), found.id));
+    QUARRY_RETURN_IF_ERROR(session.remove(catalog::kind::kCollection, scope, found.id));
     for (std::string_view child : {catalog::kind::kLifecycleEvent, catalog::kind::kQueryTime})
-      QUARRY_RETURN_IF_ERROR(session.remove_children(child, found.id));
-    return disable_downstream(session, namespace_scope(context), found, deps.clock->now_us());
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, scope, found.id));
+    return disable_downstream(session, scope, found, deps.clock->now_us());
   }));
   Status dropped = drop_stored_table(context, deps, found);
   if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)

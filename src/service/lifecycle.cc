@@ -1,21 +1,16 @@
 // A collection's lifecycle: where it is served from, and moving it.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <thread>
-
-#include "base/executor.h"
 #include "service/binding.h"
 #include "service/collections.h"
 #include "service/json_access.h"
 #include "service/listing.h"
 #include "service/paging.h"
 #include "service/resources.h"
+#include "service/task_wait.h"
 
 namespace quarry::service {
 namespace {
-
-constexpr int64_t kFirstLookUs = 1'000, kMaxLookUs = 50'000;
 
 // The contract's LifecycleStatusResponse. vector_document_count is what the hot tier holds, s3_vector_count what the warm tier holds. A
 // namespace has no tier of its own here, so namespace_storage_tier stays absent.
@@ -65,21 +60,6 @@ Result<Reply> get_lifecycle(const RequestContext& context, const Request& reques
   return Reply(std::move(shown));
 }
 
-Result<Task> wait_for_end(const RequestContext& context, const Dependencies& deps, const std::string& task_id) {
-  for (int64_t look_us = kFirstLookUs;; look_us = std::min(look_us * 2, kMaxLookUs)) {
-    Task task;
-    QUARRY_RETURN_IF_ERROR(deps.catalog->read([&](catalog::Session& session) -> Status {
-      QUARRY_ASSIGN_OR_RETURN(task, session.get_task(namespace_scope(context), task_id));
-      return Ok{};
-    }));
-    if (is_terminal(task.status)) return task;
-    if (context.expired())
-      return Error(ErrorKind::kTimeout, fmt::format("the change goes on as task '{}'", task_id), {{"task_id", task_id}});
-    const Waiting for_the_task;
-    std::this_thread::sleep_for(std::chrono::microseconds(look_us));
-  }
-}
-
 Status check_outcome(const Task& task) {
   if (task.status == TaskStatus::kCompleted) return Ok{};
   if (task.status == TaskStatus::kCanceled)
@@ -108,7 +88,8 @@ Result<Reply> transition_lifecycle(const RequestContext& context, const Request&
   if (deps.engine && !task_id.empty()) deps.engine->notify();
   std::string warning;
   if (!task_id.empty() && !bool_member(request.object(), "async_transition", true)) {
-    QUARRY_ASSIGN_OR_RETURN(const Task task, wait_for_end(context, deps, task_id));
+    QUARRY_ASSIGN_OR_RETURN(const Task task,
+                            wait_for_task(context, deps, task_id, fmt::format("the change goes on as task '{}'", task_id)));
     QUARRY_RETURN_IF_ERROR(check_outcome(task));
     warning = string_member(task.additional_data, "warning");
   }

@@ -9,6 +9,7 @@
 #include "service/internals.h"
 #include "service/json_access.h"
 #include "service/resources.h"
+#include "service/task_wait.h"
 
 namespace quarry::service {
 namespace {
@@ -29,7 +30,7 @@ Result<std::vector<std::string>> remove_all(catalog::Session& session, const cat
   for (;;) {
     QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
     for (const auto& resource : page.items) {
-      for (std::string_view child : child_kinds) QUARRY_RETURN_IF_ERROR(session.remove_children(child, resource.id));
+      for (std::string_view child : child_kinds) QUARRY_RETURN_IF_ERROR(session.remove_children(child, scope, resource.id));
       QUARRY_RETURN_IF_ERROR(session.remove(kind, scope, resource.id));
       ids.push_back(name(resource));
     }
@@ -64,12 +65,43 @@ Status remove_unfinished_snapshots(catalog::Session& session, const catalog::Sco
   return Ok{};
 }
 
+Result<std::string> take_snapshot(const OpenNamespace& ns, const Dependencies& deps, bool force) {
+  catalog::Resource snapshot;
+  QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
+    if (!force) QUARRY_RETURN_IF_ERROR(check_idle(session, ns));
+    QUARRY_ASSIGN_OR_RETURN(
+        snapshot, pipeline::begin_pre_delete_snapshot(session, namespace_scope(ns.context), ns.context.internal_id, ns.resource.name,
+                                                      deps.pre_delete_keep_us, deps.clock->now_us()));
+    return Ok{};
+  }));
+  if (deps.engine) deps.engine->notify();
+  const std::string task_id(string_member(snapshot.body, "task_id"));
+  const std::string unfinished =
+      fmt::format("the namespace is still there: task '{}' takes a snapshot of it first; delete it again when that has ended", task_id);
+  QUARRY_ASSIGN_OR_RETURN(const Task task, wait_for_task(ns.context, deps, task_id, unfinished));
+  if (task.status != TaskStatus::kCompleted)
+    return storage_error(fmt::format("the namespace is still there, as no snapshot of it could be taken: {}",
+                                     task.status == TaskStatus::kCanceled ? "the task was cancelled" : task.error));
+  QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) {
+    return pipeline::use_pre_delete_snapshot(session, namespace_scope(ns.context), snapshot.id);
+  }));
+  return snapshot.id;
+}
+
 void remove_files(const Dependencies& deps, const std::string& prefix) {
   Status removed = objects::remove_prefix(*deps.store, prefix);
   if (!removed.ok()) log_warn("files of a deleted namespace are left", {{"prefix", prefix}, {"reason", removed.error().message}});
 }
 
 }  // namespace
+
+Result<std::string> take_pre_delete_snapshot(const OpenNamespace& ns, const Dependencies& deps, bool force) {
+  if (deps.pre_delete_keep_us == 0) return std::string();
+  auto taken = take_snapshot(ns, deps, force);
+  if (taken.ok() || !force || taken.error().kind == ErrorKind::kTimeout) return taken;
+  log_warn("a namespace is deleted without a snapshot", {{"namespace_id", ns.resource.id}, {"reason", taken.error().message}});
+  return std::string();
+}
 
 Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool force) {
   using namespace catalog::kind;

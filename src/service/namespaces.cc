@@ -201,11 +201,14 @@ Result<Reply> change_namespace(const RequestContext& context, const Request& req
 Result<Reply> delete_namespace(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
   QUARRY_ASSIGN_OR_RETURN(auto ns, open_namespace(context, deps, request.param("namespace_identifier"), kDelete));
-  Status removed = remove_namespace(ns, deps, bool_member(request.query, "force"));
+  const bool force = bool_member(request.query, "force");
+  QUARRY_ASSIGN_OR_RETURN(const std::string snapshot_id, take_pre_delete_snapshot(ns, deps, force));
+  Status removed = remove_namespace(ns, deps, force);
   deps.internals->authenticator.forget();
   QUARRY_RETURN_IF_ERROR(removed);
-  return Reply(
-      json::object{{"success", true}, {"message", fmt::format("namespace '{}' and everything in it was deleted", ns.resource.name)}});
+  json::object reply{{"success", true}, {"message", fmt::format("namespace '{}' and everything in it was deleted", ns.resource.name)}};
+  if (!snapshot_id.empty()) reply["snapshot_id"] = snapshot_id;
+  return Reply(std::move(reply));
 }
 
 Result<json::object> stats_of(const OpenNamespace& ns, const Dependencies& deps) {

@@ -63,7 +63,7 @@ Result<Reply> delete_retriever(const RequestContext& context, const Request& req
   QUARRY_ASSIGN_OR_RETURN(auto found, find_resource(context, deps, catalog::kind::kRetriever, request.param("retriever_id")));
   QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());  // none may come after the removal
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
-    QUARRY_RETURN_IF_ERROR(session.remove_children(catalog::kind::kExecution, found.id));
+    QUARRY_RETURN_IF_ERROR(session.remove_children(catalog::kind::kExecution, namespace_scope(context), found.id));
     return session.remove(catalog::kind::kRetriever, namespace_scope(context), found.id);
   }));
   return Reply(

@@ -77,6 +77,8 @@ struct Dependencies {
   extract::Decoder* decoder = nullptr;
   objects::Fetcher* fetcher = nullptr;
   pipeline::Engine* engine = nullptr;
+  pipeline::ImportPlaces import_places;
+  int64_t pre_delete_keep_us = 0;  // deleting a namespace takes a snapshot of it first, kept so long; 0: it does not
   Executor* executor = nullptr;
   Executor* background = nullptr;  // yields to requests; null: `executor` does its work
   const Clock* clock = &system_clock();

@@ -18,8 +18,6 @@ namespace {
 constexpr int64_t kUrlLifetimeSeconds = 3'600;
 constexpr size_t kDefaultPage = 20, kMaxDownloadFiles = 10'000;
 
-Error not_built(std::string_view what) { return {ErrorKind::kNotImplemented, fmt::format("{} is not built yet", what)}; }
-
 // The namespace, or what is left of one whose snapshots are still there.
 Result<OpenNamespace> open_source(const RequestContext& context, const Dependencies& deps, std::string_view identifier,
                                   Permission permission) {
@@ -61,14 +59,28 @@ json::object show_snapshot(const catalog::Resource& snapshot) {
   return shown;
 }
 
+// An import may bring anything that a restore may, so it asks for as much. What it holds was decided when it was taken.
+Result<pipeline::NewSnapshot> read_import(const RequestContext& context, const json::object& from, const Dependencies& deps) {
+  QUARRY_RETURN_IF_ERROR(require_whole_organization(context));
+  if (!context.may(kAdmin)) return Error{ErrorKind::kForbidden, "importing a snapshot needs the permission 'admin'"};
+  return pipeline::look_at_import(deps.import_places, *deps.store, context.internal_id,
+                                  {std::string(string_member(from, "bucket")), std::string(string_member(from, "prefix")),
+                                   std::string(string_member(from, "manifest_sha256"))});
+}
+
 Result<Reply> create_snapshot(const RequestContext& context, const Request& request, const Dependencies& deps) {
   const json::object& body = request.object();
   QUARRY_ASSIGN_OR_RETURN(auto ns, open_namespace(context, deps, request.param("namespace_identifier"), kWrite));
-  if (body.contains("import_from")) return not_built("importing a snapshot from another bucket ('import_from')");
-  pipeline::NewSnapshot wanted{.namespace_id = ns.resource.id,
-                               .namespace_name = ns.resource.name,
-                               .include_vectors = bool_member(body, "include_vectors", true),
-                               .copy_blobs = bool_member(body, "copy_s3_objects")};
+  pipeline::NewSnapshot wanted;
+  const json::object* from = object_member(body, "import_from");
+  if (from != nullptr) {
+    QUARRY_ASSIGN_OR_RETURN(wanted, read_import(context, *from, deps));
+  } else {
+    wanted.include_vectors = bool_member(body, "include_vectors", true);
+    wanted.copy_blobs = bool_member(body, "copy_s3_objects");
+  }
+  wanted.namespace_id = ns.resource.id;
+  wanted.namespace_name = ns.resource.name;
   catalog::Resource made;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     QUARRY_ASSIGN_OR_RETURN(
@@ -78,7 +90,8 @@ Result<Reply> create_snapshot(const RequestContext& context, const Request& requ
   if (deps.engine) deps.engine->notify();
   return Reply(json::object{{"task_id", made.body.at("task_id")},
                             {"snapshot_id", made.id},
-                            {"message", fmt::format("a snapshot of namespace '{}' is being taken", ns.resource.name)}});
+                            {"message", fmt::format("a snapshot of namespace '{}' is being {}", ns.resource.name,
+                                                    from != nullptr ? "imported" : "taken")}});
 }
 
 Result<Reply> list_snapshots(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -152,11 +165,22 @@ Result<Reply> verify_snapshot(const RequestContext& context, const Request& requ
   return Reply(std::move(reply));
 }
 
+// docs/snapshots.md says why.
+Status refuse_unbuilt(const json::object& body) {
+  if (const json::value* point = body.if_contains("restore_point"); point && !point->is_null())
+    return Error{ErrorKind::kNotImplemented,
+                 "no log reaches back to a moment between snapshots ('restore_point'): restore the snapshot before it, and take them as "
+                 "often as you may have to go back"};
+  if (bool_member(body, "isolated"))
+    return Error{ErrorKind::kNotImplemented,
+                 "'isolated' is not built: restore into a namespace of its own (target_namespace_name), which shares nothing with the "
+                 "source"};
+  return Ok{};
+}
+
 // Where to: the namespace it was taken of, if the request says so and means it, or a new one.
 Result<pipeline::NewRestore> read_target(const Place& place, const json::object& body) {
-  if (const json::value* point = body.if_contains("restore_point"); point && !point->is_null())
-    return not_built("going back to a moment between snapshots ('restore_point')");
-  if (bool_member(body, "isolated")) return not_built("an isolated restore ('isolated')");
+  QUARRY_RETURN_IF_ERROR(refuse_unbuilt(body));
   pipeline::NewRestore wanted{.snapshot_id = place.snapshot.id, .target_namespace_id = {}, .target_namespace_name = {}};
   const std::string name(string_member(body, "target_namespace_name"));
   wanted.in_place = name.empty() || name == place.ns.resource.name;

@@ -1,62 +1,11 @@
-#include "pipeline/snapshots.h"
+#include <fmt/format.h>
 
-#include "service/test_ingest_world.h"
+#include "service/test_snapshot_world.h"
 
 namespace quarry::service {
 namespace {
 
-class SnapshotsTest : public IngestWorld {
- protected:
-  void SetUp() override {
-    IngestWorld::SetUp();
-    ASSERT_TRUE(engine_->start().ok());
-    collection_ = direct_collection(client_, "papers");
-    for (int i = 0; i < 3; ++i) add(i);
-  }
-
-  void add(int number) { add_document(client_, collection_, {{"title", "paper"}, {"number", number}}); }
-
-  Call on(const std::string& snapshot_id, json::object body = {}) {
-    return {.path = {{"namespace_identifier", client_.ns}, {"snapshot_id", snapshot_id}}, .body = std::move(body)};
-  }
-
-  std::string take() {
-    json::object begun = ok(outside(), "create_snapshot_namespaces", on("", {}));
-    EXPECT_EQ(end_of_task(begun), "COMPLETED");
-    return std::string(string_member(begun, "snapshot_id"));
-  }
-
-  Client outside() const {
-    Client out = client_;
-    out.ns.clear();
-    return out;
-  }
-
-  std::string end_of_task(const json::object& begun) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    for (;;) {
-      json::object task = ok(client_, "get_task", {.path = {{"task_id", std::string(string_member(begun, "task_id"))}}});
-      std::string status(string_member(task, "status"));
-      if (is_terminal(parse_task_status(status))) return status;
-      if (std::chrono::steady_clock::now() > deadline) return status + " after 30 s";
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-  }
-
-  std::vector<std::string> table_folders() {
-    std::set<std::string> out;
-    for (const auto& object : store_->list("", "", 100'000).value())
-      if (size_t at = object.key.find("/_delta_log/"); at != std::string::npos && object.key.find("/snapshots/") == std::string::npos)
-        out.insert(object.key.substr(0, at));
-    return {out.begin(), out.end()};
-  }
-
-  uint64_t documents() {
-    return uint64_t(*integer_member(ok(client_, "get_collection", {.path = {{"collection_identifier", collection_}}}), "document_count"));
-  }
-
-  std::string collection_;
-};
+using SnapshotsTest = SnapshotWorld;
 
 TEST_F(SnapshotsTest, ReplacedTablesAreDroppedOnceTheyAreOld) {
   const std::string taken = take();
@@ -108,6 +57,151 @@ TEST_F(SnapshotsTest, OthersFindNothing) {
                                 "list_snapshots_namespaces", "create_snapshot_namespaces"})
     EXPECT_EQ(error_of(other, operation, on(taken)), ErrorKind::kNotFound) << operation;
   EXPECT_EQ(error_of(other, "restore_snapshot_namespaces", on(taken, {{"confirm_in_place", true}})), ErrorKind::kNotFound);
+}
+
+TEST_F(SnapshotsTest, EachDayHasOneAndExpiredOnesGo) {
+  constexpr int64_t kDay = 86'400'000'000;
+  const TimestampUs start = clock_.now_us();
+  const auto begin = [&](TimestampUs now) {
+    const size_t begun = pipeline::begin_daily_snapshots(*catalog_, 2 * kDay, now).value();
+    engine_->notify();
+    return begun;
+  };
+  const auto snapshots = [&] { return ok(outside(), "list_snapshots_namespaces", on("")).at("results").as_array(); };
+  take();  // one that was asked for is none of them, and stays
+  EXPECT_EQ(begin(start), 1u);
+  EXPECT_EQ(begin(start + kDay - 1), 0u);
+  EXPECT_EQ(begin(start + kDay + 1), 1u);
+  ASSERT_EQ(snapshots().size(), 3u);
+  for (const json::value& row : snapshots()) {
+    EXPECT_EQ(end_of_task(row.as_object()), "COMPLETED");
+    if (string_member(row.as_object(), "snapshot_type") == "manual") continue;
+    EXPECT_EQ(string_member(row.as_object(), "snapshot_type"), "daily");
+    EXPECT_EQ(parse_timestamp(string_member(row.as_object(), "expires_at")).value() -
+                  parse_timestamp(string_member(row.as_object(), "created_at")).value(),
+              2 * kDay);
+  }
+  EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 2 * kDay - 1).value(), 0u);
+  EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 2 * kDay).value(), 1u);
+  EXPECT_EQ(snapshots().size(), 2u);
+  EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 9 * kDay).value(), 1u);
+  ASSERT_EQ(snapshots().size(), 1u);
+  EXPECT_EQ(string_member(snapshots()[0].as_object(), "snapshot_type"), "manual");
+}
+
+TEST_F(SnapshotsTest, AnExpiredOneStaysWhileATaskWorksOnIt) {
+  engine_->stop();
+  const json::object begun = ok(outside(), "create_snapshot_namespaces", on("", {}));
+  const auto changed = catalog_->update(catalog::kind::kSnapshot, {client_.organization_id, client_.ns}, string_member(begun, "snapshot_id"),
+                                    [](catalog::Resource& row) -> Status {
+                                      row.body["expires_at"] = format_timestamp(1);
+                                      return Ok{};
+                                    });
+  ASSERT_TRUE(changed.ok());
+  EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, INT64_MAX).value(), 0u);
+}
+
+class PreDeleteTest : public SnapshotWorld {
+ protected:
+  static constexpr int64_t kKeepUs = 86'400'000'000;
+
+  void SetUp() override {
+    deps_.pre_delete_keep_us = kKeepUs;
+    SnapshotWorld::SetUp();
+  }
+  // A removal whose time is over before it begins to wait.
+  void expect_timeout() {
+    auto context = context_of(outside(), Admission::Scope::kOrganization).value();
+    context.deadline_us = INT64_MIN;
+    Request request;
+    request.path = {{"namespace_identifier", client_.ns}};
+    const auto timed_out = (*api_->find("delete_namespace"))(context, request);
+    ASSERT_FALSE(timed_out.ok());
+    EXPECT_EQ(timed_out.error().kind, ErrorKind::kTimeout);
+  }
+  std::vector<std::string> snapshot_ids() {
+    std::vector<std::string> out;
+    const json::object listed = ok(outside(), "list_snapshots_namespaces", on(""));
+    for (const json::value& row : listed.at("results").as_array()) out.emplace_back(string_member(row.as_object(), "snapshot_id"));
+    return out;
+  }
+  // The snapshot that a removal at `now` would wait for; one that it would begin is not kept.
+  std::string wanted_for_removal(TimestampUs now) {
+    const std::string internal_id = context_of(client_).value().internal_id;
+    std::string id;
+    EXPECT_FALSE(catalog_
+                     ->write([&](catalog::Session& session) -> Status {
+                       QUARRY_ASSIGN_OR_RETURN(
+                           const auto row, pipeline::begin_pre_delete_snapshot(session, {client_.organization_id, client_.ns}, internal_id,
+                                                                               "ingest", kKeepUs, now));
+                       id = row.id;
+                       return bad_request("roll back");
+                     })
+                     .ok());
+    return id;
+  }
+  Call of_namespace(bool force = false) {
+    Call out{.path = {{"namespace_identifier", client_.ns}}};
+    if (force) out.query = {{"force", true}};
+    return out;
+  }
+};
+
+TEST_F(PreDeleteTest, ADeletedNamespaceComesBackWithItsBytes) {
+  const std::string bucket = text_bucket();
+  create_object(bucket, object_body(std::string(100'000, 'x')));
+  const std::string taken(string_member(ok(outside(), "delete_namespace", of_namespace()), "snapshot_id"));
+  EXPECT_EQ(error_of(outside(), "get_namespace", of_namespace()), ErrorKind::kNotFound);
+  const json::object shown = ok(outside(), "get_snapshot_namespaces", on(taken));
+  EXPECT_EQ(string_member(shown, "snapshot_type"), "pre_delete");
+  EXPECT_TRUE(shown.contains("expires_at"));
+  EXPECT_EQ(error_of(outside(), "restore_snapshot_namespaces", on(taken)), ErrorKind::kBadRequest);
+  ok(outside(), "restore_snapshot_namespaces", on(taken, {{"confirm_in_place", true}}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!ok(outside(), "get_snapshot_namespaces", on(taken)).contains("last_restore") && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_EQ(documents(), 3u);
+  const auto context = context_of(client_).value();
+  EXPECT_EQ(store_->list(fmt::format("{}/{}/blobs/{}/", context.internal_id, client_.ns, bucket), "", 10).value().size(), 1u);
+}
+
+TEST_F(PreDeleteTest, AnotherTryWaitsForTheSameSnapshot) {
+  engine_->stop();
+  expect_timeout();
+  EXPECT_EQ(documents(), 3u);
+  make_engine();
+  reopen_api();
+  ASSERT_TRUE(engine_->start().ok());
+  const std::string taken(string_member(ok(outside(), "delete_namespace", of_namespace()), "snapshot_id"));
+  EXPECT_EQ(snapshot_ids(), std::vector{taken});
+}
+
+TEST_F(PreDeleteTest, ASnapshotServesOneRemoval) {
+  engine_->stop();
+  expect_timeout();
+  make_engine();
+  reopen_api();
+  ASSERT_TRUE(engine_->start().ok());
+  ASSERT_EQ(snapshot_ids().size(), 1u);
+  const std::string first = snapshot_ids()[0];
+  ASSERT_EQ(end_of_task(ok(outside(), "get_snapshot_namespaces", on(first))), "COMPLETED");
+  const auto chosen = [&](int64_t later_us) { return wanted_for_removal(system_clock().now_us() + later_us); };
+  EXPECT_EQ(chosen(0), first);  // it was completed after the request had given up: the next one need not take another
+  EXPECT_NE(chosen(600'000'001), first);
+  const catalog::Scope scope{client_.organization_id, client_.ns};
+  ASSERT_TRUE(catalog_->write([&](catalog::Session& s) { return pipeline::use_pre_delete_snapshot(s, scope, first); }).ok());
+  EXPECT_NE(chosen(0), first);
+}
+
+TEST_F(PreDeleteTest, WithoutASnapshotItStaysUnlessForced) {
+  for (const auto& object : store_->list("", "", 1'000).value())
+    if (object.key.ends_with(".parquet")) ASSERT_TRUE(store_->remove(object.key).ok());
+  const auto refused = call(outside(), "delete_namespace", of_namespace());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("the namespace is still there"), std::string::npos) << refused.error().message;
+  ok(outside(), "get_namespace", of_namespace());
+  EXPECT_FALSE(ok(outside(), "delete_namespace", of_namespace(true)).contains("snapshot_id"));
+  EXPECT_EQ(error_of(outside(), "get_namespace", of_namespace()), ErrorKind::kNotFound);
 }
 
 }  // namespace

@@ -11,6 +11,11 @@ class IngestWorld : public ServiceWorld {
  protected:
   void SetUp() override {
     ServiceWorld::SetUp();
+    make_engine();
+    reopen_api();
+    client_ = with_namespace(first_, "ingest");
+  }
+  void make_engine() {
     pipeline::Options options;
     options.catalog = catalog_.get();
     options.vectors = vectors_.get();
@@ -23,8 +28,6 @@ class IngestWorld : public ServiceWorld {
     options.exclusive = true;
     adjust(options);
     engine_ = pipeline::Engine::make(options);
-    reopen_api();
-    client_ = with_namespace(first_, "ingest");
   }
   virtual void adjust(pipeline::Options&) {}
   void TearDown() override {

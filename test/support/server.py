@@ -139,3 +139,11 @@ class Server:
     def __exit__(self, *_: object) -> None:
         if self.process is not None:
             self.stop()
+
+
+def second_organization(server: Server) -> str:
+    """Made as an operator does: by the program, in the data folder, while no server uses it."""
+    server.stop()
+    made = subprocess.run([BIN / "quarry", "organizations", "add", "second", "--data", server.data], capture_output=True, text=True, check=True)
+    server.start()
+    return made.stdout.strip()

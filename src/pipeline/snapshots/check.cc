@@ -121,13 +121,16 @@ Result<std::vector<SnapshotFile>> list_snapshot_files(objects::ObjectStore& stor
   QUARRY_ASSIGN_OR_RETURN(const Manifest manifest, read_manifest(store, snapshot));
   std::vector<SnapshotFile> out = manifest.catalog_parts;
   out.insert(out.end(), manifest.file_parts.begin(), manifest.file_parts.end());
-  if (manifest.files + out.size() > limit)
-    return bad_request(fmt::format("the snapshot has {} files; at most {} are offered for download", manifest.files + out.size(), limit));
-  QUARRY_RETURN_IF_ERROR(for_each_line(store, snapshot_prefix_of(snapshot), manifest.file_parts, [&](const json::object& line) -> Status {
+  const uint64_t count = manifest.files + out.size() + 1;
+  if (count > limit) return bad_request(fmt::format("the snapshot has {} files; at most {} are offered for download", count, limit));
+  const std::string folder = snapshot_prefix_of(snapshot);
+  QUARRY_RETURN_IF_ERROR(for_each_line(store, folder, manifest.file_parts, [&](const json::object& line) -> Status {
     QUARRY_ASSIGN_OR_RETURN(SnapshotFile file, parse_file(line));
     out.push_back(std::move(file));
     return Ok{};
   }));
+  QUARRY_ASSIGN_OR_RETURN(const auto head, store.head(fmt::format("{}/{}", folder, kManifestName)));
+  out.push_back({std::string(kManifestName), head.size, manifest_digest_of(snapshot)});
   return out;
 }
 

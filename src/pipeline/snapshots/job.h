@@ -59,8 +59,10 @@ class SnapshotJob {
   int64_t told_steady_us_ = 0;
 };
 
-// Both run to an outcome that is in the catalog when they return; an error means that not even that could be written.
+// They run to an outcome that is in the catalog when they return; an error means that not even that could be written.
 Status run_snapshot_task(const Options& options, TaskControl& control, Task task);
+// A task of kSnapshotTaskType whose inputs name a snapshot to import.
+Status run_import_task(const Options& options, TaskControl& control, Task task);
 Status run_restore_task(const Options& options, TaskControl& control, Task task);
 
 }  // namespace quarry::pipeline

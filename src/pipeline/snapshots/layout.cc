@@ -10,7 +10,6 @@
 
 #include "base/hash.h"
 #include "pipeline/object_body.h"
-#include "pipeline/pipeline.h"
 
 namespace quarry::pipeline {
 namespace {
@@ -125,6 +124,18 @@ Result<Manifest> parse_manifest(std::string_view text) {
   return out;
 }
 
+Status count_resource(const catalog::Resource& resource, Manifest& manifest) {
+  ++manifest.resources[resource.kind];
+  if (resource.kind != catalog::kind::kObject) return Ok{};
+  QUARRY_ASSIGN_OR_RETURN(const auto blobs, parse_blobs(resource.body));
+  for (const ObjectBlob& blob : blobs) {
+    if (blob.key.empty()) continue;
+    ++manifest.blobs;
+    manifest.blob_bytes += blob.size_bytes.value_or(0);
+  }
+  return Ok{};
+}
+
 json::object encode_file(const SnapshotFile& file) { return {{"path", file.path}, {"size", file.size}, {"sha256", file.sha256}}; }
 
 Result<SnapshotFile> parse_file(const json::object& line) {
@@ -179,38 +190,53 @@ Result<std::vector<SnapshotFile>> ListWriter::finish() {
   return std::move(parts_);
 }
 
+Status for_each_line_of(const std::string& key, std::string_view text, const VisitLine& visit) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    boost::system::error_code ec;
+    const json::value line = json::parse(text.substr(at, end - at), ec);
+    if (ec || !line.is_object()) return corruption(fmt::format("{} at offset {}: no JSON object", key, at));
+    QUARRY_RETURN_IF_ERROR(visit(line.get_object()));
+    at = end + 1;
+  }
+  return Ok{};
+}
+
 Status for_each_line(objects::ObjectStore& store, const std::string& folder, const std::vector<SnapshotFile>& parts,
-                     const std::function<Status(const json::object&)>& visit) {
+                     const VisitLine& visit) {
   for (const SnapshotFile& part : parts) {
     const std::string key = folder + "/" + part.path;
     auto text = store.get(key);
     if (!text.ok() && text.error().kind == ErrorKind::kNotFound) return corruption(fmt::format("{} is missing", key));
     if (!text.ok()) return std::move(text).error();
     if (sha256_hex(*text) != part.sha256) return corruption(fmt::format("{}: its SHA-256 is not the one in the manifest", key));
-    for (size_t at = 0; at < text->size();) {
-      const size_t end = std::min(text->find('\n', at), text->size());
-      boost::system::error_code ec;
-      const json::value line = json::parse(std::string_view(*text).substr(at, end - at), ec);
-      if (ec || !line.is_object()) return corruption(fmt::format("{} at offset {}: no JSON object", key, at));
-      QUARRY_RETURN_IF_ERROR(visit(line.get_object()));
-      at = end + 1;
-    }
+    QUARRY_RETURN_IF_ERROR(for_each_line_of(key, *text, visit));
   }
   return Ok{};
 }
 
 std::string snapshot_prefix_of(const catalog::Resource& snapshot) { return text_member(snapshot.body, "s3_prefix"); }
 
+std::string manifest_digest_of(const catalog::Resource& snapshot) {
+  return text_member(object_of(snapshot.body, kInternalMember), "manifest_sha256");
+}
+
 std::string restore_task_of(const catalog::Resource& snapshot) {
   return text_member(object_of(snapshot.body, kInternalMember), "restore_task_id");
 }
 
+json::object& internal_of(json::object& body) {
+  json::value& internal = body[kInternalMember];
+  if (!internal.is_object()) internal = json::object{};
+  return internal.get_object();
+}
+
 Result<Manifest> read_manifest(objects::ObjectStore& store, const catalog::Resource& snapshot) {
-  const std::string key = snapshot_prefix_of(snapshot) + "/manifest.json";
+  const std::string key = fmt::format("{}/{}", snapshot_prefix_of(snapshot), kManifestName);
   auto text = store.get(key);
   if (!text.ok() && text.error().kind == ErrorKind::kNotFound) return corruption(fmt::format("{} is missing", key));
   if (!text.ok()) return std::move(text).error();
-  if (sha256_hex(*text) != text_member(object_of(snapshot.body, kInternalMember), "manifest_sha256"))
+  if (sha256_hex(*text) != manifest_digest_of(snapshot))
     return corruption(fmt::format("{}: its SHA-256 is not the one in the catalog", key));
   auto manifest = parse_manifest(*text);
   if (!manifest.ok()) return std::move(manifest).error().with_context(key);

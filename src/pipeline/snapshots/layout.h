@@ -1,6 +1,7 @@
 // The files of a snapshot: names, manifest, and lists of lines. docs/formats/snapshot.md.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <string>
@@ -8,12 +9,20 @@
 
 #include "catalog/catalog.h"
 #include "objects/object_store.h"
+#include "pipeline/pipeline.h"
 #include "pipeline/snapshots.h"
 
 namespace quarry::pipeline {
 
 inline constexpr int64_t kSnapshotFormat = 1;
+inline constexpr std::string_view kManifestName = "manifest.json";
 inline constexpr size_t kPartBytes = 8 << 20;  // a list's part is put once it is so long; a longer line is a part of its own
+
+// What catalog/ holds beside the namespace's own row, in the order in which a restore writes it; a kind's rows follow their parents'.
+// Uploads, batches and executions are work, not content.
+inline constexpr std::array<std::string_view, 6> kSnapshotKinds{catalog::kind::kBucket,         catalog::kind::kCollection,
+                                                                catalog::kind::kLifecycleEvent, catalog::kind::kRetriever,
+                                                                catalog::kind::kObject,         kObjectIndexKind};
 
 // "{internal_id}/{namespace_id}/snapshots/{snapshot_id}": every attempt at taking it has a folder below that.
 std::string snapshot_folder(std::string_view internal_id, std::string_view namespace_id, std::string_view snapshot_id);
@@ -41,6 +50,9 @@ std::string encode_manifest(const Manifest& manifest);
 // kCorruption naming what is wrong; kNotImplemented for a newer format.
 Result<Manifest> parse_manifest(std::string_view text);
 
+// One more resource: its kind, and the bytes of an object. kInternal if the object's blobs can't be read.
+Status count_resource(const catalog::Resource& resource, Manifest& manifest);
+
 // A resource as a line of catalog/, and back.
 json::object encode_resource(const catalog::Resource& resource);
 Result<catalog::Resource> parse_resource(const json::object& line);
@@ -64,15 +76,21 @@ class ListWriter {
   std::vector<SnapshotFile> parts_;
 };
 
+using VisitLine = std::function<Status(const json::object&)>;
+// Calls `visit` with every line of a part's text; `key` names it in errors. kCorruption for a line that is no JSON object.
+Status for_each_line_of(const std::string& key, std::string_view text, const VisitLine& visit);
 // Calls `visit` with every line of the parts. kCorruption naming the key if a part is missing, or not what the manifest says.
 Status for_each_line(objects::ObjectStore& store, const std::string& folder, const std::vector<SnapshotFile>& parts,
-                     const std::function<Status(const json::object&)>& visit);
+                     const VisitLine& visit);
 
 // The manifest of a completed snapshot, checked against its row. `folder` is the row's s3_prefix.
 Result<Manifest> read_manifest(objects::ObjectStore& store, const catalog::Resource& snapshot);
 std::string snapshot_prefix_of(const catalog::Resource& snapshot);
+std::string manifest_digest_of(const catalog::Resource& snapshot);  // SHA-256 as its row has it; empty until it is completed
 // The newest restore of it; empty: there was none.
 std::string restore_task_of(const catalog::Resource& snapshot);
+// What its row keeps for this server alone; made if it is not there.
+json::object& internal_of(json::object& body);
 
 // A file's line of files/, and back.
 json::object encode_file(const SnapshotFile& file);

@@ -307,7 +307,7 @@ Result<Task> begin_restore(catalog::Session& session, const catalog::Scope& scop
                  {"in_place", wanted.in_place},
                  {"internal_id", internal_id}};
   task.additional_data = {{"operation", "restore"}, {"snapshot_id", row.id}, {"target_namespace_id", wanted.target_namespace_id}};
-  row.body[kInternalMember].as_object()["restore_task_id"] = task.task_id;
+  internal_of(row.body)["restore_task_id"] = task.task_id;
   row.updated_at = now;
   QUARRY_RETURN_IF_ERROR(session.replace(row));
   QUARRY_RETURN_IF_ERROR(session.enqueue(task));

@@ -76,16 +76,18 @@ Status retire(catalog::Session& session, const RestorePlan& plan, const Collecti
 
 Status clear(catalog::Session& session, const RestorePlan& plan, std::vector<std::string>& replaced, TimestampUs now) {
   QUARRY_RETURN_IF_ERROR(remove_all(session, plan.target, kind::kBucket, [&](const catalog::Resource& bucket) -> Status {
-    for (std::string_view child : {kind::kObject, kObjectIndexKind}) QUARRY_RETURN_IF_ERROR(session.remove_children(child, bucket.id));
+    for (std::string_view child : {kind::kObject, kObjectIndexKind})
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, plan.target, bucket.id));
     if (plan.buckets.contains(bucket.id)) return Ok{};
-    for (std::string_view child : {kind::kUpload, kind::kBatch}) QUARRY_RETURN_IF_ERROR(session.remove_children(child, bucket.id));
+    for (std::string_view child : {kind::kUpload, kind::kBatch})
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, plan.target, bucket.id));
     return Ok{};
   }));
   QUARRY_RETURN_IF_ERROR(remove_all(session, plan.target, kind::kRetriever, [&](const catalog::Resource& retriever) {
-    return plan.retrievers.contains(retriever.id) ? Status(Ok{}) : session.remove_children(kind::kExecution, retriever.id);
+    return plan.retrievers.contains(retriever.id) ? Status(Ok{}) : session.remove_children(kind::kExecution, plan.target, retriever.id);
   }));
   return remove_all(session, plan.target, kind::kCollection, [&](const catalog::Resource& row) -> Status {
-    QUARRY_RETURN_IF_ERROR(session.remove_children(kind::kLifecycleEvent, row.id));
+    QUARRY_RETURN_IF_ERROR(session.remove_children(kind::kLifecycleEvent, plan.target, row.id));
     QUARRY_ASSIGN_OR_RETURN(const Collection collection, parse_collection(row.body, row.organization_id, row.namespace_id));
     if (collection.lifecycle == LifecycleState::kArchived) return Ok{};
     replaced.push_back(collection.table_id());
@@ -93,12 +95,28 @@ Status clear(catalog::Session& session, const RestorePlan& plan, std::vector<std
   });
 }
 
+Error taken(const RestorePlan& plan, const catalog::Resource& row) {
+  return already_exists(fmt::format("there is a {} '{}' already{}", row.kind, row.id,
+                                    plan.in_place ? ": bring the snapshot back into a new namespace" : ""));
+}
+
+// Ids that the server draws are unique in the whole catalog, and caches and tables go by them. Those of an imported snapshot were drawn, or
+// chosen, elsewhere.
+Status check_free(catalog::Session& session, const RestorePlan& plan, const catalog::Resource& row) {
+  if (row.kind != kind::kBucket && row.kind != kind::kCollection && row.kind != kind::kRetriever) return Ok{};
+  const auto other = session.get_any(row.kind, row.id);
+  if (other.ok()) return taken(plan, row);
+  return other.error().kind == ErrorKind::kNotFound ? Status(Ok{}) : Status(other.error());
+}
+
 Status insert_rows(catalog::Session& session, objects::ObjectStore& store, const RestorePlan& plan, TimestampUs now) {
   return for_each_line(store, plan.folder, plan.manifest.catalog_parts, [&](const json::object& line) -> Status {
     QUARRY_ASSIGN_OR_RETURN(catalog::Resource row, parse_resource(line));
     if (row.kind == kind::kNamespace) return Ok{};
     convert(plan, row, now);
-    return session.insert(row);
+    QUARRY_RETURN_IF_ERROR(check_free(session, plan, row));
+    Status inserted = session.insert(row);
+    return !inserted.ok() && inserted.error().kind == ErrorKind::kAlreadyExists ? Status(taken(plan, row)) : inserted;
   });
 }
 
