@@ -268,7 +268,7 @@ def test_kill_at_any_moment(fresh_server: Server, world: World, request, is_long
         restart(fresh_server, client)
         assert wait_for(client, begun["task_id"])["status"] == "COMPLETED", f"seed {seed}"
         assert verify(client, begun["snapshot_id"])["restorable"], f"seed {seed}"
-    assert len(client.ok("POST", f"/v1/namespaces/{client.namespace}/snapshots/list", {})["results"]) == (21 if is_long else 5)
+    assert len(client.ok("POST", f"/v1/namespaces/{client.namespace}/snapshots/list?limit=100", {})["results"]) == (21 if is_long else 5)
     for _ in range(20 if is_long else 4):
         assert process(client, world.bucket, add_texts(client, world.bucket, ["One more."]))["status"] == "COMPLETED"
         newer = ranking(client, both)

@@ -13,7 +13,6 @@ constexpr uint32_t kMaxBatch = 256;  // each of its nodes looks at all others
 constexpr size_t kNodesPerTask = 16;
 constexpr uint32_t kFirstPivots = 512;  // nodes before pivots pay
 constexpr uint32_t kConnectFraction = 8;  // additions of a smaller part are not worth a look at the whole graph
-
 constexpr size_t kFarCandidates = 16;
 
 // Leaves the nearest `near` and of the others one from each stretch of as many: the nearest may all lie in one cluster, which walks have to
