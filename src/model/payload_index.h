@@ -9,7 +9,7 @@
 
 namespace quarry {
 
-inline constexpr size_t kMaxPayloadIndexes = 100;  // of one namespace
+inline constexpr size_t kMaxPayloadIndexes = 100;  // of one namespace, and columns that one collection takes over from them
 
 struct PayloadIndex {
   std::string field;

@@ -11,7 +11,8 @@
 
 namespace quarry::mvs {
 
-// The live rows of `views` as one batch of `schema`, and for each view the rows that were taken, ascending.
+// The live rows of `views` as one batch of `schema`, and for each view the rows that were taken, ascending. Fields that got their column
+// after a file was written move to it.
 Result<std::shared_ptr<arrow::RecordBatch>> gather_live(const TableSchema& schema, const std::vector<SegmentView>& views,
                                                         std::vector<std::vector<uint32_t>>& taken);
 

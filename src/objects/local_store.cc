@@ -65,7 +65,10 @@ class LocalStore : public ObjectStore {
   Status walk(std::string_view prefix, const Visit& visit) override { return walk_after(prefix, "", visit); }
   Status remove(std::string_view key) override;
 
-  std::optional<fs::path> local_path(std::string_view key) const override { return root_ / fs::path(key); }
+  std::optional<fs::path> local_path(std::string_view key) const override {
+    auto path = path_of(key);
+    return path.ok() ? std::optional(std::move(path).value()) : std::nullopt;
+  }
   std::string describe() const override { return "file://" + root_.string(); }
 
  private:

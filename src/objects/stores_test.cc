@@ -38,6 +38,7 @@ TEST_F(LocalStoreTest, KeysAreFiles) {
   ASSERT_TRUE(store->put("a/b", "x").ok());
   EXPECT_EQ(*read_file(root_ / "a" / "b"), "x");
   EXPECT_EQ(*store->local_path("a/b"), root_ / "a" / "b");
+  EXPECT_FALSE(store->local_path("../x").has_value());
   EXPECT_EQ(store->describe(), "file://" + root_.string());
 }
 

@@ -210,7 +210,8 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
 Result<Reply> clone_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto source, find_resource(context, deps, catalog::kind::kCollection, request.param("collection_identifier")));
   json::object definition;
-  copy_members(definition, source.body, {"description", "source", "feature_extractor", "enabled", "metadata", "embedding_task", "text_language"});
+  copy_members(definition, source.body,
+               {"description", "source", "feature_extractor", "enabled", "metadata", "embedding_task", "text_language"});
   copy_members(definition, request.object(),
                {"collection_name", "description", "source", "feature_extractor", "enabled", "metadata", "taxonomy_applications"});
   std::string id = new_id("col");

@@ -96,8 +96,8 @@ void Graph::write_links(uint32_t node, std::span<const Candidate> chosen) {
   for (size_t i = chosen.size(); i < options_.capacity; ++i) row[i].store(kNone, std::memory_order_release);
 }
 
-// Leaves the links for `node` in scratch.seen. It chooses among the nodes that a walk meets and those of its batch, which no walk meets yet:
-// what comes together is often alike.
+// Leaves the links for `node` in scratch.seen. It chooses among the nodes that a walk meets and those of its batch, which no walk meets
+// yet: what comes together is often alike.
 void Graph::find_links(uint32_t node, const Batch& batch, WalkScratch& scratch) const {
   query_of(node, scratch.query);
   scratch.keep_seen = true;

@@ -101,8 +101,8 @@ TEST(Analyzer, KnowsLanguagesByTheirTags) {
   for (const auto& tag : {"", "ja", "d", "deu", "-de", "german-AT"}) EXPECT_FALSE(parse_text_language(tag).ok()) << tag;
   for (const auto& language : Analyzer::languages()) {
     if (language == "none" || language == "porter") continue;
-    EXPECT_TRUE(std::any_of(std::begin(kTags), std::end(kTags), [&](auto tag) { return parse_text_language(tag).value_or("") == language; }))
-        << language << " has no code";
+    const auto names_it = [&](std::string_view tag) { return parse_text_language(tag).value_or("") == language; };
+    EXPECT_TRUE(std::any_of(std::begin(kTags), std::end(kTags), names_it)) << language << " has no code";
   }
 }
 

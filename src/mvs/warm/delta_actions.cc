@@ -6,6 +6,7 @@
 
 #include "base/ascii.h"
 #include "base/hash.h"
+#include "objects/object_store.h"
 
 namespace quarry::mvs {
 namespace {
@@ -128,6 +129,12 @@ class Body {
     bad_ = bad_ || body.bad_;
     return out;
   }
+  // Of a file below the table's folder, which no log may lead out of.
+  std::string path() {
+    std::string out = decode_path(text("path", true));
+    if (!objects::validate_key(out).ok()) fail();
+    return out;
+  }
   bool bad() const { return bad_; }
 
  private:
@@ -159,7 +166,7 @@ Metadata read_metadata(Body& b) {
 
 AddFile read_add(Body& b) {
   AddFile f;
-  f.path = decode_path(b.text("path", true));
+  f.path = b.path();
   f.size = b.integer("size", true);
   f.modified_ms = b.integer("modificationTime");
   f.data_change = b.boolean("dataChange", true);

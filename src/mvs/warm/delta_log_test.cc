@@ -1,5 +1,6 @@
 #include "mvs/warm/delta_log.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <arrow/buffer.h>
@@ -63,6 +64,15 @@ TEST(DeltaActions, NamesTheLineThatIsBad) {
     EXPECT_EQ(back.error().kind, ErrorKind::kCorruption);
     EXPECT_NE(back.error().message.find("some/file.json: line 2"), std::string::npos);
   }
+}
+
+TEST(DeltaActions, NoFileLiesOutsideTheTable) {
+  for (const char* path : {"../other/p.parquet", "/etc/p.parquet", "a/%2E%2E/%2e%2e/p.parquet", "a//p.parquet", ""}) {
+    const auto back = decode_commit(fmt::format(R"({{"add":{{"path":"{}","size":1}}}})", path), "f");
+    ASSERT_FALSE(back.ok()) << path;
+    EXPECT_EQ(back.error().kind, ErrorKind::kCorruption);
+  }
+  EXPECT_TRUE(decode_commit(R"({"add":{"path":"day=2026-11-26/part-0.parquet","size":1}})", "f").ok());
 }
 
 TEST(DeltaActions, NoFlippedBitOfASealedEntryIsReadAsAnother) {
