@@ -122,8 +122,8 @@ def test_damage_on_the_way_leaves_nothing(fresh_server: Server, second_server: S
     assert {p for p in vault.iterdir()} == {vault / folder}, "nothing is written into the place"
 
 
-def test_an_organization_reads_its_own_folder_alone(tmp_path: pathlib.Path, vault: pathlib.Path) -> None:
-    with Server(tmp_path / "data", env={"QUARRY_SNAPSHOTS_IMPORT_FROM": f"vault={vault}"}) as server:
+def test_an_organization_reads_its_own_folder_alone(fresh_server: Server, tmp_path: pathlib.Path, vault: pathlib.Path) -> None:
+    with Server(tmp_path / "own", env={"QUARRY_SNAPSHOTS_IMPORT_FROM": f"vault={vault}"}) as server:
         second = second_organization(server)
         owner, stranger = new_namespace(server.client()), new_namespace(server.client(key=second))
         bucket = new_bucket(owner)
@@ -139,12 +139,29 @@ def test_an_organization_reads_its_own_folder_alone(tmp_path: pathlib.Path, vaul
             reply = stranger("POST", at, {"import_from": {"bucket": place, "prefix": prefix}})
             assert reply.status == 400, (place, prefix, reply.body)
             assert b"secret" not in reply.raw
-        # Nor is it read from their own folder, where somebody put it, or a way to it.
+        # Nor is it read from their own folder, where somebody put it.
         shutil.copytree(vault / theirs / "x", vault / mine / "stolen")
-        (vault / mine / "link").symlink_to(vault / theirs / "x")
-        for name in ("stolen", "link"):
-            assert stranger("POST", at, {"import_from": {"bucket": "vault", "prefix": f"{mine}/{name}"}}).status == 403
+        assert stranger("POST", at, {"import_from": {"bucket": "vault", "prefix": f"{mine}/stolen"}}).status == 403
+        # Nor along a link, even if it was taken on a server that nobody knows here: the same files would be taken where they are no links.
+        foreign = new_namespace(fresh_server.client())
+        lay_down(foreign, take(foreign, include_vectors=False), vault / theirs / "foreign")
+        shutil.copytree(vault / theirs / "foreign", vault / mine / "files")
+        for name, target in (("snapshot", vault / theirs / "foreign"), ("folder", vault / theirs), ("within", vault / mine / "files")):
+            (vault / mine / name).symlink_to(target)
+        (vault / mine / "manifest").mkdir()
+        (vault / mine / "manifest" / "manifest.json").symlink_to(vault / theirs / "foreign" / "manifest.json")
+        shutil.copytree(vault / theirs / "foreign", vault / mine / "rows")
+        shutil.rmtree(vault / mine / "rows" / "catalog")
+        (vault / mine / "rows" / "catalog").symlink_to(vault / theirs / "foreign" / "catalog")
+        for prefix in ("snapshot", "folder/foreign", "within", "manifest"):
+            reply = stranger("POST", at, {"import_from": {"bucket": "vault", "prefix": f"{mine}/{prefix}"}})
+            assert reply.status == 400 and "no manifest.json" in str(reply.body), (prefix, reply.body)
+        begun = begin_import(stranger, "vault", f"{mine}/rows")
+        task = wait_for(stranger, begun["task_id"])
+        assert task["status"] == "FAILED" and "is missing" in task["error"], task
+        stranger.ok("DELETE", f"/v1/namespaces/{stranger.namespace}/snapshots/{begun['snapshot_id']}")
         assert [s["snapshot_id"] for s in stranger.ok("POST", f"{at}/list", {})["results"] if "imported_from" in s] == []
+        assert verify(stranger, import_snapshot(stranger, "vault", f"{mine}/files"))["restorable"]
         assert verify(owner, import_snapshot(owner, "vault", f"{theirs}/x"))["restorable"]
 
 

@@ -71,15 +71,19 @@ Error errno_error(std::string_view what, const fs::path& path, int error_number)
 Result<std::string> read_file_range(const fs::path& path, uint64_t offset, uint64_t length) {
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return errno_error("open", path, errno);
+  return read_file_range(fd.get(), path, offset, length);
+}
+
+Result<std::string> read_file_range(int fd, const fs::path& path, uint64_t offset, uint64_t length) {
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return errno_error("stat", path, errno);
+  if (::fstat(fd, &info) != 0) return errno_error("stat", path, errno);
   if (!S_ISREG(info.st_mode)) return bad_request(fmt::format("{} is not a regular file", path.string()));
   auto size = static_cast<uint64_t>(info.st_size);
   if (offset >= size) return std::string();
   std::string out(std::min(length, size - offset), '\0');
   size_t done = 0;
   while (done < out.size()) {
-    ssize_t n = ::pread(fd.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+    ssize_t n = ::pread(fd, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno_error("read", path, errno);
     if (n == 0) break;

@@ -14,6 +14,8 @@ namespace quarry {
 
 Result<std::string> read_file(const std::filesystem::path& path);
 Result<std::string> read_file_range(const std::filesystem::path& path, uint64_t offset, uint64_t length);
+// The same of an open descriptor; `path` is for messages.
+Result<std::string> read_file_range(int fd, const std::filesystem::path& path, uint64_t offset, uint64_t length);
 
 // All of `bytes` to a descriptor, however many calls that takes; `path` is for messages.
 Status write_all(int fd, std::string_view bytes, const std::filesystem::path& path);

@@ -1,6 +1,7 @@
 // Objects as files: key "a/b" is the file root/a/b, so that other programs read a table where it lies.
 // Invariants: a file under its final name is complete and synced (temporary file, fsync, rename or link, fsync of the folder); folders
 // exist only to hold files, are made on demand and removed when empty; everything in root/.quarry-tmp is garbage once ten minutes old.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +28,21 @@ TimestampUs modified_us(const struct stat& info) { return info.st_mtim.tv_sec * 
 
 Error no_such_object(std::string_view key) { return not_found(fmt::format("object '{}' does not exist", key)); }
 
+// Opens a file for reading, folder by folder, so that no symbolic link below `root` is followed; kNotFound if there is one on the way.
+Result<FileDescriptor> open_without_links(const fs::path& root, std::string_view key) {
+  FileDescriptor at(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!at) return errno_error("open", root, errno);
+  for (size_t begin = 0, slash = 0; slash != std::string_view::npos; begin = slash + 1) {
+    slash = key.find('/', begin);
+    const std::string name(key.substr(begin, slash - begin));
+    const int flags = slash == std::string_view::npos ? O_RDONLY | O_NONBLOCK : O_PATH | O_DIRECTORY;  // a pipe is not waited for
+    FileDescriptor next(::openat(at.get(), name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC));
+    if (!next) return errno == ELOOP || errno == ENXIO ? no_such_object(key) : errno_error("open", root / fs::path(key), errno);
+    at = std::move(next);
+  }
+  return at;
+}
+
 class LocalStore : public ObjectStore {
  public:
   LocalStore(fs::path root, bool is_read_only)
@@ -44,7 +60,7 @@ class LocalStore : public ObjectStore {
 
   Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {
     QUARRY_ASSIGN_OR_RETURN(fs::path path, path_of(key));
-    auto bytes = read_file_range(path, offset, length);
+    auto bytes = is_read_only_ ? read_without_links(key, offset, length) : read_file_range(path, offset, length);
     bool is_absent = !bytes.ok() && (bytes.error().kind == ErrorKind::kNotFound || bytes.error().kind == ErrorKind::kBadRequest);
     if (is_absent) return no_such_object(key);  // a folder is no object
     return bytes;
@@ -53,10 +69,8 @@ class LocalStore : public ObjectStore {
   Result<ObjectInfo> head(std::string_view key) override {
     QUARRY_ASSIGN_OR_RETURN(fs::path path, path_of(key));
     struct stat info {};
-    if (::lstat(path.c_str(), &info) != 0) {
-      Error error = errno_error("stat", path, errno);
-      return error.kind == ErrorKind::kNotFound ? no_such_object(key) : error;
-    }
+    if (Status seen = is_read_only_ ? look_without_links(key, info) : look_at(path, info); !seen.ok())
+      return seen.error().kind == ErrorKind::kNotFound ? no_such_object(key) : std::move(seen).error();
     if (!S_ISREG(info.st_mode)) return no_such_object(key);
     return ObjectInfo{std::string(key), static_cast<uint64_t>(info.st_size), modified_us(info)};
   }
@@ -67,7 +81,7 @@ class LocalStore : public ObjectStore {
 
   std::optional<fs::path> local_path(std::string_view key) const override {
     auto path = path_of(key);
-    return path.ok() ? std::optional(std::move(path).value()) : std::nullopt;
+    return path.ok() && !is_read_only_ ? std::optional(std::move(path).value()) : std::nullopt;
   }
   std::string describe() const override { return "file://" + root_.string(); }
 
@@ -83,6 +97,18 @@ class LocalStore : public ObjectStore {
     if (key.substr(0, key.find('/')) == kTemporaryDir)
       return bad_request(fmt::format("object keys may not start with '{}'", kTemporaryDir));
     return root_ / fs::path(key);
+  }
+
+  static Status look_at(const fs::path& path, struct stat& info) {
+    return ::lstat(path.c_str(), &info) == 0 ? Status(Ok{}) : errno_error("stat", path, errno);
+  }
+  Status look_without_links(std::string_view key, struct stat& info) const {
+    QUARRY_ASSIGN_OR_RETURN(const FileDescriptor file, open_without_links(root_, key));
+    return ::fstat(file.get(), &info) == 0 ? Status(Ok{}) : errno_error("stat", root_ / fs::path(key), errno);
+  }
+  Result<std::string> read_without_links(std::string_view key, uint64_t offset, uint64_t length) const {
+    QUARRY_ASSIGN_OR_RETURN(const FileDescriptor file, open_without_links(root_, key));
+    return read_file_range(file.get(), root_ / fs::path(key), offset, length);
   }
 
   Status check_writable() const {
@@ -184,8 +210,8 @@ Status LocalStore::walk_after(std::string_view prefix, std::string_view after, c
   size_t slash = prefix.rfind('/');
   std::string dir;
   if (slash != std::string_view::npos) {
-    dir = prefix.substr(0, slash + 1);
     if (!path_of(prefix.substr(0, slash)).ok()) return Ok{};  // no key starts like that
+    if (!is_read_only_) dir = prefix.substr(0, slash + 1);    // else from the root on, so that links on the way are seen
   }
   Walk walk{prefix, after, visit};
   return walk_folder(dir, walk);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/temporary_folder.h"
 #include "objects/counting_store.h"
+#include "objects/local_reader.h"
 #include "objects/object_store.h"
 #include "objects/power_cut_store.h"
 
@@ -93,6 +94,30 @@ TEST_F(LocalStoreTest, DoesNotListLinksOrDevices) {
   fs::create_directory_symlink("/etc", root_ / "dirlink");
   ASSERT_EQ(mkfifo((root_ / "fifo").c_str(), 0600), 0);
   EXPECT_EQ(store->list("", "", 10)->size(), 1u);
+}
+
+TEST_F(LocalStoreTest, AReaderFollowsNoLink) {
+  auto store = open();
+  ASSERT_TRUE(store->put("theirs/x/y", "secret").ok());
+  ASSERT_TRUE(store->put("mine/x/y", "own").ok());
+  fs::create_directory_symlink("../theirs", root_ / "mine" / "folder");
+  fs::create_symlink("../theirs/x/y", root_ / "mine" / "file");
+  fs::create_directory_symlink("x", root_ / "mine" / "inside");
+  ASSERT_EQ(mkfifo((root_ / "mine" / "pipe").c_str(), 0600), 0);
+  const auto reader = open_local_reader(root_).value();
+  for (const char* key :
+       {"mine/folder/x/y", "mine/file", "mine/inside/y", "mine/folder", "mine/pipe", "mine/x", "mine/x/y/z", "mine/absent"}) {
+    EXPECT_EQ(reader->head(key).error().kind, ErrorKind::kNotFound) << key;
+    EXPECT_EQ(reader->get(key).error().kind, ErrorKind::kNotFound) << key;
+    EXPECT_EQ(reader->get_range(key, 0, 3).error().kind, ErrorKind::kNotFound) << key;
+  }
+  for (const char* prefix : {"mine/folder/", "mine/folder/x/", "mine/inside/"})
+    EXPECT_TRUE(reader->list(prefix, "", 10)->empty()) << prefix;
+  EXPECT_EQ(*reader->get("mine/x/y"), "own");
+  EXPECT_EQ(*reader->get_range("mine/x/y", 1, 9), "wn");
+  EXPECT_EQ(reader->head("mine/x/y")->size, 3u);
+  EXPECT_EQ(reader->list("mine/x/", "", 10)->size(), 1u);
+  EXPECT_EQ(reader->local_path("mine/x/y"), std::nullopt);
 }
 
 TEST(OpenLocalStore, NamesTheFolderItCannotMake) {

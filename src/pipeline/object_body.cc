@@ -21,7 +21,9 @@ void read_details(const json::object& blob, ObjectBlob& out) {
   out.filename = text_member(details->get_object(), "filename");
   out.mime_type = text_member(details->get_object(), "mime_type");
   const json::value* size = details->get_object().if_contains("size_bytes");
-  if (size && size->is_number()) out.size_bytes = size->to_number<uint64_t>();
+  boost::system::error_code is_none;
+  const uint64_t bytes = size && size->is_number() ? size->to_number<uint64_t>(is_none) : 0;
+  if (size && size->is_number() && !is_none) out.size_bytes = bytes;
 }
 
 void read_storage(const json::object& blob, ObjectBlob& out) {
@@ -78,7 +80,9 @@ TimestampUs content_changed_at(const json::object& object_body) {
   const json::value* internal = object_body.if_contains(kInternalMember);
   if (!internal || !internal->is_object()) return 0;
   const json::value* at = internal->get_object().if_contains("content_at");
-  return at && at->is_number() ? at->to_number<int64_t>() : 0;
+  boost::system::error_code is_none;
+  const TimestampUs time = at && at->is_number() ? at->to_number<TimestampUs>(is_none) : 0;
+  return is_none ? 0 : time;
 }
 
 bool is_disabled(const json::object& object_body) { return text_member(object_body, "lifecycle_state") == "disabled"; }

@@ -63,13 +63,16 @@ std::vector<Attack> attacks() {
       {"a file of no table", "none of its collections", [=](Forgery& f) { rename_file(f, "tables/col_absent/x.parquet"); }},
       {"a file beside", "none of its collections", [=](Forgery& f) { rename_file(f, "manifest.json"); }},
       {"a table of no collection", "none of its collections",
-       [](Forgery& f) { f.change_manifest([](json::object& m) { m["tables"].as_array()[0].as_object()["collection_id"] = "col_absent"; }); }},
+       [](Forgery& f) {
+         f.change_manifest([](json::object& m) { m["tables"].as_array()[0].as_object()["collection_id"] = "col_absent"; });
+       }},
       {"a file twice", "twice",
        [](Forgery& f) {
          f.change_lines("files", [](Forgery::Lines& lines) { lines.push_back(json::object(lines[0])); });
          f.change_manifest([](json::object& m) { m["files"].as_object()["count"] = m["files"].as_object()["count"].as_int64() + 1; });
        }},
-      {"a file that nobody counted", "not as many", [](Forgery& f) { f.change_lines("files", [](Forgery::Lines& lines) { lines.pop_back(); }); }},
+      {"a file that nobody counted", "not as many",
+       [](Forgery& f) { f.change_lines("files", [](Forgery::Lines& lines) { lines.pop_back(); }); }},
       {"rows that nobody counted", "not as many",
        [](Forgery& f) { f.change_manifest([](json::object& m) { m["resources"].as_object()["bucket"] = 7; }); }},
       {"a truncated file", "bytes, not", [](Forgery& f) { f.files()[first_path(f, "tables/")].pop_back(); }},
@@ -138,6 +141,25 @@ TEST_F(SnapshotForgeryTest, AnIdOfItsOwnIsThereOnce) {
   EXPECT_EQ(end_of_restore(second, theirs, second_id + "/hand"), "FAILED");
 }
 
+// Numbers that are none of their kind are as good as absent ones.
+TEST_F(SnapshotForgeryTest, NumbersThatCannotBeBreakNothing) {
+  const Forgery source = taken();
+  for (const json::value& number : json::array{-1, 1.5, 1e300, UINT64_MAX}) {
+    Forgery forged = source;
+    forged.change_row("object", [&](json::object& row) {
+      json::object& body = row["body"].as_object();
+      body["blobs"].as_array()[0].as_object()["details"].as_object()["size_bytes"] = number;
+      body["_internal"].as_object()["content_at"] = number;
+    });
+    const std::string name = "number-" + json::serialize(number);
+    forged.put(*vault_, folder(name));
+    const json::object begun = ok(outside(), "create_snapshot_namespaces", importing("vault", folder(name)));
+    ASSERT_EQ(end_of_task(other_, begun), "COMPLETED") << name << ": " << error_in(begun);
+    const json::object restored = ok(outside(), "restore_snapshot_namespaces", of_import(begun, {{"target_namespace_name", name}}));
+    EXPECT_EQ(end_of_task(other_, restored), "COMPLETED") << name;
+  }
+}
+
 // ---- rows that are JSON and nothing more ------------------------------------------------------------------------------
 
 json::value strange(Rng& rng) {
@@ -190,7 +212,8 @@ class SpoiltRowsTest : public SnapshotImportWorld {
 
   // Reads all there is, and processes it. Refusals are as good as replies.
   void use(const Client& of) {
-    for (const char* operation : {"list_buckets", "list_collections", "list_retrievers__retrievers", "list_lifecycle_events", "plan_lifecycle"})
+    for (const char* operation :
+         {"list_buckets", "list_collections", "list_retrievers__retrievers", "list_lifecycle_events", "plan_lifecycle"})
       (void)call(of, operation, {.body = json::object{}});
     (void)call(outside(), "get_namespace_stats", {.path = {{"namespace_identifier", of.ns}}});
     for (const std::string& bucket : ids(of, catalog::kind::kBucket)) {
@@ -202,7 +225,8 @@ class SpoiltRowsTest : public SnapshotImportWorld {
       const auto batch = call(of, "create_batch_buckets_batches", at(json::object{{"object_ids", json::value_from(ids(of, "object"))}}));
       if (!batch.ok()) continue;
       const std::string id(string_member(batch->body.as_object(), "batch_id"));
-      const auto submitted = call(of, "submit_batch_buckets_batches", {.path = {{"bucket_identifier", bucket}, {"batch_id", id}}, .body = json::object{}});
+      Call submission{.path = {{"bucket_identifier", bucket}, {"batch_id", id}}, .body = json::object{}};
+      const auto submitted = call(of, "submit_batch_buckets_batches", std::move(submission));
       if (submitted.ok()) end_of_task(of, submitted->body.as_object());
     }
     for (const std::string& collection : ids(of, catalog::kind::kCollection))

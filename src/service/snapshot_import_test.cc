@@ -1,3 +1,7 @@
+#include <cctype>
+#include <stdexcept>
+
+#include "objects/counting_store.h"
 #include "service/test_snapshot_import_world.h"
 
 namespace quarry::service {
@@ -71,9 +75,12 @@ TEST_F(SnapshotImportTest, WhatCannotBeIsRefusedAtOnce) {
   };
   const std::string newer = sealed_as("newer", [](json::object& m) { m["format"] = 2; });
   const std::string unnamed = sealed_as("unnamed", [](json::object& m) { m["namespace_id"] = "../x"; });
-  const std::string climbing = sealed_as("climbing", [](json::object& m) { m["catalog_parts"].as_array()[0].as_object()["path"] = "../a"; });
+  const std::string climbing =
+      sealed_as("climbing", [](json::object& m) { m["catalog_parts"].as_array()[0].as_object()["path"] = "../a"; });
   const std::string elsewhere =
       sealed_as("elsewhere", [](json::object& m) { m["file_parts"].as_array()[0].as_object()["path"] = "blobs/a.jsonl"; });
+  const std::string long_part =
+      sealed_as("long", [](json::object& m) { m["file_parts"].as_array()[0].as_object()["size"] = (32 << 20) + 1; });
   const std::string repeated = sealed_as("repeated", [](json::object& m) {
     json::array& parts = m["catalog_parts"].as_array();
     parts.push_back(json::value(parts[0]));
@@ -96,7 +103,9 @@ TEST_F(SnapshotImportTest, WhatCannotBeIsRefusedAtOnce) {
                         Case{"vault", newer, "format 2"},
                         Case{"vault", unnamed, "'namespace_id'"},
                         Case{"vault", climbing, "without path"},
-                        Case{"vault", elsewhere, "'path'"}, Case{"vault", repeated, "'path'"},
+                        Case{"vault", elsewhere, "'path'"},
+                        Case{"vault", repeated, "'path'"},
+                        Case{"vault", long_part, "'size'"},
                         Case{"vault", folder("giant"), "at most"},
                         Case{"vault", folder("text"), "no JSON"}}) {
     const auto refused = call(outside(), "create_snapshot_namespaces", importing(c.bucket, c.prefix));
@@ -112,6 +121,40 @@ TEST_F(SnapshotImportTest, WhatCannotBeIsRefusedAtOnce) {
   EXPECT_EQ(error_of(writer, "create_snapshot_namespaces", importing("vault", folder("good"))), ErrorKind::kForbidden);
   EXPECT_TRUE(imported_keys().empty());
   EXPECT_TRUE(ok(outside(), "list_snapshots_namespaces", importing("", "")).at("results").as_array().empty());
+}
+
+TEST_F(SnapshotImportTest, ADigestMayBeWrittenInCapitals) {
+  const Forgery source = taken();
+  source.put(*vault_, folder("monday"));
+  std::string digest = sha256_hex(source.files().at("manifest.json"));
+  for (char& c : digest) c = char(std::toupper(c));
+  Call call = importing("vault", folder("monday"), {{"manifest_sha256", digest}});
+  const json::object begun = ok(outside(), "create_snapshot_namespaces", std::move(call));
+  EXPECT_EQ(end_of_task(other_, begun), "COMPLETED");
+}
+
+// Whatever throws, as nothing should, ends its task alone.
+class ThrowingStore : public objects::CountingStore {
+ public:
+  using CountingStore::CountingStore;
+  Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {
+    if (key.ends_with(".jsonl")) throw std::out_of_range("a line that nobody thought of");
+    return CountingStore::get_range(key, offset, length);
+  }
+};
+
+TEST_F(SnapshotImportTest, AnExceptionEndsItsTaskAlone) {
+  taken().put(*vault_, folder("monday"));
+  ThrowingStore throwing(*vault_);
+  deps_.import_places["throwing"] = &throwing;
+  engine_->stop();
+  start_engine_again();
+  const json::object begun = ok(outside(), "create_snapshot_namespaces", importing("throwing", folder("monday")));
+  EXPECT_EQ(end_of_task(other_, begun), "FAILED");
+  EXPECT_NE(error_in(begun).find("nobody thought of"), std::string::npos) << error_in(begun);
+  EXPECT_TRUE(imported_keys().empty());
+  EXPECT_EQ(end_of_task(other_, ok(outside(), "create_snapshot_namespaces", importing("vault", folder("monday")))), "COMPLETED");
+  engine_->stop();
 }
 
 TEST_F(SnapshotImportTest, ASnapshotOfANeighbourIsRefused) {

@@ -69,7 +69,8 @@ class Forgery {
       return text;
     };
     const auto rename_in = [&](json::object& object) { object = json::parse(renamed(json::serialize(object))).as_object(); };
-    for (const char* list : {"catalog", "files"}) change_lines(list, [&](Lines& lines) { std::for_each(lines.begin(), lines.end(), rename_in); });
+    for (const char* list : {"catalog", "files"})
+      change_lines(list, [&](Lines& lines) { std::for_each(lines.begin(), lines.end(), rename_in); });
     change_manifest(rename_in);
     std::map<std::string, std::string> moved;
     for (auto& [path, bytes] : files_) moved[renamed(path)] = std::move(bytes);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/hash.h"
 #include "model/collection.h"
 #include "model/ids.h"
@@ -99,7 +100,8 @@ Result<ForeignManifest> read_foreign_manifest(objects::ObjectStore& place, const
   QUARRY_RETURN_IF_ERROR(head);
   if (head->size > kMaxForeignManifestBytes)
     return not_importable(source, fmt::format("its manifest has {} bytes; at most {} are read", head->size, kMaxForeignManifestBytes));
-  QUARRY_ASSIGN_OR_RETURN(const std::string text, place.get(key));
+  QUARRY_ASSIGN_OR_RETURN(const std::string text, place.get_range(key, 0, head->size + 1));
+  if (text.size() != head->size) return not_importable(source, "its manifest changed while it was read");
   auto parsed = parse_foreign_manifest(text);
   if (!parsed.ok()) return not_importable(source, parsed.error().message);
   if (!source.manifest_sha256.empty() && parsed->sha256 != source.manifest_sha256)
@@ -115,7 +117,8 @@ Result<std::string> read_foreign_file(objects::ObjectStore& place, const std::st
   if (head->size != file.size) return corruption(fmt::format("{} has {} bytes, not {}", key, head->size, file.size));
   if (file.size > kMaxForeignFileBytes)
     return corruption(fmt::format("{} has {} bytes; at most {} are imported", key, file.size, kMaxForeignFileBytes));
-  QUARRY_ASSIGN_OR_RETURN(std::string bytes, place.get(key));
+  QUARRY_ASSIGN_OR_RETURN(std::string bytes, place.get_range(key, 0, file.size + 1));
+  if (bytes.size() != file.size) return corruption(fmt::format("{} changed while it was read: it has not {} bytes", key, file.size));
   if (sha256_hex(bytes) != file.sha256) return corruption(fmt::format("{}: its SHA-256 is not the one that the snapshot lists", key));
   return bytes;
 }
@@ -127,10 +130,13 @@ Result<NewSnapshot> look_at_import(const ImportPlaces& places, objects::ObjectSt
   QUARRY_RETURN_IF_ERROR(objects::validate_key(source.prefix));
   if (!source.prefix.starts_with(fmt::format("{}/", internal_id)))
     return bad_request(fmt::format("the prefix of a snapshot to import begins with '{}/', the folder of this organization", internal_id));
+  source.manifest_sha256 = ascii_lower(source.manifest_sha256);
   QUARRY_ASSIGN_OR_RETURN(const ForeignManifest found, read_foreign_manifest(*place, source));
   source.manifest_sha256 = found.sha256;
   const Manifest& manifest = found.manifest;
-  NewSnapshot out{.namespace_id = {}, .namespace_name = {}, .include_vectors = manifest.include_vectors, .copy_blobs = manifest.blobs_copied};
+  NewSnapshot out;
+  out.include_vectors = manifest.include_vectors;
+  out.copy_blobs = manifest.blobs_copied;
   out.imported_from = {{"bucket", source.place},
                        {"prefix", source.prefix},
                        {"manifest_sha256", source.manifest_sha256},

@@ -10,8 +10,8 @@
 namespace quarry::pipeline {
 
 inline constexpr uint64_t kMaxForeignManifestBytes = 16 << 20;
-inline constexpr uint64_t kMaxForeignPartBytes = 256 << 20;  // of a list: a part has 8 MiB, or one long line
-inline constexpr uint64_t kMaxForeignFileBytes = 4ull << 30;
+inline constexpr uint64_t kMaxForeignPartBytes = 32 << 20;  // of a list: a part has 8 MiB, or one longer line
+inline constexpr uint64_t kMaxForeignFileBytes = 1 << 30;   // an object has 512 MiB unless the configuration says more
 
 // kBadRequest naming the places there are.
 Result<objects::ObjectStore*> find_import_place(const ImportPlaces& places, objects::ObjectStore& own_store, std::string_view name);
@@ -23,7 +23,8 @@ struct ForeignManifest {
 // kBadRequest saying what is wrong: none there, too large, another digest than `source` names, a newer format, a member that cannot be.
 Result<ForeignManifest> read_foreign_manifest(objects::ObjectStore& place, const ImportSource& source);
 
-// The bytes of a file below `prefix`, after its size and digest were found right; kCorruption naming the key otherwise.
+// The bytes of a file below `prefix`, after its size and digest were found right; kCorruption naming the key otherwise. Of one that is
+// longer than `file` says no more is asked for than that and a byte.
 Result<std::string> read_foreign_file(objects::ObjectStore& place, const std::string& prefix, const SnapshotFile& file);
 
 // Makes a foreign snapshot's rows and paths those of a snapshot of `to`'s namespace. Rows must come parents first, as snapshots have them.

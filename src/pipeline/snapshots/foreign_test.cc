@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "model/ids.h"
+#include "objects/counting_store.h"
 
 namespace quarry::pipeline {
 namespace {
@@ -60,6 +61,31 @@ TEST_F(ForeignManifestTest, WhateverBitFlipsItSaysNothingThatLeadsElsewhere) {
     for (const SnapshotFile& part : m.catalog_parts) ASSERT_TRUE(part.path.starts_with("catalog/")) << "bit " << bit;
     for (const SnapshotFile& part : m.file_parts) ASSERT_TRUE(part.path.starts_with("files/")) << "bit " << bit;
   }
+}
+
+// Tells another size than an object has, as a place may whose objects change while they are read.
+class LyingStore : public objects::CountingStore {
+ public:
+  LyingStore(ObjectStore& inner, uint64_t told) : CountingStore(inner), told_(told) {}
+  Result<objects::ObjectInfo> head(std::string_view key) override { return objects::ObjectInfo{std::string(key), told_, 0}; }
+
+ private:
+  const uint64_t told_;
+};
+
+TEST(ForeignFiles, NoMoreIsReadThanTheSizeSaysAndAByte) {
+  const auto store = objects::make_memory_store();
+  const std::string giant(1 << 20, 'x'), folder(kPrefix);
+  ASSERT_TRUE(store->put(folder + "/catalog/00000001.jsonl", giant).ok());
+  ASSERT_TRUE(store->put(folder + "/manifest.json", giant).ok());
+  LyingStore place(*store, 3);
+  const auto read = [&](std::string_view bytes) {
+    return read_foreign_file(place, folder, {"catalog/00000001.jsonl", 3, sha256_hex(bytes)});
+  };
+  EXPECT_EQ(read(giant).error().kind, ErrorKind::kCorruption);
+  EXPECT_EQ(read("xxx").error().kind, ErrorKind::kCorruption);  // not its beginning alone either
+  EXPECT_EQ(read_foreign_manifest(place, {"vault", folder, {}}).error().kind, ErrorKind::kBadRequest);
+  EXPECT_EQ(place.counts().bytes_read, 3 * 4u);
 }
 
 TEST(ForeignRows, BecomeTheNamespacesOwn) {

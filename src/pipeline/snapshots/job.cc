@@ -16,6 +16,15 @@ int64_t handed_back(const Task& task) {
   return times != nullptr && times->is_int64() ? times->get_int64() : 0;
 }
 
+// What comes from elsewhere must not end the thread, whatever else was forgotten.
+Status run_work(const std::function<Status()>& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    return internal_error(e.what());
+  }
+}
+
 }  // namespace
 
 SnapshotJob::SnapshotJob(const Options& options, TaskControl& control, Task task)
@@ -74,7 +83,7 @@ Status SnapshotJob::run(const Parts& parts) {
   // A try whose last transaction seemed to fail may have been the one that did it all.
   const Status done = with_retries(retries_, control_, [&]() -> Status {
     QUARRY_ASSIGN_OR_RETURN(const bool mine, holds());
-    return mine ? parts.work() : Status(Ok{});
+    return mine ? run_work(parts.work) : Status(Ok{});
   });
   if (done.ok() || control_.lost) return Ok{};
   if (control_.canceled) return end(TaskStatus::kCanceled, "", parts);
