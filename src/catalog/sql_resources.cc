@@ -222,14 +222,15 @@ Status SqlSession::keep_newest(std::string_view kind, const Scope& scope, std::s
   written_kinds_ |= uint64_t{1} << kind_bit(kind);
   if (!is_storable(parent_id)) return Ok{};
   return guarded([&]() -> Status {
-    const std::string own = "kind = :{0}kind AND organization_id = :{0}organization AND namespace_id = :{0}namespace AND parent_id = :{0}parent";
+    const std::string own =
+        "kind = :{0}kind AND organization_id = :{0}organization AND namespace_id = :{0}namespace AND parent_id = :{0}parent";
     const auto of_it = [&](const char* prefix) { return fmt::format(fmt::runtime(own), prefix); };
     const SqlValues known{text(kind), scope.organization_id, scope.namespace_id, text(parent_id)};
     SqlValues parameters = known;
     parameters.insert(parameters.end(), known.begin(), known.end());
     parameters.emplace_back(static_cast<long long>(count));
-    db_.execute(fmt::format("DELETE FROM resources WHERE {} AND (created_at, id) <= (SELECT created_at, id FROM resources WHERE {} ORDER BY "
-                            "created_at DESC, id DESC LIMIT 1 OFFSET :count)",
+    db_.execute(fmt::format("DELETE FROM resources WHERE {} AND (created_at, id) <= (SELECT created_at, id FROM resources WHERE {} "
+                            "ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET :count)",
                             of_it(""), of_it("newest_")),
                 std::move(parameters));
     return Ok{};

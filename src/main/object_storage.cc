@@ -37,7 +37,8 @@ objects::S3Settings s3_settings(const Config& config, std::string url) {
 }
 
 Result<objects::S3Options> s3_options(const Config& config, std::string url) {
-  QUARRY_ASSIGN_OR_RETURN(auto options, objects::resolve_s3_options(s3_settings(config, std::move(url)), objects::process_s3_environment()));
+  const auto settings = s3_settings(config, std::move(url));
+  QUARRY_ASSIGN_OR_RETURN(auto options, objects::resolve_s3_options(settings, objects::process_s3_environment()));
   options.ca_file = config.text("objects.ca_file");
   options.timeout_ms = config.integer("objects.timeout_ms");
   options.connections = static_cast<size_t>(config.integer("objects.connections"));
@@ -126,7 +127,8 @@ Result<std::map<std::string, std::string>> parse_import_places(std::string_view 
     const bool is_place = place.starts_with(kS3Scheme) || place.starts_with('/');
     if (!is_safe_name(name, 63) || !is_place)
       return bad_request(fmt::format("snapshots.import_from: '{}' is neither NAME=/FOLDER nor NAME=s3://BUCKET/PREFIX", entry));
-    if (name == pipeline::kOwnStore) return bad_request(fmt::format("snapshots.import_from: '{}' is the name of the server's own store", name));
+    if (name == pipeline::kOwnStore)
+      return bad_request(fmt::format("snapshots.import_from: '{}' is the name of the server's own store", name));
     if (!out.emplace(name, place).second) return bad_request(fmt::format("snapshots.import_from: two places are called '{}'", name));
   }
   return out;

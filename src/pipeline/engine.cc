@@ -194,14 +194,15 @@ void EngineImpl::sweep() {
 }
 
 void EngineImpl::keep_snapshots() {
+  const auto halted = [this] { return is_stopping(); };
   while (wait_unless_stopping(options_.snapshot_interval_us)) {
     const TimestampUs now = options_.clock->now_us();
-    if (auto dropped = drop_expired_snapshots(*options_.catalog, *options_.store, now, [this] { return is_stopping(); }); !dropped.ok())
+    if (auto dropped = drop_expired_snapshots(*options_.catalog, *options_.store, now, halted); !dropped.ok())
       log_warn("snapshots that have expired are left", {{"reason", dropped.error().message}});
     else if (*dropped > 0)
       log_info("snapshots have expired", {{"snapshots", *dropped}});
     if (options_.daily_snapshot_keep_us == 0) continue;
-    if (auto begun = begin_daily_snapshots(*options_.catalog, options_.daily_snapshot_keep_us, now); !begun.ok())
+    if (auto begun = begin_daily_snapshots(*options_.catalog, options_.daily_snapshot_keep_us, now, halted); !begun.ok())
       log_warn("daily snapshots were not begun", {{"reason", begun.error().message}});
     else if (*begun > 0)
       notify();

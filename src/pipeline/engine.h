@@ -15,9 +15,9 @@
 
 namespace quarry::pipeline {
 
-// `concurrent_tasks` threads claim and run batches, one moves collections between tiers and one takes and brings back snapshots, so that they
-// wait for no batch; one thread keeps their leases and sees cancellations; `threads` threads extract; one sweeps now and then, one begins
-// daily snapshots and drops expired ones, one obeys the tiering rules.
+// `concurrent_tasks` threads claim and run batches, one moves collections between tiers and one takes and brings back snapshots, so that
+// they wait for no batch; one thread keeps their leases and sees cancellations; `threads` threads extract; one sweeps now and then, one
+// begins daily snapshots and drops expired ones, one obeys the tiering rules.
 class EngineImpl final : public Engine {
  public:
   explicit EngineImpl(Options options);

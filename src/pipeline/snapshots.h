@@ -36,8 +36,8 @@ struct ImportSource {
 
 struct NewSnapshot {
   std::string namespace_id, namespace_name;
-  std::string type = "manual";  // or "daily", "pre_delete"
-  int64_t keep_us = 0;          // after which it expires; 0: it stays until it is deleted
+  std::string type = "manual";         // or "daily", "pre_delete"
+  int64_t keep_us = 0;                 // after which it expires; 0: it stays until it is deleted
   bool include_vectors = true;         // documents, with their vectors; else resources alone
   bool copy_blobs = false;             // the bytes of objects, too; else they are referred to
   std::optional<ImportSource> import;  // it is copied from there
@@ -57,17 +57,18 @@ Result<catalog::Resource> begin_snapshot(catalog::Session& session, const catalo
 
 // ---- snapshots that nobody asks for -----------------------------------------------------------------------------------
 
-// Begins one of type "daily", kept for `keep_us`, of every namespace that has had none for a day; returns how many. A namespace where that
-// fails is named in the log.
-Result<size_t> begin_daily_snapshots(catalog::Catalog& catalog, int64_t keep_us, TimestampUs now);
+// Begins one of type "daily", kept for `keep_us`, of every namespace that has had none for a day; returns how many. Those of an earlier
+// namespace with the same id don't count. A namespace where that fails is named in the log. `halted` ends it early.
+Result<size_t> begin_daily_snapshots(catalog::Catalog& catalog, int64_t keep_us, TimestampUs now,
+                                     const std::function<bool()>& halted = {});
 // In the caller's transaction: a snapshot for removing the namespace, with all that it holds, kept for `keep_us`. One of type "pre_delete"
 // that no removal has used serves if it is still being taken or was completed less than ten minutes ago; else a new one is begun.
 Result<catalog::Resource> begin_pre_delete_snapshot(catalog::Session& session, const catalog::Scope& scope, std::string_view internal_id,
                                                     std::string_view namespace_name, int64_t keep_us, TimestampUs now);
 // In the caller's transaction, before the removal: it serves no other.
 Status use_pre_delete_snapshot(catalog::Session& session, const catalog::Scope& scope, std::string_view snapshot_id);
-// Removes those that have expired, unless a task works on them; returns how many. One that can't be removed is named in the log. `halted`
-// ends it early.
+// Removes those that have expired, unless a task works on them or it is the newest daily one that a namespace has completed; returns how
+// many. One that can't be removed is named in the log. `halted` ends it early.
 Result<size_t> drop_expired_snapshots(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs now,
                                       const std::function<bool()>& halted = {});
 

@@ -10,8 +10,8 @@ namespace quarry::service {
 Result<std::string> take_pre_delete_snapshot(const OpenNamespace& ns, const Dependencies& deps, bool force);
 
 // Removes the namespace's rows in one transaction, after which nobody can reach it and its id can be taken again; then the tables and files
-// of what was in it, and nothing else; completed snapshots stay. A crash in between leaves files that nothing refers to. kBadRequest while batches run, unless
-// `force`.
+// of what was in it, and nothing else; completed snapshots stay. A crash in between leaves files that nothing refers to. kBadRequest while
+// batches run, unless `force`.
 Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool force);
 
 }  // namespace quarry::service

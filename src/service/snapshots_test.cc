@@ -84,19 +84,54 @@ TEST_F(SnapshotsTest, EachDayHasOneAndExpiredOnesGo) {
   EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 2 * kDay - 1).value(), 0u);
   EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 2 * kDay).value(), 1u);
   EXPECT_EQ(snapshots().size(), 2u);
+  // The last one stays until there is a newer one, or the namespace is gone.
+  EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 9 * kDay).value(), 0u);
+  engine_->stop();
+  EXPECT_EQ(begin(start + 9 * kDay), 1u);
+  EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 9 * kDay).value(), 0u);  // nothing is completed yet
+  make_engine();
+  reopen_api();
+  ASSERT_TRUE(engine_->start().ok());
+  for (const json::value& row : snapshots()) EXPECT_EQ(end_of_task(row.as_object()), "COMPLETED");
   EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 9 * kDay).value(), 1u);
+  EXPECT_EQ(snapshots().size(), 2u);
+  ok(outside(), "delete_namespace", {.path = {{"namespace_identifier", client_.ns}}});
+  EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, start + 11 * kDay).value(), 1u);
   ASSERT_EQ(snapshots().size(), 1u);
   EXPECT_EQ(string_member(snapshots()[0].as_object(), "snapshot_type"), "manual");
+}
+
+TEST_F(SnapshotsTest, AWrongClockAndAnEarlierNamespaceGiveNoDailyOne) {
+  constexpr int64_t kDay = 86'400'000'000, kMinute = 60'000'000;
+  const TimestampUs start = clock_.now_us();
+  const auto begin = [&](TimestampUs now) { return pipeline::begin_daily_snapshots(*catalog_, kDay, now).value(); };
+  engine_->stop();
+  EXPECT_EQ(pipeline::begin_daily_snapshots(*catalog_, kDay, start, [] { return true; }).value(), 0u);
+  EXPECT_EQ(begin(start + 30 * kDay), 1u);
+  EXPECT_EQ(begin(start + kMinute), 1u);
+  EXPECT_EQ(begin(start), 0u) << "another server's clock is a minute behind";
+  EXPECT_EQ(begin(start + kDay), 0u);
+  const auto made_anew = catalog_->write([&](catalog::Session& session) -> Status {
+    const catalog::Scope scope{client_.organization_id, ""};
+    QUARRY_ASSIGN_OR_RETURN(catalog::Resource ns, session.get(catalog::kind::kNamespace, scope, client_.ns));
+    QUARRY_RETURN_IF_ERROR(session.remove(catalog::kind::kNamespace, scope, client_.ns));
+    ns.created_at = start + 2 * kMinute;
+    return session.insert(ns);
+  });
+  ASSERT_TRUE(made_anew.ok());
+  EXPECT_EQ(begin(start + 3 * kMinute), 1u);
+  EXPECT_EQ(begin(start + 4 * kMinute), 0u);
 }
 
 TEST_F(SnapshotsTest, AnExpiredOneStaysWhileATaskWorksOnIt) {
   engine_->stop();
   const json::object begun = ok(outside(), "create_snapshot_namespaces", on("", {}));
-  const auto changed = catalog_->update(catalog::kind::kSnapshot, {client_.organization_id, client_.ns}, string_member(begun, "snapshot_id"),
-                                    [](catalog::Resource& row) -> Status {
-                                      row.body["expires_at"] = format_timestamp(1);
-                                      return Ok{};
-                                    });
+  const catalog::Scope scope{client_.organization_id, client_.ns};
+  const auto expire = [](catalog::Resource& row) -> Status {
+    row.body["expires_at"] = format_timestamp(1);
+    return Ok{};
+  };
+  const auto changed = catalog_->update(catalog::kind::kSnapshot, scope, string_member(begun, "snapshot_id"), expire);
   ASSERT_TRUE(changed.ok());
   EXPECT_EQ(pipeline::drop_expired_snapshots(*catalog_, *store_, INT64_MAX).value(), 0u);
 }
@@ -188,6 +223,7 @@ TEST_F(PreDeleteTest, ASnapshotServesOneRemoval) {
   const auto chosen = [&](int64_t later_us) { return wanted_for_removal(system_clock().now_us() + later_us); };
   EXPECT_EQ(chosen(0), first);  // it was completed after the request had given up: the next one need not take another
   EXPECT_NE(chosen(600'000'001), first);
+  EXPECT_NE(chosen(-3'600'000'000), first);  // completed in times to come: a clock was wrong
   const catalog::Scope scope{client_.organization_id, client_.ns};
   ASSERT_TRUE(catalog_->write([&](catalog::Session& s) { return pipeline::use_pre_delete_snapshot(s, scope, first); }).ok());
   EXPECT_NE(chosen(0), first);
