@@ -496,7 +496,7 @@ TEST_F(IndexedStoreTest, ProbesTellWhatTheIndexFinds) {
     }
     executor.stop();
     const auto after = probes_told();
-    ASSERT_GT(after.first - before.first, 5);
+    ASSERT_GE(after.first - before.first, 3);
     mean[effort > 1] = (after.second - before.second) / (after.first - before.first);
     store_.reset();
     executor_ = nullptr;
