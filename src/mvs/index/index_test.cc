@@ -485,7 +485,8 @@ TEST_F(IndexedStoreTest, ProbesTellWhatTheIndexFinds) {
     attach();
     ASSERT_TRUE(store_->maintain("col_a").ok());
     const auto before = probes_told();
-    for (int q = 0; q < 40; ++q) {
+    // A search while a probe runs begins none: there are more searches than probes.
+    for (int q = 0; q < 100'000 && probes_told().first - before.first < 40; ++q) {
       SearchRequest r;
       r.table_id = "col_a";
       r.vector_name = "v";
@@ -496,7 +497,7 @@ TEST_F(IndexedStoreTest, ProbesTellWhatTheIndexFinds) {
     }
     executor.stop();
     const auto after = probes_told();
-    ASSERT_GE(after.first - before.first, 3);
+    ASSERT_GT(after.first - before.first, 5);
     mean[effort > 1] = (after.second - before.second) / (after.first - before.first);
     store_.reset();
     executor_ = nullptr;
