@@ -14,6 +14,12 @@ inline std::string ascii_lower(std::string_view text) {
   return out;
 }
 
+// Without the `blanks` at both ends.
+inline std::string_view trimmed(std::string_view text, std::string_view blanks) {
+  const size_t first = text.find_first_not_of(blanks);
+  return first == std::string_view::npos ? text.substr(0, 0) : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
 // -1 for what is none.
 inline int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';

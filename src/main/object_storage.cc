@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "model/ids.h"
 #include "objects/caching_store.h"
@@ -15,12 +16,6 @@ namespace {
 constexpr int64_t kRemoteCommitWindowUs = 100'000;
 constexpr int64_t kRemoteFollowIntervalUs = 30'000'000;
 constexpr std::string_view kProbeFolder = ".quarry-probe/", kS3Scheme = "s3://";
-
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
-}
 
 objects::S3Settings s3_settings(const Config& config, std::string url) {
   objects::S3Settings out;
@@ -120,7 +115,7 @@ Result<std::map<std::string, std::string>> parse_import_places(std::string_view 
   std::map<std::string, std::string> out;
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find(',', at), text.size());
-    const std::string_view entry = trim(text.substr(at, end - at));
+    const std::string_view entry = trimmed(text.substr(at, end - at), " ");
     at = end + 1;
     const size_t equals = std::min(entry.find('='), entry.size());
     const std::string_view name = entry.substr(0, equals), place = entry.substr(std::min(equals + 1, entry.size()));

@@ -100,6 +100,17 @@ class StaleRowsTest : public ::testing::Test {
     ASSERT_EQ(*DeltaLog(*objects_, "t").put(log().version + 1, encode_commit(actions)), PutOutcome::kCommitted);
   }
 
+  // A store whose compaction another program's has met, d5 having been deleted between the two.
+  std::unique_ptr<VectorStore> attached_after_a_race() {
+    const auto then = copied();
+    auto ours = attached();
+    EXPECT_TRUE(ours->maintain(kTable).ok());
+    EXPECT_TRUE(ours->write(kTable, {.deletes = {"d5"}}).ok());
+    expected_.erase("d5");
+    compact_as_of(*then);
+    return ours;
+  }
+
   static Rows rows(VectorStore& store) {
     Rows out;
     const auto status = store.for_each(kTable, {}, {}, [&](const Document& d) {
@@ -255,12 +266,7 @@ TEST_F(StaleRowsTest, AWriteThatMeetsTheEntryCountsOnTopOfIt) {
 
 // z_order after compact: what the first added is removed by the second before Quarry sees either.
 TEST_F(StaleRowsTest, RowsAreFollowedIntoTheNextCompaction) {
-  const auto then = copied();
-  const auto ours = attached();
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"d5"}}));
-  expected_.erase("d5");
-  compact_as_of(*then);
+  const auto ours = attached_after_a_race();
   // The same bytes under another name: a rewrite of one file.
   const LogState state = log();
   const auto& added = state.stale_rewrites.at(0).added.at(0);
@@ -297,12 +303,7 @@ TEST_F(StaleRowsTest, AColdTableShowsNoneEither) {
 }
 
 TEST_F(StaleRowsTest, ACopyLeavesThemOut) {
-  const auto then = copied();
-  const auto ours = attached();
-  ASSERT_QUARRY_OK(ours->maintain(kTable));
-  ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"d5"}}));
-  expected_.erase("d5");
-  compact_as_of(*then);
+  const auto ours = attached_after_a_race();
   const auto copy = copy_table(*objects_, "t", "u", {.table_id = "copy", .rename = {}, .progress = {}});
   ASSERT_QUARRY_OK(copy);
   EXPECT_EQ(copy->documents, expected_.size());

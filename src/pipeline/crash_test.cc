@@ -109,17 +109,6 @@ class CrashTest : public World {
     EXPECT_TRUE(eventually([&] { return power.is_off() || is_over(); }));
   }
 
-  Task task_of(const std::string& task_id) {
-    Task task;
-    EXPECT_TRUE(catalog_
-                    ->read([&](catalog::Session& session) -> Status {
-                      QUARRY_ASSIGN_OR_RETURN(task, session.get_task_any(task_id));
-                      return Ok{};
-                    })
-                    .ok());
-    return task;
-  }
-
   // Returns how many lives it took.
   int run_to_the_end(Rng& rng, const std::string& batch_id) {
     Power power;

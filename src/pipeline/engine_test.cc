@@ -210,13 +210,7 @@ TEST_F(EngineTest, AnObjectThatKillsEveryWorkerCostsOnlyItself) {
   gate_.set(false);  // the fifth life is careful: one object at a time, with a note
   start();
   ASSERT_TRUE(eventually([&] { return gate_.arrived == 1; }));
-  Task seen;
-  ASSERT_TRUE(catalog_
-                  ->read([&](catalog::Session& session) -> Status {
-                    QUARRY_ASSIGN_OR_RETURN(seen, session.get_task_any(task_id));
-                    return Ok{};
-                  })
-                  .ok());
+  const Task seen = task_of(task_id);
   ASSERT_TRUE(suspect_of(seen).has_value());
   EXPECT_EQ(suspect_of(seen)->item_id, ids[0]);
   EXPECT_EQ(suspect_of(seen)->tries, 1);
@@ -290,16 +284,7 @@ TEST_F(EngineTest, ADeletedBatchEndsItsTask) {
   std::string task_id = tier_task_id(batch(id), 1);
   ASSERT_TRUE(catalog_->write([&](catalog::Session& s) { return s.remove(catalog::kind::kBatch, scope_, id); }).ok());
   start();
-  EXPECT_TRUE(eventually([&] {
-    Task task;
-    EXPECT_TRUE(catalog_
-                    ->read([&](catalog::Session& s) -> Status {
-                      QUARRY_ASSIGN_OR_RETURN(task, s.get_task_any(task_id));
-                      return Ok{};
-                    })
-                    .ok());
-    return task.status == TaskStatus::kCanceled;
-  }));
+  EXPECT_TRUE(eventually([&] { return task_of(task_id).status == TaskStatus::kCanceled; }));
 }
 
 TEST_F(EngineTest, ADeletedCollectionIsLeftOut) {

@@ -15,15 +15,22 @@ std::string text_member(const json::object& object, std::string_view name) {
 
 namespace {
 
+// nullopt: the member is absent, or no number that a T holds exactly.
+template <class T>
+std::optional<T> whole_member(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(name);
+  if (!value || !value->is_number()) return std::nullopt;
+  boost::system::error_code inexact;
+  const T number = value->to_number<T>(inexact);
+  return inexact ? std::nullopt : std::optional(number);
+}
+
 void read_details(const json::object& blob, ObjectBlob& out) {
   const json::value* details = blob.if_contains("details");
   if (!details || !details->is_object()) return;
   out.filename = text_member(details->get_object(), "filename");
   out.mime_type = text_member(details->get_object(), "mime_type");
-  const json::value* size = details->get_object().if_contains("size_bytes");
-  boost::system::error_code is_none;
-  const uint64_t bytes = size && size->is_number() ? size->to_number<uint64_t>(is_none) : 0;
-  if (size && size->is_number() && !is_none) out.size_bytes = bytes;
+  out.size_bytes = whole_member<uint64_t>(details->get_object(), "size_bytes");
 }
 
 void read_storage(const json::object& blob, ObjectBlob& out) {
@@ -79,10 +86,7 @@ bool is_object_member(std::string_view name) {
 TimestampUs content_changed_at(const json::object& object_body) {
   const json::value* internal = object_body.if_contains(kInternalMember);
   if (!internal || !internal->is_object()) return 0;
-  const json::value* at = internal->get_object().if_contains("content_at");
-  boost::system::error_code is_none;
-  const TimestampUs time = at && at->is_number() ? at->to_number<TimestampUs>(is_none) : 0;
-  return is_none ? 0 : time;
+  return whole_member<TimestampUs>(internal->get_object(), "content_at").value_or(0);
 }
 
 bool is_disabled(const json::object& object_body) { return text_member(object_body, "lifecycle_state") == "disabled"; }

@@ -197,6 +197,16 @@ class World : public testing::Test {
   }
   void start() { start(options()); }
 
+  Task task_of(const std::string& task_id) {
+    Task task;
+    EXPECT_TRUE(catalog_
+                    ->read([&](catalog::Session& session) -> Status {
+                      QUARRY_ASSIGN_OR_RETURN(task, session.get_task_any(task_id));
+                      return Ok{};
+                    })
+                    .ok());
+    return task;
+  }
   json::object batch(const std::string& batch_id) {
     auto found = catalog_->get(catalog::kind::kBatch, scope_, batch_id);
     EXPECT_TRUE(found.ok());

@@ -32,12 +32,6 @@ struct Piece {
   std::optional<Reference> reference;
 };
 
-std::string_view trimmed(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t' || s.front() == '\n')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t' || s.back() == '\n')) s.remove_suffix(1);
-  return s;
-}
-
 Error form_error(const json::array& at, std::string_view text, std::string_view what) {
   return validation_error("template_error", at, fmt::format("template '{}': {}", text.substr(0, kMaxQuoted), what));
 }
@@ -71,7 +65,7 @@ Result<std::vector<std::string>> parse_steps(std::string_view rest, std::string_
 }
 
 Result<Reference> parse_reference(std::string_view inner, const json::array& at) {
-  std::string_view path = trimmed(inner);
+  std::string_view path = trimmed(inner, " \t\n");
   if (path.empty()) return form_error(at, inner, "is empty");
   if (path.find_first_of("{}|()\"' +*/") != std::string_view::npos)
     return form_error(at, path, "expressions are not understood here, only paths such as INPUT.query");

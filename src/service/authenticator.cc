@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/ascii.h"
 #include "base/hash.h"
 #include "service/json_access.h"
 #include "service/keys.h"
@@ -16,22 +17,16 @@ Error bad_key() { return {ErrorKind::kUnauthorized, "the API key is missing or n
 
 constexpr int64_t kMaxRate = 1'000'000'000;  // requests per minute; more is no limit
 
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return (x | 0x20) == (y | 0x20); });
 }
 
 std::string_view bearer_token(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer ";
-  authorization = trim(authorization);
+  authorization = trimmed(authorization, " \t");
   if (authorization.size() <= kScheme.size() || !equal_ignoring_case(authorization.substr(0, kScheme.size() - 1), "bearer")) return {};
   if (authorization[kScheme.size() - 1] != ' ') return {};
-  return trim(authorization.substr(kScheme.size()));
+  return trimmed(authorization.substr(kScheme.size()), " \t");
 }
 
 uint8_t operation_bits(const std::vector<std::string>& operations) {

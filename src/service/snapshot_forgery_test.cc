@@ -187,15 +187,8 @@ class SpoiltRowsTest : public SnapshotImportWorld {
   void SetUp() override {
     SnapshotImportWorld::SetUp();
     bucket_collection("chapters", bucket_);
-    const json::object search{{"feature_uri", "mixpeek://passthrough_extractor@v1/v"},
-                              {"query", {{"input_mode", "vector"}, {"value", {1, 0, 0}}}},
-                              {"top_k", 5}};
-    const json::object parameters{{"searches", json::array{search}}, {"final_top_k", 5}};
-    const json::object stage{{"stage_name", "find"},
-                             {"stage_type", "filter"},
-                             {"config", {{"stage_id", "feature_search"}, {"parameters", parameters}}}};
     ok(client_, "create_retriever",
-       {.body = {{"retriever_name", "near"}, {"collection_identifiers", json::array{collection_}}, {"stages", json::array{stage}}}});
+       {.body = {{"retriever_name", "near"}, {"collection_identifiers", json::array{collection_}}, {"stages", nearest_stages(5)}}});
   }
 
   std::vector<std::string> ids(const Client& of, std::string_view kind) {

@@ -19,6 +19,17 @@ inline SeedRange seeds_from_environment(const std::string& name, uint64_t count)
   return {std::max<uint64_t>(first, 1), number(name + "_SEEDS", first == 0 ? count : 1)};
 }
 
+// Stages of a retriever that finds the `count` documents nearest to (1, 0, 0).
+inline json::array nearest_stages(int count) {
+  const json::object search{{"feature_uri", "mixpeek://passthrough_extractor@v1/v"},
+                            {"query", {{"input_mode", "vector"}, {"value", {1, 0, 0}}}},
+                            {"top_k", count}};
+  const json::object parameters{{"searches", json::array{search}}, {"final_top_k", count}};
+  return {json::object{{"stage_name", "find"},
+                       {"stage_type", "filter"},
+                       {"config", {{"stage_id", "feature_search"}, {"parameters", parameters}}}}};
+}
+
 class SnapshotWorld : public IngestWorld {
  protected:
   void SetUp() override {

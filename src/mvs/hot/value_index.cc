@@ -11,7 +11,6 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr int64_t kUsPerDay = 86'400'000'000;
 // Years 0 to 9999, whose texts order as the times do.
 constexpr int64_t kFirstTime = -62'167'219'200'000'000, kLastTime = 253'402'300'799'999'999;
 

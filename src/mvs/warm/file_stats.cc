@@ -14,7 +14,6 @@ namespace quarry::mvs {
 namespace {
 
 constexpr size_t kMaxStringBytes = 32;
-constexpr int64_t kUsPerDay = 86'400'000'000;
 
 struct Bounds {
   json::value min, max;

@@ -45,13 +45,7 @@ void append_row(std::vector<Late>& late, std::string& text) {
       moved = true;
     }
   }
-  if (!moved) return;
-  text.clear();
-  for (const auto& member : *parsed) {
-    text += text.empty() ? '{' : ',';
-    append_member(text, member.key(), member.value());
-  }
-  if (!text.empty()) text += '}';
+  if (moved) text = parsed->empty() ? std::string() : json::serialize(*parsed);
 }
 
 }  // namespace

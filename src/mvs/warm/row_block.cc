@@ -12,8 +12,6 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr int64_t kUsPerDay = 86'400'000'000;
-
 template <class T>
 const T& as(const arrow::Array& array) {
   return static_cast<const T&>(array);

@@ -21,11 +21,13 @@ enum class ColumnKind {
   kFloat,   // float64; every value stands for a JSON double
   kBoolean,
   kTimestamp,  // microseconds, UTC
-  kDate,       // days since 1970-01-01
+  kDate,       // days of kUsPerDay since 1970-01-01
   kVector,     // list<float32>
   kSparse,     // struct<indices: list<int64>, values: list<float32>>
   kMulti,      // list<list<float32>>
 };
+
+inline constexpr int64_t kUsPerDay = 86'400'000'000;
 
 inline bool is_vector(ColumnKind kind) { return kind == ColumnKind::kVector || kind == ColumnKind::kSparse || kind == ColumnKind::kMulti; }
 

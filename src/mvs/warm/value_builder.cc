@@ -7,8 +7,6 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr int64_t kUsPerDay = 86'400'000'000;
-
 std::optional<double> exact_double(const json::value& value) {
   if (value.is_double()) return value.get_double();
   if (value.is_int64()) {

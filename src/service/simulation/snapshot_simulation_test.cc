@@ -309,15 +309,8 @@ class SnapshotSimulation : public SnapshotWorld, public testing::WithParamInterf
     json::array names;
     for (const auto& [name, collection] : ns.contents) names.emplace_back(name);
     if (names.empty()) return out;
-    const json::object query{{"feature_uri", "mixpeek://passthrough_extractor@v1/v"},
-                             {"query", {{"input_mode", "vector"}, {"value", {1, 0, 0}}}},
-                             {"top_k", 200}};
-    const json::object parameters{{"searches", json::array{query}}, {"final_top_k", 200}};
-    const json::object stage{{"stage_name", "find"},
-                             {"stage_type", "filter"},
-                             {"config", {{"stage_id", "feature_search"}, {"parameters", parameters}}}};
-    const json::object found =
-        ok(ns.client, "execute_adhoc_retriever", {.body = json::object{{"collection_identifiers", names}, {"stages", json::array{stage}}}});
+    const json::object asked{{"collection_identifiers", names}, {"stages", nearest_stages(200)}};
+    const json::object found = ok(ns.client, "execute_adhoc_retriever", {.body = asked});
     for (const json::value& row : found.at("results").as_array()) ++out[std::string(string_member(row.as_object(), "document_id"))];
     return out;
   }
