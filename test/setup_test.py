@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +65,22 @@ def test_fetched_corpus_is_what_the_manifest_says() -> None:
     assert len(missing) < len(rows) // 20, missing  # a newer package may have dropped a file
     same = sum(hashlib.sha256((CORPUS / row[3]).read_bytes()).hexdigest() == row[4] for row in rows if row[3] not in missing)
     assert same >= len(rows) // 2, "most files differ from the manifest: run tools/corpus/choose.py"
+
+
+def test_what_a_failed_case_said_is_shown_and_cut_in_the_middle(tmp_path: pathlib.Path) -> None:
+    sys.path.insert(0, str(ROOT / "tools/setup"))
+    try:
+        from test_suites import failures_of
+    finally:
+        sys.path.pop(0)
+    told = "\n".join(f"line {i}" for i in range(500))
+    report = tmp_path / "report.xml"
+    report.write_text(
+        '<testsuites><testsuite><testcase classname="Good" name="one"/>'
+        f'<testcase classname="Bad" name="two"><failure message="m">{told}</failure></testcase></testsuite></testsuites>'
+    )
+    shown = failures_of(report)
+    assert shown[0] == "Bad.two"
+    assert shown[1] == "  line 0" and shown[-1] == "  line 499"
+    assert 100 < len(shown) < 130 and any("380 lines left out" in line for line in shown)
+    assert failures_of(tmp_path / "none.xml") == []

@@ -14,7 +14,8 @@ import xml.etree.ElementTree as xml
 from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TAIL_LINES = 60
+TAIL_LINES = 60  # of the log of a suite that died
+FAILURE_LINES = 120  # of one failed case
 SUITE_LIMIT_S = 3600  # a suite that hangs is ended and counts as failed
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
@@ -78,16 +79,37 @@ def run_suite(name: str, command: list[str], report: pathlib.Path, environment: 
         counts.failed += 1
     print(f"{name:<28} {time.monotonic() - began:7.1f} s  {counts}", flush=True)
     if counts.failed:
-        print_tail(log, status)
+        print_indented(failures_of(report) or last_lines_of(log))
+        print(f"  exit status {status}; the whole log: {log.relative_to(ROOT)}", flush=True)
     return counts
 
 
-def print_tail(log: pathlib.Path, status: int) -> None:
+def failures_of(report: pathlib.Path) -> list[str]:
+    """What each failed case said, cut in the middle where it is long; nothing where the suite died before it wrote its report."""
+    out: list[str] = []
+    try:
+        cases = list(xml.parse(report).iter("testcase"))
+    except (OSError, xml.ParseError):
+        return out
+    for case in cases:
+        found = [*case.findall("failure"), *case.findall("error")]
+        said = "\n".join(each.text or each.get("message", "") for each in found).splitlines()
+        if len(said) > FAILURE_LINES:
+            half = FAILURE_LINES // 2
+            said[half:-half] = [f"... {len(said) - 2 * half} lines left out ..."]
+        if found:
+            out += [f"{case.get('classname')}.{case.get('name')}", *(f"  {line}" for line in said)]
+    return out
+
+
+def last_lines_of(log: pathlib.Path) -> list[str]:
     lines = log.read_text(errors="replace").splitlines()
-    wanted = [line for line in lines if not line.startswith(("[ RUN ", "[       OK", "[-----"))]
-    for line in wanted[-TAIL_LINES:]:
+    return [line for line in lines if not line.startswith(("[ RUN ", "[       OK", "[-----"))][-TAIL_LINES:]
+
+
+def print_indented(lines: list[str]) -> None:
+    for line in lines:
         print(f"  | {line}")
-    print(f"  exit status {status}; the whole log: {log.relative_to(ROOT)}", flush=True)
 
 
 def gtest_suites(arguments: argparse.Namespace, reports: pathlib.Path, environment: dict[str, str]) -> Counts:
