@@ -177,10 +177,10 @@ class Copier {
     return note(made.file.path, bytes);
   }
 
-  // What the reader of a data file calls damage may be upkeep that was faster.
+  // What the reader of a data file calls damage may be upkeep that was faster, which a store that fails does not tell.
   Error still_there(const AddFile& file, Error error) const {
     auto there = store_.head(source_.key(file.path));
-    return !there.ok() && there.error().kind == ErrorKind::kNotFound ? std::move(there).error() : std::move(error);
+    return there.ok() ? std::move(error) : std::move(there).error();
   }
 
   static std::string dv_text(const AddFile& file) {

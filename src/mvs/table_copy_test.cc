@@ -111,6 +111,23 @@ TEST_F(TableCopyTest, SurvivesUpkeepThatRemovesFilesUnderIt) {
   }
 }
 
+// A store that fails while files go is no damage: who hears of damage does not try again.
+TEST_F(TableCopyTest, AStoreThatFailsIsNotCalledDamage) {
+  const auto same = [](std::string_view text) { return std::string(text); };
+  int failed = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    for (int i = 0; i < 4; ++i) write(10, 4);
+    const auto faulty = objects::make_faulty_store(*objects_, {.seed = seed, .fail_before = 0.15});
+    int files = 0;
+    const auto upkeep = [&](uint64_t) { return ++files == 1 ? store_->maintain("col_a") : Status(Ok{}); };
+    const auto copied = copy_table(*faulty, kFrom, std::string(kTo) + std::to_string(seed), {.table_id = "copy", .rename = same, .progress = upkeep});
+    if (copied.ok()) continue;
+    ++failed;
+    EXPECT_NE(copied.error().message.find("injected fault"), std::string::npos) << "seed " << seed << ": " << copied.error().message;
+  }
+  EXPECT_GT(failed, 10);
+}
+
 TEST_F(TableCopyTest, RenamesLineageAndLeavesTheRest) {
   for (int i = 0; i < 5; ++i) write(20, 10);
   const auto rename = [](std::string_view text) { return "new/" + std::string(text); };
