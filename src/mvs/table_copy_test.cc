@@ -117,9 +117,13 @@ TEST_F(TableCopyTest, AStoreThatFailsIsNotCalledDamage) {
   int failed = 0;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     for (int i = 0; i < 4; ++i) write(10, 4);
-    const auto faulty = objects::make_faulty_store(*objects_, {.seed = seed, .fail_before = 0.15});
+    const auto faulty = objects::make_faulty_store(*objects_, {.seed = seed, .fail_before = 0.3, .prefix = std::string(kFrom) + "/quarry-"});
     int files = 0;
-    const auto upkeep = [&](uint64_t) { return ++files == 1 ? store_->maintain("col_a") : Status(Ok{}); };
+    const auto upkeep = [&](uint64_t) -> Status {
+      if (++files != 1) return Ok{};
+      for (int i = 0; i < 6; ++i) write(10, 4);
+      return store_->maintain("col_a");
+    };
     const auto copied = copy_table(*faulty, kFrom, std::string(kTo) + std::to_string(seed), {.table_id = "copy", .rename = same, .progress = upkeep});
     if (copied.ok()) continue;
     ++failed;

@@ -1,6 +1,7 @@
 #include "mvs/index/code_kernels.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #if defined(__x86_64__)
@@ -21,33 +22,56 @@ uint64_t word_at(const uint8_t* record, size_t w) {
   return out;
 }
 
-void portable_sketch_sums(const uint64_t* planes, size_t words, const uint8_t* const* records, size_t count, uint32_t* out) {
-  for (size_t i = 0; i < count; ++i) {
-    uint32_t sum = 0;
-    for (size_t p = 0; p < kQueryPlanes; ++p) {
-      uint32_t bits = 0;
-      for (size_t w = 0; w < words; ++w) bits += uint32_t(std::popcount(word_at(records[i], w) & planes[p * words + w]));
-      sum += bits << p;
-    }
-    out[i] = sum;
+uint32_t portable_sum(const uint64_t* planes, size_t words, const uint8_t* record) {
+  uint32_t sum = 0;
+  for (size_t p = 0; p < kQueryPlanes; ++p) {
+    uint32_t bits = 0;
+    for (size_t w = 0; w < words; ++w) bits += uint32_t(std::popcount(word_at(record, w) & planes[p * words + w]));
+    sum += bits << p;
   }
+  return sum;
 }
 
 float key_of(const SketchQuery& q, const SketchTail& tail, uint32_t sum) {
   return tail.bias - tail.scale * (tail.ones * q.ones_factor + float(sum) * q.sum_factor - q.offset);
 }
 
-template <auto Sums>
-size_t filter_by_sums(const SketchQuery& q, const uint8_t* base, float bound, uint32_t* ids, size_t count) {
+template <auto Sum>
+size_t filter_by_sum(const SketchQuery& q, const uint8_t* base, float bound, uint32_t* ids, size_t count) {
   size_t kept = 0;
   for (size_t i = 0; i < count; ++i) {
     const uint8_t* record = base + size_t(ids[i]) * q.record_bytes;
-    uint32_t sum;
-    Sums(q.planes, q.words, &record, 1, &sum);
+    const uint32_t sum = Sum(q.planes, q.words, record);
     SketchTail tail;
     std::memcpy(&tail, record + q.words * 8, sizeof tail);
     ids[kept] = ids[i];
     kept += key_of(q, tail, sum) - q.slack * tail.error < bound;
+  }
+  return kept;
+}
+
+// The inverse of put_in_block.
+void take_from_block(const uint8_t* block, size_t words, size_t place, uint64_t* bits, SketchTail& tail) {
+  for (size_t w = 0; w < words; ++w) bits[w] = word_at(block, w * kBlockSketches + place);
+  float fields[4];
+  for (size_t f = 0; f < 4; ++f)
+    std::memcpy(&fields[f], block + 64 * words + (f * kBlockSketches + place) * sizeof(float), sizeof(float));
+  tail = {fields[0], fields[1], fields[2], fields[3]};
+}
+
+template <auto Sum>
+size_t filter_blocks_by_sum(const SketchQuery& q, const uint8_t* blocks, size_t count, float bound, uint32_t* places, float* keys) {
+  static thread_local std::vector<uint64_t> bits;
+  bits.resize(q.words);
+  size_t kept = 0;
+  for (size_t i = 0; i < count * kBlockSketches; ++i) {
+    SketchTail tail;
+    take_from_block(blocks + i / kBlockSketches * sketch_block_bytes(q.words), q.words, i % kBlockSketches, bits.data(), tail);
+    const uint32_t sum = Sum(q.planes, q.words, reinterpret_cast<const uint8_t*>(bits.data()));
+    const float low = key_of(q, tail, sum) - q.slack * tail.error;
+    places[kept] = uint32_t(i);
+    keys[kept] = low;
+    kept += low < bound;
   }
   return kept;
 }
@@ -74,15 +98,13 @@ int32_t portable_to_query(const uint8_t* code, size_t width, int8_t* out) {
 #define QUARRY_AVX2 __attribute__((target("avx2,bmi2,popcnt")))
 #define QUARRY_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vpopcntdq,bmi2,popcnt")))
 
-QUARRY_AVX2 void avx2_sketch_sums(const uint64_t* planes, size_t words, const uint8_t* const* records, size_t count, uint32_t* out) {
-  for (size_t i = 0; i < count; ++i) {
-    uint64_t bits[kQueryPlanes] = {};
-    for (size_t w = 0; w < words; ++w) {
-      const uint64_t word = word_at(records[i], w);
-      for (size_t p = 0; p < kQueryPlanes; ++p) bits[p] += uint64_t(_mm_popcnt_u64(word & planes[p * words + w]));
-    }
-    out[i] = uint32_t(bits[0] + 2 * bits[1] + 4 * bits[2] + 8 * bits[3]);
+QUARRY_AVX2 uint32_t avx2_sum(const uint64_t* planes, size_t words, const uint8_t* record) {
+  uint64_t bits[kQueryPlanes] = {};
+  for (size_t w = 0; w < words; ++w) {
+    const uint64_t word = word_at(record, w);
+    for (size_t p = 0; p < kQueryPlanes; ++p) bits[p] += uint64_t(_mm_popcnt_u64(word & planes[p * words + w]));
   }
+  return uint32_t(bits[0] + 2 * bits[1] + 4 * bits[2] + 8 * bits[3]);
 }
 
 QUARRY_AVX2 void avx2_byte_dots(const int8_t* query, size_t width, const uint8_t* const* codes, size_t count, int32_t* out) {
@@ -123,28 +145,13 @@ QUARRY_AVX512 inline __m512i sum_lanes(const __m512i* v) {
                           _mm512_permutex2var_epi64(quad[0], _mm512_set_epi64(15, 14, 13, 12, 7, 6, 5, 4), quad[1]));
 }
 
-QUARRY_AVX512 void avx512_sketch_sums(const uint64_t* planes, size_t words, const uint8_t* const* records, size_t count, uint32_t* out) {
-  const size_t blocks = (words + 7) / 8;
-  const __mmask8 last = __mmask8((1u << (words - 8 * (blocks - 1))) - 1);
-  for (size_t i = 0; i < count; i += 8) {
-    const size_t n = count - i < 8 ? count - i : 8;
-    __m512i sums[8];
-    for (size_t r = 0; r < 8; ++r) sums[r] = _mm512_setzero_si512();
-    for (size_t b = 0; b < blocks; ++b) {
-      const __mmask8 mask = b + 1 == blocks ? last : __mmask8(0xff);
-      __m512i plane[kQueryPlanes];
-      for (size_t p = 0; p < kQueryPlanes; ++p) plane[p] = _mm512_maskz_loadu_epi64(mask, planes + p * words + 8 * b);
-      if (n == 8) {
-        for (size_t r = 0; r < 8; ++r)
-          sums[r] = _mm512_add_epi64(sums[r], weighted_counts(_mm512_maskz_loadu_epi64(mask, records[i + r] + 64 * b), plane));
-      } else {
-        for (size_t r = 0; r < n; ++r)
-          sums[r] = _mm512_add_epi64(sums[r], weighted_counts(_mm512_maskz_loadu_epi64(mask, records[i + r] + 64 * b), plane));
-      }
-    }
-    const __m256i narrow = _mm512_cvtepi64_epi32(sum_lanes(sums));
-    _mm256_mask_storeu_epi32(out + i, __mmask8((1u << n) - 1), narrow);
-  }
+// The keys of eight records, less their uncertainty.
+QUARRY_AVX512 inline __m256 low_keys(const SketchQuery& q, __m256 scale, __m256 bias, __m256 error, __m256 ones, __m512i sums) {
+  const __m256 sum = _mm512_cvtepi64_ps(sums);
+  const __m256 inner =
+      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(ones, _mm256_set1_ps(q.ones_factor)), _mm256_mul_ps(sum, _mm256_set1_ps(q.sum_factor))),
+                    _mm256_set1_ps(q.offset));
+  return _mm256_sub_ps(_mm256_sub_ps(bias, _mm256_mul_ps(scale, inner)), _mm256_mul_ps(error, _mm256_set1_ps(q.slack)));
 }
 
 // Of eight records, the bits of those that may have a key below `bound`.
@@ -163,12 +170,7 @@ QUARRY_AVX512 inline uint32_t filter_eight(const SketchQuery& q, const uint8_t* 
     const __m512i index = _mm512_add_epi32(_mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 28, 24, 20, 16, 12, 8, 4, 0), _mm512_set1_epi32(f));
     return _mm512_castps512_ps256(_mm512_permutex2var_ps(pair[0], index, pair[1]));
   };
-  const __m256 sum = _mm512_cvtepi64_ps(sums);
-  const __m256 inner = _mm256_sub_ps(
-      _mm256_add_ps(_mm256_mul_ps(field(3), _mm256_set1_ps(q.ones_factor)), _mm256_mul_ps(sum, _mm256_set1_ps(q.sum_factor))),
-      _mm256_set1_ps(q.offset));
-  const __m256 key = _mm256_sub_ps(field(1), _mm256_mul_ps(field(0), inner));
-  const __m256 low = _mm256_sub_ps(key, _mm256_mul_ps(field(2), _mm256_set1_ps(q.slack)));
+  const __m256 low = low_keys(q, field(0), field(1), field(2), field(3), sums);
   return _mm256_cmp_ps_mask(low, _mm256_set1_ps(bound), _CMP_LT_OQ);
 }
 
@@ -197,6 +199,30 @@ QUARRY_AVX512 size_t avx512_sketch_filter(const SketchQuery& q, const uint8_t* b
     }
     uint32_t bits = filter_eight(q, records, sum_lanes(sums), bound) & ((1u << n) - 1);
     for (; bits != 0; bits &= bits - 1) ids[kept++] = ids[i + size_t(__builtin_ctz(bits))];
+  }
+  return kept;
+}
+
+// A lane a sketch.
+QUARRY_AVX512 size_t avx512_block_filter(const SketchQuery& q, const uint8_t* blocks, size_t count, float bound, uint32_t* places,
+                                         float* keys) {
+  const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+  size_t kept = 0;
+  for (size_t b = 0; b < count; ++b) {
+    const uint8_t* block = blocks + b * sketch_block_bytes(q.words);
+    __m512i sums = _mm512_setzero_si512();
+    for (size_t w = 0; w < q.words; ++w) {
+      __m512i plane[kQueryPlanes];
+      for (size_t p = 0; p < kQueryPlanes; ++p) plane[p] = _mm512_set1_epi64(int64_t(q.planes[p * q.words + w]));
+      sums = _mm512_add_epi64(sums, weighted_counts(_mm512_load_si512(block + 64 * w), plane));
+    }
+    const auto* tails = reinterpret_cast<const float*>(block + 64 * q.words);
+    const __m256 low = low_keys(q, _mm256_load_ps(tails), _mm256_load_ps(tails + 8), _mm256_load_ps(tails + 16), _mm256_load_ps(tails + 24), sums);
+    const __mmask8 below = _mm256_cmp_ps_mask(low, _mm256_set1_ps(bound), _CMP_LT_OQ);
+    const __m256i at = _mm256_add_epi32(lanes, _mm256_set1_epi32(int32_t(kBlockSketches * b)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(places + kept), _mm256_maskz_compress_epi32(below, at));
+    _mm256_storeu_ps(keys + kept, _mm256_maskz_compress_ps(below, low));
+    kept += size_t(__builtin_popcount(below));
   }
   return kept;
 }
@@ -258,13 +284,25 @@ bool has_avx512() {
 
 }  // namespace
 
+void put_in_block(const uint8_t* record, size_t words, size_t place, uint8_t* block) {
+  SketchTail tail{.bias = INFINITY};
+  if (record != nullptr) std::memcpy(&tail, record + words * 8, sizeof tail);
+  for (size_t w = 0; w < words; ++w) {
+    const uint64_t word = record != nullptr ? word_at(record, w) : 0;
+    std::memcpy(block + (w * kBlockSketches + place) * sizeof word, &word, sizeof word);
+  }
+  const float fields[4] = {tail.scale, tail.bias, tail.error, tail.ones};
+  for (size_t f = 0; f < 4; ++f)
+    std::memcpy(block + 64 * words + (f * kBlockSketches + place) * sizeof(float), &fields[f], sizeof(float));
+}
+
 std::vector<NamedCodeKernels> all_code_kernels() {
   std::vector<NamedCodeKernels> out;
 #if defined(__x86_64__)
-  if (has_avx512()) out.push_back({"avx512", {avx512_sketch_sums, avx512_sketch_filter, avx512_byte_dots, avx512_to_query}});
-  if (has_avx2()) out.push_back({"avx2", {avx2_sketch_sums, filter_by_sums<avx2_sketch_sums>, avx2_byte_dots, avx2_to_query}});
+  if (has_avx512()) out.push_back({"avx512", {avx512_sketch_filter, avx512_block_filter, avx512_byte_dots, avx512_to_query}});
+  if (has_avx2()) out.push_back({"avx2", {filter_by_sum<avx2_sum>, filter_blocks_by_sum<avx2_sum>, avx2_byte_dots, avx2_to_query}});
 #endif
-  out.push_back({"portable", {portable_sketch_sums, filter_by_sums<portable_sketch_sums>, portable_byte_dots, portable_to_query}});
+  out.push_back({"portable", {filter_by_sum<portable_sum>, filter_blocks_by_sum<portable_sum>, portable_byte_dots, portable_to_query}});
   return out;
 }
 

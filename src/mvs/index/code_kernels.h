@@ -19,21 +19,29 @@ struct SketchTail {
 };
 static_assert(sizeof(SketchTail) == 16);
 
-// A query against sketches: the key of a record is bias - scale * (ones * ones_factor + sum * sum_factor - offset), sum as sketch_sums
-// gives it; it is uncertain by error * slack.
+// A query against sketches: the key of a record is bias - scale * (ones * ones_factor + sum * sum_factor - offset), sum as below; it is
+// uncertain by error * slack.
 struct SketchQuery {
   const uint64_t* planes = nullptr;
   size_t words = 0, record_bytes = 0;
   float ones_factor = 0, sum_factor = 0, offset = 0, slack = 0;
 };
 
+// Sketches that are always looked at together lie in blocks of eight: for each word eight of it, then eight scales, biases, errors, ones.
+inline constexpr size_t kBlockSketches = 8;
+inline constexpr size_t sketch_block_bytes(size_t words) { return kBlockSketches * (words * 8 + sizeof(SketchTail)); }
+// Copies a record to a place, 0 to 7, of a block; no record: a sketch whose key is infinite.
+void put_in_block(const uint8_t* record, size_t words, size_t place, uint8_t* block);
+
+// With sum = the sum over j of 2^j * popcount(record & plane j): each record begins with `words` 64-bit words, as does each of the
+// kQueryPlanes planes, which lie one after another. Records are 8-byte aligned.
 struct CodeKernels {
-  // out[i] = sum over j of 2^j * popcount(records[i] & plane j): each record begins with `words` 64-bit words, as does each of the
-  // kQueryPlanes planes, which lie one after another. Records are 8-byte aligned.
-  void (*sketch_sums)(const uint64_t* planes, size_t words, const uint8_t* const* records, size_t count, uint32_t* out);
   // Moves those of ids[0, count) to the front whose record at base + id * record_bytes may have a key below `bound`; their order stays.
   // Returns how many.
   size_t (*sketch_filter)(const SketchQuery& query, const uint8_t* base, float bound, uint32_t* ids, size_t count);
+  // Of `count` blocks, at multiples of 64 bytes, the sketches whose key, less its uncertainty, is below `bound`: their places, 8 * block +
+  // place, ascending, and those keys. Returns how many; there is room for 8 * count.
+  size_t (*block_filter)(const SketchQuery& query, const uint8_t* blocks, size_t count, float bound, uint32_t* places, float* keys);
   // out[i] = dot product of `query` and codes[i], `width` bytes each, a multiple of 64, at most 65,536.
   void (*byte_dots)(const int8_t* query, size_t width, const uint8_t* const* codes, size_t count, int32_t* out);
   // A stored code as a query: out[i] = code[i] - 128. Returns their sum.

@@ -1,8 +1,8 @@
 #include "mvs/index/graph.h"
 
 #include <bit>
+#include <cfloat>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "mvs/index/code_kernels.h"
@@ -83,15 +83,40 @@ bool Graph::lie_far(const QueryCodes& query, const NodeFilter& filter, std::span
   return double(pivots->count_below(*quantizer_, query, found.back().key)) >= kNearerPivots + kFarther * expected;
 }
 
-size_t Graph::Pivots::count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const {
-  uint32_t ids[WalkScratch::kBlock];
-  size_t found = 0;
+template <class Visit>
+void Graph::Pivots::for_each_below(const Quantizer& quantizer, const QueryCodes& query, const float& bound, const Visit& visit) const {
+  constexpr size_t kAtOnce = 16;  // blocks
+  uint32_t places[kAtOnce * kBlockSketches];
+  float keys[kAtOnce * kBlockSketches];
   const SketchQuery sketch = quantizer.sketch_query(query, 0);
-  for (size_t at = 0; at < nodes.size(); at += WalkScratch::kBlock) {
-    const size_t n = std::min(WalkScratch::kBlock, nodes.size() - at);
-    std::iota(ids, ids + n, uint32_t(at));
-    found += code_kernels().sketch_filter(sketch, reinterpret_cast<const uint8_t*>(records.data()), bound, ids, n);
+  const size_t block_bytes = sketch_block_bytes(quantizer.words()), count = blocks.size() * sizeof(Line) / block_bytes;
+  const auto* base = reinterpret_cast<const uint8_t*>(blocks.data());
+  for (size_t at = 0; at < count; at += kAtOnce) {
+    const size_t n =
+        code_kernels().block_filter(sketch, base + at * block_bytes, std::min(kAtOnce, count - at), bound, places, keys);
+    for (size_t i = 0; i < n; ++i)
+      if (keys[i] < bound) visit(nodes[at * kBlockSketches + places[i]], keys[i]);
   }
+}
+
+size_t Graph::Pivots::count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const {
+  size_t found = 0;
+  for_each_below(quantizer, query, bound, [&](uint32_t, float) { ++found; });
+  return found;
+}
+
+size_t Graph::Pivots::nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const {
+  Candidate best[kNearest];
+  size_t found = 0;
+  float bound = FLT_MAX;
+  for_each_below(quantizer, query, bound, [&](uint32_t node, float key) {
+    size_t place = std::min(found, kNearest - 1);
+    for (; place > 0 && best[place - 1].key > key; --place) best[place] = best[place - 1];
+    best[place] = {key, node};
+    found = std::min(found + 1, kNearest);
+    if (found == kNearest) bound = best[kNearest - 1].key;
+  });
+  for (size_t i = 0; i < found; ++i) out[i] = best[i].node;
   return found;
 }
 
@@ -132,30 +157,6 @@ bool Graph::walk(const QueryCodes& query, size_t effort, const NodeFilter* filte
     visit(n, query, filter, stored, scratch);
   }
   return true;
-}
-
-size_t Graph::Pivots::nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const {
-  constexpr size_t kBlock = 64;
-  const auto* base = reinterpret_cast<const uint8_t*>(records.data());
-  const uint8_t* pointers[kBlock];
-  uint32_t sums[kBlock];
-  Candidate best[kNearest + 1];
-  size_t found = 0;
-  for (size_t at = 0; at < nodes.size(); at += kBlock) {
-    const size_t n = std::min(kBlock, nodes.size() - at);
-    for (size_t i = 0; i < n; ++i) pointers[i] = base + (at + i) * quantizer.record_bytes();
-    code_kernels().sketch_sums(query.planes.data(), quantizer.words(), pointers, n, sums);
-    for (size_t i = 0; i < n; ++i) {
-      const SketchTail& tail = quantizer.tail(pointers[i]);
-      const float key = tail.bias - sketch_dot(query, tail, sums[i]);
-      size_t place = found;
-      for (; place > 0 && best[place - 1].key > key; --place) best[place] = best[place - 1];
-      best[place] = {key, nodes[at + i]};
-      found = std::min(found + 1, kNearest);
-    }
-  }
-  for (size_t i = 0; i < found; ++i) out[i] = best[i].node;
-  return found;
 }
 
 void Graph::seed(const QueryCodes& query, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const {

@@ -12,6 +12,7 @@ constexpr float kByteStep = 4.0f / 127;  // of a byte code, in scales of its ske
 constexpr uint32_t kMaxBatch = 256;  // each of its nodes looks at all others
 constexpr size_t kNodesPerTask = 16;
 constexpr uint32_t kFirstPivots = 512;  // nodes before pivots pay
+constexpr uint32_t kFewestPivots = 64, kMostPivots = 4096;
 constexpr uint32_t kConnectFraction = 8;  // additions of a smaller part are not worth a look at the whole graph
 constexpr size_t kFarCandidates = 16;
 
@@ -179,10 +180,8 @@ void Graph::link(uint32_t until, Executor* executor) {
     link_batch(batch, executor);
     first = batch.last;
     linked_.store(first, std::memory_order_release);
-    const auto pivots = std::atomic_load(&pivots_);
-    if (first >= kFirstPivots && (pivots == nullptr || pivots->nodes.back() < first / 2)) choose_pivots();
+    if (first >= kFirstPivots) choose_pivots();
   }
-  if (first >= kFirstPivots) choose_pivots();
   if (many) connect();
 }
 
@@ -256,17 +255,23 @@ bool Graph::restore(uint32_t nodes, const Sections& sections) {
   return true;
 }
 
-// About the square root of the number of nodes, evenly spread over the order in which they came.
+// Four times the square root of the number of nodes, evenly spread over the order in which they came: where like came with like, few places
+// are far from all pivots.
 void Graph::choose_pivots() {
   const uint32_t count = linked();
-  const auto wanted = uint32_t(std::clamp(std::sqrt(double(count)), 16.0, 1024.0));
+  const auto wanted = uint32_t(std::clamp(4 * std::sqrt(double(count)), double(kFewestPivots), double(kMostPivots)));
+  const size_t words = quantizer_->words(), block_bytes = sketch_block_bytes(words);
   auto out = std::make_shared<Pivots>();
-  const size_t record = quantizer_->record_bytes();
-  out->records.resize(wanted * record / 8);
-  for (uint32_t i = 0; i < wanted; ++i) {
-    const auto node = uint32_t((uint64_t(i) + 1) * count / wanted - 1);
-    out->nodes.push_back(node);
-    std::memcpy(reinterpret_cast<uint8_t*>(out->records.data()) + i * record, records_.at(node), record);
+  const uint32_t places = (wanted + kBlockSketches - 1) / kBlockSketches * kBlockSketches;
+  out->blocks.resize(places / kBlockSketches * block_bytes / sizeof(Pivots::Line));
+  auto* base = reinterpret_cast<uint8_t*>(out->blocks.data());
+  for (uint32_t i = 0; i < places; ++i) {
+    const uint8_t* record = nullptr;
+    if (i < wanted) {
+      out->nodes.push_back(uint32_t((uint64_t(i) + 1) * count / wanted - 1));
+      record = records_.at(out->nodes.back());
+    }
+    put_in_block(record, words, i % kBlockSketches, base + i / kBlockSketches * block_bytes);
   }
   std::atomic_store(&pivots_, std::shared_ptr<const Pivots>(std::move(out)));
 }

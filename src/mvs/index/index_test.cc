@@ -105,14 +105,17 @@ TEST(CodeKernelsTest, EveryTargetGivesTheSameSums) {
     for (auto& p : planes) p = random();
     for (auto& s : storage) s = random();
     auto* base = reinterpret_cast<uint8_t*>(storage.data());
-    std::vector<const uint8_t*> records;
+    const size_t blocks = (count + kBlockSketches - 1) / kBlockSketches, block_bytes = sketch_block_bytes(words);
+    std::vector<std::array<uint64_t, 8>> memory(blocks * block_bytes / 64 + 1);
+    auto* in_blocks = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
     std::vector<uint32_t> ids;
     for (uint32_t i = 0; i < count; ++i) {
       const SketchTail tail{float(random() % 100) / 50, float(random() % (40 * width)) - 20 * float(width), float(random() % 10), float(random() % width)};
       std::memcpy(base + i * record_bytes + words * 8, &tail, sizeof tail);
-      records.push_back(base + i * record_bytes);
       ids.push_back((i * 5) % count);
     }
+    for (uint32_t i = 0; i < blocks * kBlockSketches; ++i)
+      put_in_block(i < count ? base + i * record_bytes : nullptr, words, i % kBlockSketches, in_blocks + i / kBlockSketches * block_bytes);
     std::vector<int8_t> query(width);
     std::vector<std::vector<uint8_t>> codes(count, std::vector<uint8_t>(width));
     std::vector<const uint8_t*> code_pointers;
@@ -121,20 +124,28 @@ TEST(CodeKernelsTest, EveryTargetGivesTheSameSums) {
       for (auto& c : code) c = uint8_t(random());
       code_pointers.push_back(code.data());
     }
+    const SketchQuery sketch{planes.data(), words, record_bytes, 0.25f, 0.5f, 3, 1.5f};
+    const float bound = -2 * float(width);
     const auto all = all_code_kernels();
     const auto run = [&](const CodeKernels& k) {
-      std::vector<uint32_t> sums(count), kept = ids;
+      std::vector<uint32_t> kept = ids, places(blocks * kBlockSketches);
+      std::vector<float> keys(places.size());
       std::vector<int32_t> dots(count);
-      k.sketch_sums(planes.data(), words, records.data(), count, sums.data());
+      const size_t below = k.block_filter(sketch, in_blocks, blocks, bound, places.data(), keys.data());
+      places.resize(below);
+      keys.resize(below);
       k.byte_dots(query.data(), width, code_pointers.data(), count, dots.data());
-      kept.resize(k.sketch_filter({planes.data(), words, record_bytes, 0.25f, 0.5f, 3, 1.5f}, base, -2 * float(width), kept.data(), count));
+      kept.resize(k.sketch_filter(sketch, base, bound, kept.data(), count));
       std::vector<int8_t> as_query(width);
       const int32_t sum = k.to_query(codes[0].data(), width, as_query.data());
-      return std::make_tuple(sums, dots, kept, as_query, sum);
+      return std::make_tuple(places, keys, dots, kept, as_query, sum);
     };
     const auto expected = run(all.back().kernels);
-    ASSERT_GT(std::get<2>(expected).size(), 0u);
-    ASSERT_LT(std::get<2>(expected).size(), count);
+    std::vector<uint32_t> kept = std::get<3>(expected);
+    ASSERT_GT(kept.size(), 0u);
+    ASSERT_LT(kept.size(), count);
+    std::sort(kept.begin(), kept.end());
+    EXPECT_EQ(std::get<0>(expected), kept) << "blocks hold what the records do";
     for (const auto& named : all) EXPECT_EQ(run(named.kernels), expected) << named.target << " " << words;
   }
 }

@@ -70,14 +70,22 @@ class Beam {
   size_t effort_ = 0, limit_ = 0, accepted_ = 0, cursor_ = 0;
 };
 
-// A set of nodes that is cheap to empty.
+// A set of nodes that costs as much to empty as it holds.
 class VisitedSet {
  public:
-  void reset(size_t nodes) { words_.assign(nodes / 64 + 1, 0); }
+  void reset(size_t nodes) {
+    if (touched_.size() > words_.size() / 8)
+      std::fill(words_.begin(), words_.end(), 0);
+    else
+      for (const uint32_t word : touched_) words_[word] = 0;
+    touched_.clear();
+    if (words_.size() < nodes / 64 + 1) words_.resize(nodes / 64 + 1, 0);
+  }
   // False if it was in.
   bool insert(uint32_t node) {
     uint64_t& word = words_[node / 64];
     const uint64_t bit = uint64_t{1} << (node % 64), before = word;
+    if (before == 0) touched_.push_back(node / 64);
     word = before | bit;
     return (before & bit) == 0;
   }
@@ -85,18 +93,27 @@ class VisitedSet {
 
  private:
   std::vector<uint64_t> words_;
+  std::vector<uint32_t> touched_;  // words that are not zero
 };
 
-// Nodes from which walks begin, with their sketches side by side.
+// Nodes from which walks begin, with their sketches in blocks. Every walk looks at all of them.
 struct Graph::Pivots {
+  struct alignas(64) Line {
+    uint8_t bytes[64];
+  };
   std::vector<uint32_t> nodes;
-  std::vector<uint64_t> records;
+  std::vector<Line> blocks;
 
   static constexpr size_t kNearest = 4;
   // Writes the nodes of the kNearest smallest keys by sketch. Returns how many.
   size_t nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const;
   // How many have a key below `bound` by sketch.
   size_t count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const;
+
+ private:
+  // Calls visit(node, key) for those with keys below `bound`, which visit may lower.
+  template <class Visit>
+  void for_each_below(const Quantizer& quantizer, const QueryCodes& query, const float& bound, const Visit& visit) const;
 };
 
 class WalkScratch {
