@@ -201,10 +201,7 @@ void Graph::connect() {
       });
     }
   };
-  const auto pivots = std::atomic_load(&pivots_);
-  if (pivots == nullptr && count > 0) reach(0);
-  if (pivots != nullptr)
-    for (const uint32_t node : pivots->nodes) reach(node);
+  if (count > 0) reach(0);
   for (uint32_t node = 0; node < count; ++node) {
     if (reached.contains(node)) continue;
     offer_way_to(node, reached);
