@@ -94,7 +94,7 @@ Status count_indexed(const Segment& segment, const FieldReader& reader, IndexUse
   }
   const bool all = decided.count() == segment.rows();
   for (size_t g = 0; g < index->groups(); ++g) {
-    const auto members = index->rows_of(g);
+    const auto members = index->rows().rows_of(g);
     const auto is_counted = [&](uint32_t row) { return decided.test(row); };
     const auto first = all ? members.begin() : std::find_if(members.begin(), members.end(), is_counted);
     if (first == members.end()) continue;

@@ -38,7 +38,7 @@ class GroupNumbers {
     Source& source = source_of(*row.view->segment);
     if (source.groups == nullptr || source.overridden(row.row)) return read(source, row.row);
     const uint32_t group = (*source.groups)[row.row];
-    if (group == ValueIndex::kNoGroup) return kNone;
+    if (group == RowGroups::kNone) return kNone;
     uint32_t& number = source.numbers[group];
     if (number == kUnread) {
       QUARRY_ASSIGN_OR_RETURN(number, read(source, row.row));
