@@ -49,8 +49,9 @@ class SortOrder {
 // What a row is sorted by.
 class SortKeyReader {
  public:
-  SortKeyReader(const Segment& segment, const SortSpec& spec) : field_(segment, spec.field), by_time_(spec.by_time) {
-    if (!spec.fallback_field.empty()) fallback_.emplace(segment, spec.fallback_field);
+  SortKeyReader(const Segment& segment, const SortSpec& spec, size_t reads)
+      : field_(segment, spec.field, IndexUse::kWhenWorth, reads), by_time_(spec.by_time) {
+    if (!spec.fallback_field.empty()) fallback_.emplace(segment, spec.fallback_field, IndexUse::kWhenWorth, reads);
   }
 
   Result<FieldKey> key(size_t row) const {
@@ -146,7 +147,9 @@ Result<std::vector<Row>> rows_in_sort_order(const Snapshot& snapshot, const std:
   Status status = Ok{};
   for (size_t i = 0; i < snapshot.views.size(); ++i) {
     const SegmentView& view = snapshot.views[i];
-    const SortKeyReader reader(*view.segment, *request.sort);
+    const size_t count = rows[i].count();
+    if (count == 0) continue;
+    const SortKeyReader reader(*view.segment, *request.sort, count);
     rows[i].for_each([&](size_t row) {
       if (!status.ok()) return;
       auto key = reader.key(row);
