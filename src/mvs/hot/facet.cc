@@ -27,17 +27,38 @@ class FacetCounter {
   }
 
   std::vector<FacetValue> finish(size_t limit) {
-    for (const auto& [text, count] : texts_) values_[json::value(json::string(text))] += count;
+    std::vector<Total> totals;
+    for (const auto& [value, count] : values_) {
+      if (const json::string* text = value.if_string())
+        texts_[*text] += count;
+      else
+        totals.push_back({count, &value, {}});
+    }
+    for (const auto& [text, count] : texts_) totals.push_back({count, nullptr, text});
+    limit = std::min(limit, totals.size());
+    std::partial_sort(totals.begin(), totals.begin() + ptrdiff_t(limit), totals.end());
     std::vector<FacetValue> out;
-    for (const auto& [value, count] : values_) out.push_back({value, count});
-    std::stable_sort(out.begin(), out.end(), [](const FacetValue& a, const FacetValue& b) { return a.count > b.count; });
-    if (out.size() > limit) out.resize(limit);
+    for (size_t i = 0; i < limit; ++i) out.push_back({totals[i].json(), totals[i].count});
     return out;
   }
 
  private:
   struct Less {
     bool operator()(const json::value& a, const json::value& b) const { return compare_json(a, b) < 0; }
+  };
+
+  struct Total {
+    uint64_t count = 0;
+    const json::value* value = nullptr;  // null: it is `text`
+    std::string_view text;
+
+    json::value json() const { return value != nullptr ? *value : json::value(json::string(text)); }
+    bool operator<(const Total& other) const {
+      static const json::value kText = json::string();
+      if (count != other.count) return count > other.count;
+      if (value == nullptr && other.value == nullptr) return text < other.text;
+      return Less()(value != nullptr ? *value : kText, other.value != nullptr ? *other.value : kText);  // no other value is a text
+    }
   };
 
   void add_value(const json::value& value, uint64_t count) {
