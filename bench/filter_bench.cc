@@ -1,5 +1,5 @@
 // Filtered search through VectorStore::search over .fvecs files, one thread: for each share of the rows that a filter lets through recall
-// against exact search and processor time, beside the same search without a filter; and what filters and facets cost alone.
+// against exact search and processor time, beside the same search without a filter; and what filters, facets, groups and sorts cost alone.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -120,7 +120,7 @@ class Bench {
 
   boost::json::array filters_alone() {
     boost::json::array out;
-    for (const char* field : {"ok", "name"}) groups(field, out);
+    for (const char* field : {"ok", "name", "n"}) groups(field, out);
     const auto time = [](int64_t second) { return json::value(json::string(format_timestamp(kStartUs + second * 1'000'000))); };
     const auto place = [](double lat, double lon) { return json::object{{"lat", lat}, {"lon", lon}}; };
     const json::object near{{"center", place(48, 11)}, {"radius", 1'000'000}};
@@ -145,8 +145,9 @@ class Bench {
     count("geo box, about 0.3 %", condition_of("place", "geo_bounding_box", box), out);
     undeclared(out);
     if (!texts_.empty()) words(out);
-    for (const char* field : {"share_100", "name", "ok"}) facet(field, {}, out);
+    for (const char* field : {"share_100", "name", "ok", "n"}) facet(field, {}, out);
     facet("name", condition_of("share_100", "eq", "in"), out);
+    for (const char* field : {"name", "n"}) sort(field, {}, out);
     return out;
   }
 
@@ -169,6 +170,13 @@ class Bench {
     count("undeclared text contains", condition_of("offer.id", "contains", "_77"), out);
     count("undeclared number range, 10 %", condition_of("offer.price", "gte", 90.0), out);
     count("undeclared time range, 10 %", filter_of(autumn), out);
+    for (const char* field : {"shop", "offer.id", "offer.price"}) {
+      sort(field, {}, out);
+      sort(field, condition_of("share_100", "eq", "in"), out);
+      facet(field, {}, out);
+      facet(field, condition_of("share_100", "eq", "in"), out);
+      groups(field, out);
+    }
   }
 
   static json::string offer_id(size_t row) { return json::string(fmt::format("offer_{:016x}", row * 0x9e3779b97f4a7c15)); }
@@ -206,6 +214,7 @@ class Bench {
     d.payload["place"] = {{"lat", 180 * unit(random) - 90}, {"lon", 360 * unit(random) - 180}};
     const auto seen = format_timestamp(kStartUs + int64_t(random() % 1'000'000) * 1'000'000);
     d.payload["offer"] = {{"id", offer_id(i)}, {"price", 100 * unit(random)}, {"seen", seen}};
+    d.payload["shop"] = fmt::format("shop_{}", random() % 20);
     d.vectors = {{"v", std::vector<float>(base_.row(i), base_.row(i) + base_.dimension)}};
     return d;
   }
@@ -298,6 +307,16 @@ class Bench {
     const auto run = [&] { return must(store_->facet(kTable, filter, field, 10)); };
     time_alone("facet of " + field + (filter.matches_all() ? "" : " where 10 %"), run().front().count, run, out);
   }
+  void sort(const std::string& field, const Filter& filter, boost::json::array& out) {
+    ScanRequest r;
+    r.table_id = kTable;
+    r.filter = filter;
+    r.sort = SortSpec{.field = field};
+    r.limit = 10;
+    r.projection = {.payload = false};
+    const auto run = [&] { return must(store_->scan(r)); };
+    time_alone("sort by " + field + (filter.matches_all() ? "" : " where 10 %"), run().documents.size(), run, out);
+  }
 
   const Options& o_;
   const Rows<float> base_, query_;
@@ -323,7 +342,7 @@ int main(int argc, char** argv) {
   app.add_option("--effort", o.effort, "of the searches; 0: the store's choice");
   app.add_option("--truths", o.truths, "queries whose recall is measured");
   app.add_option("--rounds", o.rounds, "over all queries; the quickest counts");
-  app.add_option("--alone", o.alone, "measure filters and facets without a search too");
+  app.add_option("--alone", o.alone, "measure filters, facets, groups and sorts without a filtered search too");
   app.add_option("--shares", o.shares, "of the rows that filters let through")->delimiter(',')->check(CLI::IsMember(Options().shares));
   app.add_option("--kinds", o.kinds, "of filters")->delimiter(',')->check(CLI::IsMember(Options().kinds));
   CLI11_PARSE(app, argc, argv);

@@ -27,19 +27,19 @@ std::unique_ptr<const MemberIndex> MemberIndex::make(const RowBlock& block, std:
     if (out->documents_.size() > most) return nullptr;
     groups[row] = known->second;
   }
-  out->starts_.assign(out->documents_.size() + 1, 0);
-  for (const uint32_t group : groups) ++out->starts_[group + 1];
-  std::partial_sum(out->starts_.begin(), out->starts_.end(), out->starts_.begin());
-  std::vector<uint32_t> order(block.rows()), next(out->starts_.begin(), out->starts_.end() - 1);
+  std::vector<uint32_t> starts(out->documents_.size() + 1, 0);
+  for (const uint32_t group : groups) ++starts[group + 1];
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+  std::vector<uint32_t> order(block.rows()), next(starts.begin(), starts.end() - 1);
   for (size_t row = 0; row < block.rows(); ++row) order[next[groups[row]]++] = uint32_t(row);
-  out->order_ = RowOrder(std::move(order), block.rows());
-  out->memory_bytes_ += out->order_.memory_bytes() + out->starts_.size() * sizeof(uint32_t);
+  out->rows_ = RowGroups(std::move(order), std::move(starts), block.rows());
+  out->memory_bytes_ += out->rows_.memory_bytes();
   return out;
 }
 
 void MemberIndex::add_rows(const Filter& condition, Bitmap& out) const {
   for (size_t group = 0; group < documents_.size(); ++group)
-    if (matches(condition, documents_[group])) order_.add(starts_[group], starts_[group + 1], out);
+    if (matches(condition, documents_[group])) rows_.add(group, group + 1, out);
 }
 
 }  // namespace quarry::mvs

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "model/filter.h"
-#include "mvs/hot/row_order.h"
+#include "mvs/hot/row_groups.h"
 #include "mvs/warm/row_block.h"
 
 namespace quarry::mvs {
@@ -21,14 +21,16 @@ class MemberIndex {
   // Sets the rows for which a condition on the path holds in `out`, which has a bit per row. Asks one document for each different value.
   void add_rows(const Filter& condition, Bitmap& out) const;
   size_t groups() const { return documents_.size(); }
+  const RowGroups& rows() const { return rows_; }  // of every row
+  // What the group's rows hold, cut down to the members at which the path may begin.
+  const json::object& document(size_t group) const { return documents_[group]; }
   uint64_t memory_bytes() const { return memory_bytes_; }
 
  private:
   MemberIndex() = default;
 
-  std::vector<json::object> documents_;  // of each group one, cut down to the path
-  std::vector<uint32_t> starts_;         // positions in order_, one more than there are groups
-  RowOrder order_;
+  std::vector<json::object> documents_;  // by group; groups are in the order of their first rows
+  RowGroups rows_;
   uint64_t memory_bytes_ = 0;
 };
 

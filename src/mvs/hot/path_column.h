@@ -23,8 +23,12 @@ class PathColumn {
 
   // Points into this. Of times: answers only where value_is_exact() is.
   ValueColumn column() const { return {kind_, array_.get(), &other_}; }
+  // The same for who needs values as read_path() of model/filter.h gives them, in the form they were written in. Not of times.
+  ValueColumn as_written() const { return {kind_, array_.get(), &rewritten_}; }
   const ValueIndex& index() const { return *index_; }
-  uint64_t memory_bytes() const { return array_memory_bytes(*array_) + other_.memory_bytes() + index_->memory_bytes(); }
+  uint64_t memory_bytes() const {
+    return array_memory_bytes(*array_) + other_.memory_bytes() + rewritten_.memory_bytes() + index_->memory_bytes();
+  }
 
  private:
   class Builder;
@@ -32,7 +36,8 @@ class PathColumn {
 
   ColumnKind kind_ = ColumnKind::kString;
   std::shared_ptr<const arrow::Array> array_;
-  Bitmap other_;  // rows whose value is not in the array
+  Bitmap other_;      // rows whose value is not in the array
+  Bitmap rewritten_;  // these, and rows whose value is there in another form
   std::unique_ptr<const ValueIndex> index_;
 };
 

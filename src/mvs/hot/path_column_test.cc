@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "mvs/hot/column_filter.h"
+#include "mvs/hot/field_reader.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/row_encoder.h"
 
@@ -13,7 +14,7 @@ using test::DocumentSource;
 
 constexpr size_t kRows = 800;
 
-// The member "offer", which no column holds, and what else `payload` gives of row `i`.
+// Rows of members that no column holds.
 std::shared_ptr<const Segment> segment_of(const std::function<json::object(size_t i)>& payload, size_t rows = kRows) {
   const auto schema = std::make_shared<const TableSchema>(*TableSchema::from_spec(test::full_spec()));
   RowEncoder encoder(schema, rows);
@@ -166,6 +167,25 @@ TEST(PathColumnTest, IsNotMadeWhereManyRowsHoldSomethingElse) {
   for (const char* path : {"mixed", "rarely"})
     EXPECT_EQ(filter_rows(condition(path, "gte", 0), *segment, all, IndexUse::kAlways)->count(),
               path == std::string("mixed") ? 720u : 760u);
+}
+
+TEST(PathColumnTest, KnowsWhichValuesItHoldsInAnotherForm) {
+  const auto segment = segment_of([](size_t i) {
+    const json::value mixed = i % 4 == 0 ? json::value(double(i)) : i % 4 == 1 ? json::value(i) : json::value(double(i) + 0.5);
+    return json::object{{"whole", double(i)}, {"mixed", mixed}, {"parts", json::array{json::object{{"id", i}}}}};
+  });
+  const auto rewritten = [&](const char* path) {
+    const auto made = PathColumn::make(segment->block(), path, PathReading::kValues);
+    EXPECT_TRUE(made->column().overridden->none()) << path;
+    for (size_t row = 0; row < kRows; ++row) {
+      if (made->as_written().overridden->test(row)) continue;
+      EXPECT_TRUE(test::identical(made->as_written().value(row), *FieldReader(*segment, path).value(row).value())) << path << " " << row;
+    }
+    return made->as_written().overridden->count();
+  };
+  EXPECT_EQ(rewritten("whole"), 0u);
+  EXPECT_EQ(rewritten("mixed"), kRows / 4);
+  EXPECT_EQ(rewritten("parts.id"), kRows);  // is read as a list of one
 }
 
 TEST(PathColumnTest, OfSixteenPathsASegmentAndNoMore) {

@@ -5,70 +5,12 @@
 #include <queue>
 
 #include "mvs/hot/column_filter.h"
-#include "mvs/hot/field_reader.h"
+#include "mvs/hot/sorted_rows.h"
 
 namespace quarry::mvs {
 namespace {
 
 using Row = RowPage::Row;
-
-struct SortedRow {
-  FieldKey key;
-  Row row;
-};
-
-std::optional<std::string_view> text_of(const FieldKey& key) {
-  if (const auto* text = std::get_if<std::string_view>(&key)) return *text;
-  const auto* value = std::get_if<json::value>(&key);
-  if (value == nullptr || !value->is_string()) return std::nullopt;
-  return std::string_view(value->get_string());
-}
-
-class SortOrder {
- public:
-  explicit SortOrder(const SortSpec& spec) : spec_(spec) {}
-
-  bool operator()(const SortedRow& a, const SortedRow& b) const {
-    const bool no_a = a.key.index() == 0, no_b = b.key.index() == 0;
-    if (no_a != no_b) return no_b == spec_.nulls_last;
-    if (const int c = no_a ? 0 : compare(a.key, b.key); c != 0) return spec_.descending ? c > 0 : c < 0;
-    return a.row.id() < b.row.id();
-  }
-
- private:
-  int compare(const FieldKey& a, const FieldKey& b) const {
-    const bool time_a = std::holds_alternative<Instant>(a), time_b = std::holds_alternative<Instant>(b);
-    if (spec_.by_time && time_a && text_of(b) && !time_b) return -1;
-    if (spec_.by_time && time_b && text_of(a) && !time_a) return 1;
-    return compare_keys(a, b);
-  }
-
-  const SortSpec& spec_;
-};
-
-// What a row is sorted by.
-class SortKeyReader {
- public:
-  SortKeyReader(const Segment& segment, const SortSpec& spec) : field_(segment, spec.field), by_time_(spec.by_time) {
-    if (!spec.fallback_field.empty()) fallback_.emplace(segment, spec.fallback_field);
-  }
-
-  Result<FieldKey> key(size_t row) const {
-    QUARRY_ASSIGN_OR_RETURN(FieldKey key, field_.key(row));
-    if (fallback_ && key.index() == 0) {
-      QUARRY_ASSIGN_OR_RETURN(key, fallback_->key(row));
-    }
-    const auto text = by_time_ ? text_of(key) : std::nullopt;
-    if (!text || text->empty() || text->front() < '0' || text->front() > '9') return key;
-    const auto time = parse_timestamp(*text);
-    return time.ok() ? FieldKey(Instant{*time}) : std::move(key);
-  }
-
- private:
-  const FieldReader field_;
-  std::optional<FieldReader> fallback_;
-  const bool by_time_;
-};
 
 // Walks each view's ids in order and merges them: pages in id order cost their own length, not the table's.
 class IdOrderCursor {
@@ -141,29 +83,6 @@ std::vector<Row> rows_in_id_order(const Snapshot& snapshot, const std::vector<Bi
   return out;
 }
 
-Result<std::vector<Row>> rows_in_sort_order(const Snapshot& snapshot, const std::vector<Bitmap>& rows, const ScanRequest& request) {
-  std::vector<SortedRow> sorted;
-  Status status = Ok{};
-  for (size_t i = 0; i < snapshot.views.size(); ++i) {
-    const SegmentView& view = snapshot.views[i];
-    const SortKeyReader reader(*view.segment, *request.sort);
-    rows[i].for_each([&](size_t row) {
-      if (!status.ok()) return;
-      auto key = reader.key(row);
-      if (!key.ok())
-        status = std::move(key).error();
-      else
-        sorted.push_back({std::move(key).value(), {&view, uint32_t(row)}});
-    });
-  }
-  QUARRY_RETURN_IF_ERROR(status);
-  const size_t wanted = std::min(sorted.size(), rows_needed(request));
-  std::partial_sort(sorted.begin(), sorted.begin() + ptrdiff_t(wanted), sorted.end(), SortOrder(*request.sort));
-  std::vector<Row> out;
-  for (size_t i = 0; i < wanted; ++i) out.push_back(sorted[i].row);
-  return out;
-}
-
 }  // namespace
 
 Result<std::vector<Bitmap>> matching_rows(const Snapshot& snapshot, const Filter& filter, Executor* executor) {
@@ -202,7 +121,7 @@ Result<RowPage> scan_rows(const Snapshot& snapshot, const ScanRequest& request, 
   if (by_id) {
     out.rows = rows_in_id_order(snapshot, matching, request, request.sort && request.sort->descending);
   } else {
-    QUARRY_ASSIGN_OR_RETURN(out.rows, rows_in_sort_order(snapshot, matching, request));
+    QUARRY_ASSIGN_OR_RETURN(out.rows, sort_rows(snapshot, matching, *request.sort, rows_needed(request)));
   }
   const size_t end = std::min(out.rows.size(), rows_needed(request) - 1);
   out.has_more = out.rows.size() > end;

@@ -95,7 +95,7 @@ const std::vector<uint32_t>* Segment::value_groups(int column, IndexUse use) con
   if (index == nullptr) return nullptr;
   LazyGroups& lazy = groups_[size_t(column)];
   std::call_once(lazy.once, [&] {
-    lazy.by_row = index->groups_by_row();
+    lazy.by_row = index->rows().by_row();
     memory_bytes_ += lazy.by_row.size() * sizeof(uint32_t);
   });
   return &lazy.by_row;

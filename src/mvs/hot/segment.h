@@ -51,7 +51,7 @@ class Segment {
   // Of the column at `column`, of any kind but vectors. nullptr: there is none, or none yet: one call makes it, which takes as long as a
   // sort of the rows, while others go without.
   const ValueIndex* value_index(int column, IndexUse use) const;
-  // ValueIndex::groups_by_row() of the column's index; nullptr as there.
+  // RowGroups::by_row() of the column's index; nullptr as there.
   const std::vector<uint32_t>* value_groups(int column, IndexUse use) const;
   // As value_index(), of a column of texts.
   const WordIndex* word_index(int column, IndexUse use) const;

@@ -25,7 +25,6 @@ void TopRows::offer(const ScoredRow& row) {
 
 namespace {
 
-constexpr size_t kRowsPerRead = 16;  // of a segment, for each of which one is read before its index is asked
 constexpr uint32_t kNone = UINT32_MAX, kUnread = UINT32_MAX - 1;
 
 // Numbers the groups of rows as they come, `limit` of them.
@@ -38,7 +37,7 @@ class GroupNumbers {
     Source& source = source_of(*row.view->segment);
     if (source.groups == nullptr || source.overridden(row.row)) return read(source, row.row);
     const uint32_t group = (*source.groups)[row.row];
-    if (group == ValueIndex::kNoGroup) return kNone;
+    if (group == RowGroups::kNone) return kNone;
     uint32_t& number = source.numbers[group];
     if (number == kUnread) {
       QUARRY_ASSIGN_OR_RETURN(number, read(source, row.row));
@@ -48,7 +47,7 @@ class GroupNumbers {
 
  private:
   struct Source {
-    Source(const Segment& segment, const std::string& field) : reader(segment, field) {}
+    Source(const Segment& segment, const std::string& field, IndexUse use, size_t reads) : reader(segment, field, use, reads) {}
     bool overridden(size_t row) const { return elsewhere != nullptr && elsewhere->test(row); }
 
     FieldReader reader;
@@ -58,21 +57,18 @@ class GroupNumbers {
   };
 
   Source& source_of(const Segment& segment) {
-    const auto [at, is_new] = sources_.try_emplace(&segment, segment, spec_.field);
-    if (is_new) bind(segment, at->second);
+    const auto [at, is_new] = sources_.try_emplace(&segment, segment, spec_.field, use_, rows_);
+    if (is_new) bind(at->second);
     return at->second;
   }
 
-  // Numbers that are equal may be written in several ways, which are groups of their own.
-  void bind(const Segment& segment, Source& source) const {
-    const int column = source.reader.column();
-    if (column < 0 || (use_ == IndexUse::kWhenWorth && rows_ * kRowsPerRead < segment.rows())) return;
-    const Column& spec = segment.block().schema().columns()[size_t(column)];
-    if (spec.kind == ColumnKind::kNumber || spec.kind == ColumnKind::kFloat) return;
-    source.groups = segment.value_groups(column, use_);
-    if (source.groups == nullptr) return;
-    source.numbers.assign(segment.value_index(column, use_)->groups(), kUnread);
-    if (!spec.system) source.elsewhere = &segment.overridden(column);
+  // Numbers that are equal but written in several ways are groups of their own.
+  static void bind(Source& source) {
+    const auto groups = source.reader.groups();
+    if (!groups || !groups->written_alike()) return;
+    source.groups = &source.reader.group_by_row();
+    source.numbers.assign(groups->rows->size(), kUnread);
+    source.elsewhere = groups->elsewhere;
   }
 
   Result<uint32_t> read(const Source& source, size_t row) {

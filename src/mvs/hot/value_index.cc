@@ -83,18 +83,17 @@ std::unique_ptr<const ValueIndex> ValueIndex::make(const arrow::Array& array, Co
   if (!sorted_entries(array, kind, entries)) return nullptr;
   std::unique_ptr<ValueIndex> out(new ValueIndex(array, kind));
   out->valid_ = Bitmap(rows);
-  std::vector<uint32_t> order;
+  std::vector<uint32_t> order, starts;
   order.reserve(entries.size());
   for (const Entry& e : entries) {
     const bool same = !order.empty() && entries[order.size() - 1].key == e.key &&
                       (kind != ColumnKind::kString || text_at(array, order.back()) == text_at(array, e.row));
-    if (!same) out->starts_.push_back(uint32_t(order.size()));
+    if (!same) starts.push_back(uint32_t(order.size()));
     order.push_back(e.row);
     out->valid_.set(e.row);
   }
-  out->starts_.push_back(uint32_t(order.size()));
-  out->starts_.shrink_to_fit();
-  out->order_ = RowOrder(std::move(order), rows);
+  starts.push_back(uint32_t(order.size()));
+  out->rows_ = RowGroups(std::move(order), std::move(starts), rows);
   return out;
 }
 
@@ -113,11 +112,11 @@ size_t ValueIndex::partition_point(P&& holds) const {
 
 template <>
 int64_t ValueIndex::key(size_t group) const {
-  return whole_at(array_, kind_, order_.row(starts_[group]));
+  return whole_at(array_, kind_, rows_.first_row(group));
 }
 template <>
 std::string_view ValueIndex::key(size_t group) const {
-  return text_at(array_, order_.row(starts_[group]));
+  return text_at(array_, rows_.first_row(group));
 }
 template <>
 json::value ValueIndex::key(size_t group) const {
@@ -185,14 +184,5 @@ ValueIndex::Range ValueIndex::with_prefix(std::string_view text) const {
   return {partition_point([&](size_t g) { return key<std::string_view>(g) < text; }),
           partition_point([&](size_t g) { return key<std::string_view>(g).substr(0, text.size()) <= text; })};
 }
-
-std::vector<uint32_t> ValueIndex::groups_by_row() const {
-  std::vector<uint32_t> out(valid_.size(), kNoGroup);
-  for (size_t g = 0; g < groups(); ++g)
-    for (const uint32_t row : rows_of(g)) out[row] = uint32_t(g);
-  return out;
-}
-
-uint64_t ValueIndex::memory_bytes() const { return valid_.memory_bytes() + order_.memory_bytes() + starts_.capacity() * sizeof(uint32_t); }
 
 }  // namespace quarry::mvs

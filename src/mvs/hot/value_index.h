@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "model/filter.h"
-#include "mvs/hot/row_order.h"
+#include "mvs/hot/row_groups.h"
 #include "mvs/warm/row_block.h"
 
 namespace quarry::mvs {
@@ -18,12 +18,11 @@ class ValueIndex {
   // order (NaN, a time outside the years 0 to 9999), as other programs may write. `array` must outlive the index.
   static std::unique_ptr<const ValueIndex> make(const arrow::Array& array, ColumnKind kind);
 
-  size_t groups() const { return starts_.size() - 1; }
+  size_t groups() const { return rows_.size(); }
+  const RowGroups& rows() const { return rows_; }
   const Bitmap& valid() const { return valid_; }  // rows that are not null
-  std::span<const uint32_t> rows_of(size_t group) const { return order_.rows(starts_[group], starts_[group + 1]); }  // ascending
-  size_t rows_in(size_t group) const { return starts_[group + 1] - starts_[group]; }
   // As array_value() of the group's first row; the others compare equal to it.
-  json::value value(size_t group) const { return array_value(array_, kind_, order_.row(starts_[group])); }
+  json::value value(size_t group) const { return array_value(array_, kind_, rows_.first_row(group)); }
 
   // Groups first .. last - 1.
   struct Range {
@@ -35,13 +34,10 @@ class ValueIndex {
   std::optional<Range> ordered(const Filter& condition) const;
   // Texts that begin with `text`, byte for byte.
   Range with_prefix(std::string_view text) const;
-  // The group of each row, kNoGroup where it is null.
-  std::vector<uint32_t> groups_by_row() const;
-  static constexpr uint32_t kNoGroup = UINT32_MAX;
   // Sets the groups' rows in `out`, which has a bit per row.
-  void add_rows(Range groups, Bitmap& out) const { order_.add(starts_[groups.first], starts_[groups.last], out); }
+  void add_rows(Range groups, Bitmap& out) const { rows_.add(groups.first, groups.last, out); }
 
-  uint64_t memory_bytes() const;
+  uint64_t memory_bytes() const { return valid_.memory_bytes() + rows_.memory_bytes(); }
 
  private:
   ValueIndex(const arrow::Array& array, ColumnKind kind) : array_(array), kind_(kind) {}
@@ -57,8 +53,7 @@ class ValueIndex {
   const arrow::Array& array_;
   const ColumnKind kind_;
   Bitmap valid_;
-  RowOrder order_;
-  std::vector<uint32_t> starts_;  // positions in order_, one more than there are groups
+  RowGroups rows_;
 };
 
 }  // namespace quarry::mvs
