@@ -3,6 +3,7 @@
 
 #include <array>
 #include <shared_mutex>
+#include <span>
 
 #include "base/log.h"
 #include "mvs/cold/cold_reads.h"
@@ -194,12 +195,24 @@ class VectorStoreImpl : public VectorStore {
     out.tier = served.tier;
     out.version = served.snapshot->version;
     out.rows_scored = found.rows_scored;
-    out.hits.reserve(found.rows.size());
-    for (const ScoredRow& row : found.rows) {
-      QUARRY_ASSIGN_OR_RETURN(auto document, row.view->segment->block().document(row.row, request.projection));
-      out.hits.push_back({row.score, std::move(document)});
-    }
+    QUARRY_RETURN_IF_ERROR(read_hits(found.rows, request.projection, out.hits));
     return out;
+  }
+
+  // Documents lie far apart: each would wait for memory, one line after another.
+  static Status read_hits(std::span<const ScoredRow> rows, const Projection& projection, std::vector<Hit>& out) {
+    constexpr size_t kFetchedAtOnce = 16;
+    out.reserve(rows.size());
+    for (; !rows.empty(); rows = rows.subspan(std::min(kFetchedAtOnce, rows.size()))) {
+      const auto some = rows.first(std::min(kFetchedAtOnce, rows.size()));
+      for (const ScoredRow& row : some) row.view->segment->block().prefetch_values(row.row);
+      for (const ScoredRow& row : some) row.view->segment->block().prefetch_texts(row.row);
+      for (const ScoredRow& row : some) {
+        QUARRY_ASSIGN_OR_RETURN(auto document, row.view->segment->block().document(row.row, projection));
+        out.push_back({row.score, std::move(document)});
+      }
+    }
+    return Ok{};
   }
 
   Result<ExactResult> search_served(const ServedSnapshot& served, const SearchRequest& request) const {

@@ -124,7 +124,7 @@ struct ExecutionResult {
 // cuts over the documents at hand still run, and the result says budget.exceeded and COMPLETED_WITH_ERRORS. Order: score descending, then
 // document_id ascending.
 Result<ExecutionResult> execute(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
-                                const ExecuteOptions& options);
+                                ExecuteOptions options);
 
 // The plan that `execute` would follow, without running it: stages with bound parameters, collections, tiers, estimated candidates.
 Result<json::object> explain(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,

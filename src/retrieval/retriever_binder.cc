@@ -6,10 +6,10 @@
 
 namespace quarry::retrieval {
 
-Result<json::object> bind_inputs(const ParsedRetriever& retriever, const json::object& inputs) {
-  json::object bound;
-  for (const auto& input : inputs)
-    if (!input.value().is_null()) bound[input.key()] = input.value();
+Result<json::object> bind_inputs(const ParsedRetriever& retriever, json::object inputs) {
+  json::object bound(inputs.storage());
+  for (auto& input : inputs)
+    if (!input.value().is_null()) bound[input.key()] = std::move(input.value());
   QUARRY_RETURN_IF_ERROR(validate(retriever.input_schema, bound, "inputs"));
   return bound;
 }

@@ -46,7 +46,7 @@ Result<Filter> bound_filter(const json::value& filters, const json::object& inpu
 
 class RetrieverExecutor {
  public:
-  explicit RetrieverExecutor(Execution& execution) : execution_(execution) {}
+  RetrieverExecutor(Execution& execution, ExecuteOptions& options) : execution_(execution), options_(options) {}
 
   Result<ExecutionResult> run() {
     QUARRY_RETURN_IF_ERROR(prepare());
@@ -56,7 +56,8 @@ class RetrieverExecutor {
 
  private:
   Status prepare() {
-    QUARRY_ASSIGN_OR_RETURN(json::object inputs, bind_inputs(execution_.retriever, execution_.options.inputs));
+    QUARRY_ASSIGN_OR_RETURN(options_.inputs, bind_inputs(execution_.retriever, std::move(options_.inputs)));
+    const json::object& inputs = options_.inputs;
     json::object context = context_members(execution_.request, execution_.retriever, execution_.execution_id);
     QUARRY_ASSIGN_OR_RETURN(stages_, bind_stages(execution_.retriever, inputs, context));
     QUARRY_ASSIGN_OR_RETURN(execution_.filter, bound_filter(execution_.options.filters, inputs, context));
@@ -180,6 +181,7 @@ class RetrieverExecutor {
   }
 
   Execution& execution_;
+  ExecuteOptions& options_;  // the execution's; their inputs are bound in place
   std::vector<BoundStage> stages_;
   ExecutionResult result_;
   bool has_errors_ = false;
@@ -188,7 +190,7 @@ class RetrieverExecutor {
 }  // namespace
 
 Result<ExecutionResult> execute(const RequestContext& context, const Environment& env, const ParsedRetriever& retriever,
-                                const ExecuteOptions& options) {
+                                ExecuteOptions options) {
   Execution execution{.request = context, .env = env, .retriever = retriever, .options = options};
   execution.execution_id = new_id("exec");
   execution.seed = options.random_seed ? *options.random_seed : fresh_seed();
@@ -198,7 +200,7 @@ Result<ExecutionResult> execute(const RequestContext& context, const Environment
     int64_t allowed_us = std::min<int64_t>(*retriever.max_time_ms, 86'400'000) * 1000;
     execution.deadline_us = std::min(execution.deadline_us, execution.started_us + allowed_us);
   }
-  return RetrieverExecutor(execution).run();
+  return RetrieverExecutor(execution, options).run();
 }
 
 }  // namespace quarry::retrieval

@@ -5,11 +5,14 @@
 
 namespace quarry::service {
 
-using Operation = Result<Reply> (*)(const RequestContext&, const Request&, const Dependencies&);
+// `Asked`: const Request&, or Request& where the operation takes parts of it.
+template <typename Asked>
+using Operation = Result<Reply> (*)(const RequestContext&, Asked, const Dependencies&);
 
-inline void bind_operation(OperationTable& table, const Dependencies& deps, std::string operation_id, Operation operation) {
+template <typename Asked>
+void bind_operation(OperationTable& table, const Dependencies& deps, std::string operation_id, Operation<Asked> operation) {
   table.bind(std::move(operation_id),
-             [&deps, operation](const RequestContext& context, const Request& request) { return operation(context, request, deps); });
+             [&deps, operation](const RequestContext& context, Request& request) { return operation(context, request, deps); });
 }
 
 }  // namespace quarry::service

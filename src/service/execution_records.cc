@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -184,26 +184,37 @@ Result<Reply> get_adhoc(const RequestContext& context, const Request& request, c
 
 void append_bytes(const json::object& object, std::string& out);
 
+// A vector is many of these: one append each.
+template <typename Number>
+void append_number(json::kind kind, Number number, std::string& out) {
+  char bytes[1 + sizeof number] = {static_cast<char>(kind)};
+  std::memcpy(bytes + 1, &number, sizeof number);
+  out.append(bytes, sizeof bytes);
+}
+
 // Different values give different bytes. Cheaper than their text, which for a vector costs more than the search.
 void append_bytes(const json::value& value, std::string& out) {
-  append_little(out, static_cast<uint8_t>(value.kind()));
-  switch (value.kind()) {
-    case json::kind::null: return;
-    case json::kind::bool_: return append_little(out, static_cast<uint8_t>(value.get_bool()));
-    case json::kind::int64: return append_little(out, value.get_int64());
-    case json::kind::uint64: return append_little(out, value.get_uint64());
-    case json::kind::double_: return append_little(out, value.get_double());
+  const json::kind kind = value.kind();
+  switch (kind) {
+    case json::kind::null: return append_little(out, static_cast<uint8_t>(kind));
+    case json::kind::bool_: return append_number(kind, static_cast<uint8_t>(value.get_bool()), out);
+    case json::kind::int64: return append_number(kind, value.get_int64(), out);
+    case json::kind::uint64: return append_number(kind, value.get_uint64(), out);
+    case json::kind::double_: return append_number(kind, value.get_double(), out);
     case json::kind::string: {
-      append_little(out, static_cast<uint64_t>(value.get_string().size()));
+      append_number(kind, static_cast<uint64_t>(value.get_string().size()), out);
       out.append(value.get_string());
       return;
     }
     case json::kind::array: {
-      append_little(out, static_cast<uint64_t>(value.get_array().size()));
+      append_number(kind, static_cast<uint64_t>(value.get_array().size()), out);
       for (const auto& element : value.get_array()) append_bytes(element, out);
       return;
     }
-    case json::kind::object: return append_bytes(value.get_object(), out);
+    case json::kind::object: {
+      append_little(out, static_cast<uint8_t>(kind));
+      return append_bytes(value.get_object(), out);
+    }
   }
 }
 
@@ -214,20 +225,6 @@ void append_bytes(const json::object& object, std::string& out) {
     out.append(member.key());
     append_bytes(member.value(), out);
   }
-}
-
-// What is kept of the inputs, which do not outlive the request.
-struct InputsNote {
-  std::string hash, summary;
-  std::optional<json::object> inputs;  // unless they are long
-};
-
-InputsNote note_of(const json::object& inputs) {
-  std::string bytes;
-  append_bytes(inputs, bytes);
-  InputsNote note{fmt::format("{:016x}", hash64(bytes)), query_summary(inputs), std::nullopt};
-  if (bytes.size() <= kMaxInputsBytes) note.inputs = inputs;
-  return note;
 }
 
 json::object record_body(const ExecutionSubject& subject, const ExecutionOutcome& outcome, const InputsNote& inputs, TimestampUs ended) {
@@ -250,7 +247,7 @@ json::object record_body(const ExecutionSubject& subject, const ExecutionOutcome
   body["total_processed"] = most_processed(stages);
   copy_members(body, outcome.reply, {"budget", "warnings", "degraded", "pagination"});
   if (!outcome.error.empty()) body["error"] = outcome.error;
-  body["inputs_hash"] = inputs.hash;
+  body["inputs_hash"] = fmt::format("{:016x}", inputs.hash);
   body["query_summary"] = inputs.summary;
   if (inputs.inputs) body["inputs"] = *inputs.inputs;
   return body;
@@ -258,15 +255,23 @@ json::object record_body(const ExecutionSubject& subject, const ExecutionOutcome
 
 }  // namespace
 
+InputsNote note_of(const json::object& inputs) {
+  std::string bytes;
+  append_bytes(inputs, bytes);
+  InputsNote note{hash64(bytes), query_summary(inputs), std::nullopt};
+  if (bytes.size() <= kMaxInputsBytes) note.inputs = inputs;
+  return note;
+}
+
 std::string adhoc_parent(const RequestContext& context) { return fmt::format("adhoc:{}", context.namespace_id); }
 
-void record_execution(const RequestContext& context, const Dependencies& deps, ExecutionSubject subject, const json::object& inputs,
+void record_execution(const RequestContext& context, const Dependencies& deps, ExecutionSubject subject, InputsNote inputs,
                       ExecutionOutcome outcome) {
   ExecutionLog::Parent parent{context.organization_id, context.namespace_id, subject.parent};
   const bool adhoc = subject.parent == adhoc_parent(context);
   catalog::Resource record = make_resource(context, catalog::kind::kExecution, outcome.execution_id, "", {});
   record.parent_id = subject.parent;
-  auto make = [record = std::move(record), trace_id = context.request_id, adhoc, subject = std::move(subject), inputs = note_of(inputs),
+  auto make = [record = std::move(record), trace_id = context.request_id, adhoc, subject = std::move(subject), inputs = std::move(inputs),
                outcome = std::move(outcome)] {
     catalog::Resource made = record;
     made.body = record_body(subject, outcome, inputs, record.created_at);

@@ -1,6 +1,8 @@
 // What is kept of an execution: counts, timings and the question, never the documents.
 #pragma once
 
+#include <optional>
+
 #include "service/service.h"
 
 namespace quarry::service {
@@ -20,10 +22,18 @@ struct ExecutionSubject {
   size_t total_stages = 0;
 };
 
+// What is kept of an execution's inputs.
+struct InputsNote {
+  uint64_t hash = 0;
+  std::string summary;
+  std::optional<json::object> inputs;  // unless they are long
+};
+InputsNote note_of(const json::object& inputs);
+
 // The parent of a namespace's executions without a retriever.
 std::string adhoc_parent(const RequestContext& context);
 
-void record_execution(const RequestContext& context, const Dependencies& deps, ExecutionSubject subject, const json::object& inputs,
+void record_execution(const RequestContext& context, const Dependencies& deps, ExecutionSubject subject, InputsNote inputs,
                       ExecutionOutcome outcome);
 
 // stage_statistics.stages as the list, whichever form it has.

@@ -28,6 +28,7 @@ using Target = OpenRetriever;
 // One execution's question.
 struct Question {
   retrieval::ExecuteOptions options;
+  InputsNote inputs;
   Window window;
   bool as_map = false, skip_cache = false;
 };
@@ -72,12 +73,20 @@ Status refuse_unbuilt(const json::object& body) {
   return Ok{};
 }
 
+// A vector among them is not copied.
+json::object take_inputs(Request& request) {
+  json::object* body = request.body.if_object();
+  json::value* inputs = body == nullptr ? nullptr : body->if_contains("inputs");
+  return inputs != nullptr && inputs->is_object() ? std::move(inputs->get_object()) : json::object{};
+}
+
 // write_token and consistency need nothing here: a write that was acknowledged is visible to every execution that begins later.
-Result<Question> read_question(const Request& request, const Dependencies& deps, std::string_view subject) {
+Result<Question> read_question(Request& request, const Dependencies& deps, std::string_view subject) {
   const json::object& body = request.object();
   QUARRY_RETURN_IF_ERROR(refuse_unbuilt(body));
   Question question;
-  if (const json::object* inputs = object_member(body, "inputs")) question.options.inputs = *inputs;
+  question.options.inputs = take_inputs(request);
+  question.inputs = note_of(question.options.inputs);
   if (const json::value* filters = body.if_contains("filters")) question.options.filters = *filters;
   question.options.return_vectors = flag(request, "return_vectors");
   question.options.return_presigned_urls = flag(request, "return_presigned_urls");
@@ -87,7 +96,7 @@ Result<Question> read_question(const Request& request, const Dependencies& deps,
   QUARRY_ASSIGN_OR_RETURN(question.window, read_window(request, deps, subject));
   apply_window(question.window, question.options);
   // Pages of a retriever that draws at random come from one draw.
-  if (question.window.limit > 0) question.options.random_seed = hash64(json::serialize(question.options.inputs)) >> 11;
+  if (question.window.limit > 0) question.options.random_seed = question.inputs.hash >> 11;
   question.as_map = wants_stage_map(request);
   question.skip_cache = flag(request, "skip_cache");
   return question;
@@ -98,16 +107,16 @@ ExecutionSubject subject_of(const RequestContext& context, const Target& target)
 }
 
 // Runs it, records it, and returns the reply's body.
-Result<json::object> run(const RequestContext& context, const Dependencies& deps, const Target& target, const Question& question) {
+Result<json::object> run(const RequestContext& context, const Dependencies& deps, const Target& target, Question question) {
   int64_t began_us = deps.clock->steady_us();
-  auto result = retrieval::execute(context, retrieval_environment(deps), *target.parsed, question.options);
+  auto result = retrieval::execute(context, retrieval_environment(deps), *target.parsed, std::move(question.options));
   ExecutionOutcome outcome;
   if (!result.ok()) {
     outcome.execution_id = new_id("exec");
     outcome.status = "FAILED";
     outcome.error = result.error().message;
     outcome.duration_ms = static_cast<double>(deps.clock->steady_us() - began_us) / 1000;
-    record_execution(context, deps, subject_of(context, target), question.options.inputs, std::move(outcome));
+    record_execution(context, deps, subject_of(context, target), std::move(question.inputs), std::move(outcome));
     return std::move(result).error();
   }
   json::object pagination = show_window(question.window, *result, deps, target.id());
@@ -119,7 +128,7 @@ Result<json::object> run(const RequestContext& context, const Dependencies& deps
   reply["pagination"] = std::move(pagination);
   for (std::string_view kept : {"stage_statistics", "budget", "warnings", "degraded", "pagination"})
     if (const json::value* value = reply.if_contains(kept)) outcome.reply[kept] = *value;
-  record_execution(context, deps, subject_of(context, target), question.options.inputs, std::move(outcome));
+  record_execution(context, deps, subject_of(context, target), std::move(question.inputs), std::move(outcome));
   return reply;
 }
 
@@ -159,8 +168,8 @@ bool etag_matches(std::string_view if_none_match, std::string_view etag) {
 // A weak tag: the documents are the same, timings and execution_id may differ.
 std::string etag_of(const std::string& key) { return fmt::format("\"{}\"", key.substr(0, 32)); }
 
-Result<Reply> run_uncached(const RequestContext& context, const Dependencies& deps, const Target& target, const Question& question) {
-  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, question));
+Result<Reply> run_uncached(const RequestContext& context, const Dependencies& deps, const Target& target, Question question) {
+  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, std::move(question)));
   body["cache_hit"] = false;
   Reply reply = with_documents(std::move(body));
   reply.headers.emplace_back("X-Cache", "MISS");
@@ -168,9 +177,10 @@ Result<Reply> run_uncached(const RequestContext& context, const Dependencies& de
 }
 
 Result<Reply> run_cached(const RequestContext& context, const Request& request, const Dependencies& deps, const Target& target,
-                         const Question& question, const CacheConfig& config) {
+                         Question question, const CacheConfig& config) {
   auto keyed = cache_key(context, deps, target, question);
-  if (!keyed.ok()) return run_uncached(context, deps, target, question);  // a collection cannot be read: the execution says which
+  // A collection cannot be read: the execution says which.
+  if (!keyed.ok()) return run_uncached(context, deps, target, std::move(question));
   const std::string key = std::move(keyed).value();
   int64_t ttl = question.options.return_presigned_urls ? std::min(config.ttl_seconds, kMaxCachedUrlSeconds) : config.ttl_seconds;
   std::string etag = etag_of(key);
@@ -189,7 +199,7 @@ Result<Reply> run_cached(const RequestContext& context, const Request& request, 
     reply.headers.emplace_back("X-Cache", "HIT");
     return reply;
   }
-  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, question));
+  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, std::move(question)));
   if (string_member(body, "status") == "COMPLETED") deps.internals->results.put(key, body, ttl * 1'000'000, now);
   body["cache_hit"] = false;
   reply.body = std::move(body);
@@ -199,25 +209,26 @@ Result<Reply> run_cached(const RequestContext& context, const Request& request, 
 
 // ---- handlers ---------------------------------------------------------------------------------------------------------
 
-Result<Reply> execute_retriever(const RequestContext& context, const Request& request, const Dependencies& deps) {
+Result<Reply> execute_retriever(const RequestContext& context, Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto target, open_retriever(context, request, deps));
   QUARRY_ASSIGN_OR_RETURN(auto question, read_question(request, deps, target->id()));
   CacheConfig config = cache_config_of(target->resource.body);
-  return config.enabled ? run_cached(context, request, deps, *target, question, config) : run_uncached(context, deps, *target, question);
+  return config.enabled ? run_cached(context, request, deps, *target, std::move(question), config)
+                        : run_uncached(context, deps, *target, std::move(question));
 }
 
-Result<Reply> execute_adhoc(const RequestContext& context, const Request& request, const Dependencies& deps) {
+Result<Reply> execute_adhoc(const RequestContext& context, Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto target, read_adhoc(context, request, deps));
   QUARRY_ASSIGN_OR_RETURN(auto question, read_question(request, deps, ""));
-  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, question));
+  QUARRY_ASSIGN_OR_RETURN(json::object body, run(context, deps, target, std::move(question)));
   body["execution_mode"] = "adhoc";
   return with_documents(std::move(body));
 }
 
-Result<Reply> explain_retriever(const RequestContext& context, const Request& request, const Dependencies& deps) {
+Result<Reply> explain_retriever(const RequestContext& context, Request& request, const Dependencies& deps) {
   QUARRY_ASSIGN_OR_RETURN(auto target, open_retriever(context, request, deps));
   retrieval::ExecuteOptions options;
-  if (const json::object* inputs = object_member(request.object(), "inputs")) options.inputs = *inputs;
+  options.inputs = take_inputs(request);
   QUARRY_ASSIGN_OR_RETURN(json::object plan, retrieval::explain(context, retrieval_environment(deps), *target->parsed, options));
   plan["retriever_id"] = target->id();
   plan["retriever_name"] = target->resource.name;
@@ -238,8 +249,9 @@ Request query_request(const Request& batch, const json::object& query) {
 
 json::object run_query(const RequestContext& context, const Request& batch, const Dependencies& deps, const Target& target,
                        const json::object& query) {
-  auto question = read_question(query_request(batch, query), deps, target.id());
-  auto reply = question.ok() ? run(context, deps, target, *question) : Result<json::object>(std::move(question).error());
+  Request one = query_request(batch, query);
+  auto question = read_question(one, deps, target.id());
+  auto reply = question.ok() ? run(context, deps, target, std::move(*question)) : Result<json::object>(std::move(question).error());
   if (reply.ok()) {
     json::value documents = reply->at("results");
     (*reply)["documents"] = std::move(documents);

@@ -52,7 +52,8 @@ struct Reply {
   Reply(int s, json::value b) : status(s), body(std::move(b)) {}
 };
 
-using Handler = std::function<Result<Reply>(const RequestContext&, const Request&)>;
+// May take parts of the request for its own: nobody reads it afterwards.
+using Handler = std::function<Result<Reply>(const RequestContext&, Request&)>;
 // Refuses, before the body is read, what the rest of the request shows to be in vain. The request's body is still empty.
 using Gate = std::function<Status(const RequestContext&, const Request&)>;
 

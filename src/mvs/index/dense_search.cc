@@ -166,11 +166,13 @@ class IndexedSearch {
 
   std::vector<ScoredRow> score(const std::vector<Candidate>& candidates) {
     const Scorer scorer = this->scorer();
-    if (pages_lately())
-      for_each_row(candidates, [&](const Selected& s, uint32_t row) {
-        if (s.vectors == nullptr) return;
-        if (const float* vector = s.vectors->at_row(row)) read_ahead(vector, query_.size() * sizeof(float));
-      });
+    const bool from_disk = pages_lately();
+    for_each_row(candidates, [&](const Selected& s, uint32_t row) {
+      const float* vector = s.vectors == nullptr ? nullptr : s.vectors->at_row(row);
+      if (vector == nullptr) return;
+      if (from_disk) read_ahead(vector, query_.size() * sizeof(float));
+      prefetch(vector, query_.size() * sizeof(float));
+    });
     std::vector<ScoredRow> out;
     out.reserve(candidates.size());
     for_each_row(candidates, [&](const Selected& s, uint32_t row) { score_row(scorer, s, row, out); });

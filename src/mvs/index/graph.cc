@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "mvs/hot/paging.h"
 #include "mvs/index/code_kernels.h"
 #include "mvs/index/walk_scratch.h"
 
@@ -22,10 +23,6 @@ constexpr size_t kMaxDeserts = 16;
 constexpr size_t kFewBytes = 128;
 // Pivots that may be nearer than the candidates found, and how many times as many as the share of wanted nodes explains.
 constexpr double kNearerPivots = 2, kFarther = 3;
-
-void prefetch(const void* at, size_t bytes) {
-  for (size_t b = 0; b < bytes; b += 64) __builtin_prefetch(static_cast<const char*>(at) + b);
-}
 
 }  // namespace
 

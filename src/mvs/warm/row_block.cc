@@ -6,7 +6,6 @@
 #include <cmath>
 #include <unordered_set>
 
-#include "model/lineage_texts.h"
 #include "mvs/warm/json_text.h"
 
 namespace quarry::mvs {
@@ -76,6 +75,9 @@ Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::shared_ptr<const Tab
   block->updated_ = s.find(kUpdatedAt);
   block->source_object_ = s.find("source_object_id");
   block->source_document_ = s.find("source_document_id");
+  block->tier_ = s.find(kProcessingTier);
+  for (size_t i = 0; i < kLineageTexts.size(); ++i) block->lineage_[i] = s.find(kLineageTexts[i].name);
+  block->note_places();
   const auto* ids = block->array(block->id_);
   if (block->rows_ > 0 && (ids == nullptr || ids->null_count() != 0)) return corruption("a row has no document_id");
   (memory == Memory::kHeld ? block->memory_bytes_ : block->mapped_bytes_) = batch_memory_bytes(*block->batch_);
@@ -100,6 +102,28 @@ Status RowBlock::bind(int column) {
   if (c.kind == ColumnKind::kMulti) return bind_multi(column, array);
   if (c.kind == ColumnKind::kSparse) return bind_sparse(column, array);
   return Ok{};
+}
+
+void RowBlock::note_places() {
+  for (size_t i = 0; i < arrays_.size(); ++i) {
+    const arrow::Array* array = arrays_[i];
+    if (array == nullptr || array->null_count() == array->length() || is_vector(schema_->columns()[i].kind)) continue;
+    if (array->type_id() == arrow::Type::STRING) {
+      const auto& texts = as<arrow::StringArray>(*array);
+      places_.push_back({reinterpret_cast<const uint8_t*>(texts.raw_value_offsets()), sizeof(int32_t), texts.raw_data()});
+    } else if (const int width = array->type()->byte_width(); width > 0) {
+      places_.push_back({array->data()->buffers[1]->data() + array->offset() * width, size_t(width), nullptr});
+    }
+  }
+}
+
+void RowBlock::prefetch_values(size_t row) const {
+  for (const Place& place : places_) __builtin_prefetch(place.values + row * place.width);
+}
+
+void RowBlock::prefetch_texts(size_t row) const {
+  for (const Place& place : places_)
+    if (place.texts != nullptr) __builtin_prefetch(place.texts + reinterpret_cast<const int32_t*>(place.values)[row]);
 }
 
 const RowOrdinals* RowBlock::ordinals(int column) const {
@@ -283,8 +307,8 @@ Result<Document> RowBlock::document(size_t row, const Projection& projection) co
   Document out;
   out.document_id = document_id(row);
   Lineage& l = out.lineage;
-  for (const auto& [column, member] : kLineageTexts) l.*member = text(schema_->find(column), row);
-  if (const auto* tier = array(schema_->find(kProcessingTier)); tier != nullptr && tier->IsValid(int64_t(row)))
+  for (size_t i = 0; i < lineage_.size(); ++i) l.*kLineageTexts[i].member = text(lineage_[i], row);
+  if (const auto* tier = array(tier_); tier != nullptr && tier->IsValid(int64_t(row)))
     l.processing_tier = as<arrow::Int32Array>(*tier).Value(int64_t(row));
   out.created_at = created_at(row);
   out.updated_at = updated_at(row);

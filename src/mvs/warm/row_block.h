@@ -3,12 +3,14 @@
 
 #include <arrow/type_fwd.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "model/lineage_texts.h"
 #include "mvs/warm/table_schema.h"
 
 namespace quarry::mvs {
@@ -81,6 +83,10 @@ class RowBlock {
   // Of a vector column of any kind.
   const RowOrdinals* ordinals(int column) const;
 
+  // Fetch what document() reads of a row into the processor's caches without waiting: where its values lie and those of fixed width, then
+  // its texts. For rows here and there, of which several are fetched at once.
+  void prefetch_values(size_t row) const;
+  void prefetch_texts(size_t row) const;
   // kCorruption when the JSON column does not parse.
   Result<Document> document(size_t row, const Projection& projection) const;
   // The value of a payload field's column as JSON, nullptr kind when it is null. Not what was written where the JSON column overrides it.
@@ -95,7 +101,14 @@ class RowBlock {
   uint64_t mapped_bytes() const { return mapped_bytes_; }
 
  private:
+  // Where a column's values lie; of texts where they begin, four bytes a row.
+  struct Place {
+    const uint8_t* values = nullptr;
+    size_t width = 0;
+    const uint8_t* texts = nullptr;  // null: no column of texts
+  };
   RowBlock() = default;
+  void note_places();
   Status bind(int column);
   template <class T>
   const T* of_kind(int column) const {
@@ -113,6 +126,9 @@ class RowBlock {
   size_t rows_ = 0;
   std::vector<const arrow::Array*> arrays_;
   std::vector<std::variant<std::monostate, VectorColumn, MultiColumn, SparseColumn>> vectors_;
+  std::vector<Place> places_;  // of columns that have values and are no vectors
+  std::array<int, kLineageTexts.size()> lineage_{};
+  int tier_ = -1;
   int id_ = -1, rest_ = -1, created_ = -1, updated_ = -1, source_object_ = -1, source_document_ = -1;
   uint64_t memory_bytes_ = 0, mapped_bytes_ = 0;
 };
