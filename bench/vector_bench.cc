@@ -64,12 +64,8 @@ void rescore(const Rows<float>& base, const Scorer& scorer, const std::vector<fl
              size_t keep, std::vector<std::pair<float, uint32_t>>& out) {
   out.clear();
   const size_t n = std::min(candidates.size(), keep);
-  if (pages_lately())
-    for (size_t i = 0; i < n; ++i) read_ahead(base.row(candidates[i].node), base.dimension * sizeof(float));
-  for (size_t i = 0; i < n; ++i) {
-    const char* row = reinterpret_cast<const char*>(base.row(candidates[i].node));
-    for (size_t b = 0; b < base.dimension * 4; b += 64) __builtin_prefetch(row + b);
-  }
+  const bool from_disk = pages_lately();
+  for (size_t i = 0; i < n; ++i) (from_disk ? read_ahead : prefetch)(base.row(candidates[i].node), base.dimension * sizeof(float));
   for (size_t i = 0; i < n; ++i) out.emplace_back(-scorer.score(base.row(candidates[i].node), norms[candidates[i].node]), candidates[i].node);
   std::sort(out.begin(), out.end());
   if (out.size() > kWanted) out.resize(kWanted);
