@@ -8,7 +8,7 @@ ORDER = ["base", "model", "objects", "catalog", "mvs", "extract", "clustering", 
 # Plain types and small tools: every header is public there, unless its name says otherwise.
 OPEN_FOLDERS = {"base", "model"}
 FACES = {
-    "objects": {"object_store.h", "local_reader.h", "counting_store.h", "s3_store.h", "caching_store.h", "fetcher.h", "power_cut_store.h"},
+    "objects": {"object_store.h", "local_reader.h", "counting_store.h", "s3_store.h", "caching_store.h", "fetcher.h", "powered_store.h"},
     "catalog": {"catalog.h", "sqlite_catalog.h", "versioned_cache.h"},
     "mvs": {"mvs.h", "table_check.h", "table_copy.h"},
     "extract": {"extract.h"},

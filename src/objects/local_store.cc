@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 
 #include "base/file.h"
@@ -78,6 +79,7 @@ class LocalStore : public ObjectStore {
   Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override;
   Status walk(std::string_view prefix, const Visit& visit) override { return walk_after(prefix, "", visit); }
   Status remove(std::string_view key) override;
+  Status remove_many(std::span<const std::string> keys) override;
 
   std::optional<fs::path> local_path(std::string_view key) const override {
     auto path = path_of(key);
@@ -158,6 +160,23 @@ Status LocalStore::remove(std::string_view key) {
   }
   std::unique_lock folders_go(folders_);
   for (fs::path dir = path.parent_path(); dir != root_ && ::rmdir(dir.c_str()) == 0; dir = dir.parent_path()) {
+  }
+  return Ok{};
+}
+
+// One sync of a folder for all that left it. A folder that went with its last file left the one above.
+Status LocalStore::remove_many(std::span<const std::string> keys) {
+  std::set<fs::path> folders;
+  for (const std::string& key : keys) {
+    QUARRY_RETURN_IF_ERROR(remove(key));
+    fs::path folder = (root_ / fs::path(key)).parent_path();
+    for (std::error_code error; folder != root_ && !fs::exists(folder, error);) folder = folder.parent_path();
+    folders.insert(std::move(folder));
+  }
+  for (const fs::path& folder : folders) {
+    Status synced = sync_directory(folder);
+    std::error_code error;
+    if (!synced.ok() && fs::exists(folder, error)) return synced;  // another removal took it away
   }
   return Ok{};
 }

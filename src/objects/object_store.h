@@ -24,8 +24,8 @@ struct ObjectInfo {
 
 // Keys are '/'-separated relative paths: 1..1,024 bytes of UTF-8, segments of 1..255 bytes, none of them "." or "..", no backslash or
 // control character; anything else is kBadRequest. A key that is a folder of another key ("a" beside "a/b") may be refused with
-// kBadRequest. All methods are thread-safe and blocking. A put that returned ok survives a power cut; one that failed with kStorage took
-// place whole or not at all. Errors: kNotFound, kAlreadyExists (put_if_absent), kStorage (retryable), kBadRequest.
+// kBadRequest. All methods are thread-safe and blocking. A put or remove_many that returned ok survives a power cut; a put that failed with
+// kStorage took place whole or not at all. Errors: kNotFound, kAlreadyExists (put_if_absent), kStorage (retryable), kBadRequest.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;

@@ -187,9 +187,8 @@ void EngineImpl::sweep() {
       log_warn("the sweep for files that nothing refers to ended early", {{"reason", swept.error().message}});
     else if (swept->removed > 0)
       log_info("files that nothing referred to were removed", {{"files", swept->removed}, {"bytes", swept->removed_bytes}});
-    Status dropped = drop_retired_tables(
-        *options_.catalog, [this](const auto& row) { return drop_retired(row); }, options_.clock->now_us() - kRetiredUs);
-    if (!dropped.ok()) log_warn("tables that a restore replaced are left", {{"reason", dropped.error().message}});
+    Status dropped = drop_all_retired(*options_.catalog, *options_.vectors, *options_.store, options_.clock->now_us() - kRetiredUs);
+    if (!dropped.ok()) log_warn("tables and files that nothing needs any more are left", {{"reason", dropped.error().message}});
   }
 }
 
@@ -217,12 +216,6 @@ bool EngineImpl::is_stopping() {
 bool EngineImpl::wait_unless_stopping(int64_t us) {
   std::unique_lock lock(mutex_);
   return !changed_.wait_for(lock, std::chrono::microseconds(us), [&] { return stopping_; });
-}
-
-Status EngineImpl::drop_retired(const catalog::Resource& row) {
-  Status dropped = options_.vectors->drop_table(row.id);
-  if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound) return dropped;
-  return objects::remove_prefix(*options_.store, text_member(row.body, "prefix") + "/");
 }
 
 void EngineImpl::check(Running& running) {

@@ -46,7 +46,6 @@ class EngineImpl final : public Engine {
   void keep_snapshots();
   bool is_stopping();
   bool wait_unless_stopping(int64_t us);  // false: stopping
-  Status drop_retired(const catalog::Resource& row);
   void check(Running& running);
   std::vector<std::shared_ptr<Running>> running();
   void wait_for_work(uint64_t seen);

@@ -207,6 +207,26 @@ json::array new_payload_indexes(const json::object& namespace_body, const Collec
 Result<catalog::Resource> take_payload_indexes(catalog::Catalog& catalog, mvs::VectorStore& vectors, const json::object& namespace_body,
                                                std::string_view internal_id, catalog::Resource collection);
 
+// ---- files that have to go --------------------------------------------------------------------------------------------
+//
+// A row of kind "retired_table" tells of files that no other row owns any more, or none owns yet: whatever dies, the sweep finds them by
+// it.
+struct RetiredFiles {
+  std::string id;       // the table's, or that of what else they belong to
+  std::string prefix;   // of their keys, without the last '/'
+  std::string task_id;  // that still makes them: they stay until it is over; may be empty
+};
+// In the caller's transaction. Ok if it is there already.
+Status retire_files(catalog::Session& session, const catalog::Scope& scope, const RetiredFiles& files, TimestampUs now);
+// In the caller's transaction: they have an owner now. Ok if there is no such row.
+Status keep_files(catalog::Session& session, const catalog::Scope& scope, std::string_view id);
+// Drops the table, the files, then the row; does nothing where the row is gone.
+Status drop_retired(catalog::Catalog& catalog, mvs::VectorStore& vectors, objects::ObjectStore& store, const catalog::Scope& scope,
+                    std::string_view id);
+// All that were retired before `older_than`, but for what a task still makes. One that fails holds no other up; the first error is
+// returned.
+Status drop_all_retired(catalog::Catalog& catalog, mvs::VectorStore& vectors, objects::ObjectStore& store, TimestampUs older_than);
+
 struct SweepReport {
   uint64_t looked_at = 0, removed = 0, removed_bytes = 0;
 };

@@ -67,8 +67,8 @@ Result<catalog::Resource> begin_pre_delete_snapshot(catalog::Session& session, c
                                                     std::string_view namespace_name, int64_t keep_us, TimestampUs now);
 // In the caller's transaction, before the removal: it serves no other.
 Status use_pre_delete_snapshot(catalog::Session& session, const catalog::Scope& scope, std::string_view snapshot_id);
-// Removes those that have expired, unless a task works on them or it is the newest daily one that a namespace has completed; returns how
-// many. One that can't be removed is named in the log. `halted` ends it early.
+// Removes those that have expired, unless a task works on them or it is the newest daily one that a namespace has completed, and what is
+// left of those whose removal was begun; returns how many. One that can't be removed is named in the log. `halted` ends it early.
 Result<size_t> drop_expired_snapshots(catalog::Catalog& catalog, objects::ObjectStore& store, TimestampUs now,
                                       const std::function<bool()>& halted = {});
 
@@ -110,7 +110,7 @@ Result<std::vector<SnapshotFile>> list_snapshot_files(objects::ObjectStore& stor
 // Marks the row "expired", removes the files, then the row. kConflict while a task works on the snapshot. May be called again.
 Status remove_snapshot(catalog::Catalog& catalog, objects::ObjectStore& store, const catalog::Scope& scope, std::string_view snapshot_id);
 
-// The tables that restores in place have replaced (rows of kind "retired_table"), once they are older than `older_than`: dropped.
-Status drop_retired_tables(catalog::Catalog& catalog, const std::function<Status(const catalog::Resource&)>& drop, TimestampUs older_than);
+// In the transaction that removes a namespace with its tasks: rows of snapshots that nobody completes any more go, their files are retired.
+Status forget_unfinished_snapshots(catalog::Session& session, const catalog::Scope& scope, TimestampUs now);
 
 }  // namespace quarry::pipeline

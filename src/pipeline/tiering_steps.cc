@@ -74,7 +74,11 @@ Result<TieringState> load_tiering_state(catalog::Session& session, const catalog
   const json::object* storage = find_storage(collection.body);
   state.is_moving = storage != nullptr && storage->contains("transition");
   QUARRY_ASSIGN_OR_RETURN(const TimestampUs recorded, recorded_since(session, now));
-  state.watched_since = std::max(collection.created_at, recorded);
+  TimestampUs restored_at = 0;
+  if (storage != nullptr) {
+    QUARRY_ASSIGN_OR_RETURN(restored_at, time_member(*storage, "restored_at"));
+  }
+  state.watched_since = std::max({collection.created_at, recorded, restored_at});
   QUARRY_ASSIGN_OR_RETURN(state.moved_at, time_member(collection.body, "last_transitioned_at"));
   QUARRY_ASSIGN_OR_RETURN(state.queried_at, load_query_time(session, scope, collection.id));
   state.rules = read_tiering_rules(collection.body);

@@ -180,13 +180,23 @@ Status disable_downstream(catalog::Session& session, const catalog::Scope& scope
   return Ok{};
 }
 
-// A table that this process has not touched has to be made known before it can be dropped.
-Status drop_stored_table(const RequestContext& context, const Dependencies& deps, const catalog::Resource& collection) {
-  const std::string table_id = stored_table_id(collection);
+pipeline::RetiredFiles files_of(const RequestContext& context, std::string table_id) {
+  std::string prefix = pipeline::table_prefix(context.internal_id, context.namespace_id, table_id);
+  return {std::move(table_id), std::move(prefix), {}};
+}
+
+// What fails is done by the next sweep.
+void drop_table(const RequestContext& context, const Dependencies& deps, const std::string& table_id) {
   deps.internals->tables.remove(table_id);
+  Status dropped = pipeline::drop_retired(*deps.catalog, *deps.vectors, *deps.store, namespace_scope(context), table_id);
+  if (!dropped.ok()) log_warn("a table is dropped later", {{"table", table_id}, {"reason", dropped.error().message}});
+}
+
+// A table that this process has not touched has to be made known, so that its local files go as well.
+void drop_stored_table(const RequestContext& context, const Dependencies& deps, const catalog::Resource& collection) {
   const auto parsed = parse_collection(collection.body, context.organization_id, context.namespace_id);
-  if (parsed.ok()) (void)deps.vectors->attach_table(pipeline::table_spec(*parsed, context.internal_id));  // if not, it is known or stays
-  return deps.vectors->drop_table(table_id);
+  if (parsed.ok()) (void)deps.vectors->attach_table(pipeline::table_spec(*parsed, context.internal_id));
+  drop_table(context, deps, stored_table_id(collection));
 }
 
 Result<Reply> delete_collection(const RequestContext& context, const Request& request, const Dependencies& deps) {
@@ -196,11 +206,11 @@ Result<Reply> delete_collection(const RequestContext& context, const Request& re
     QUARRY_RETURN_IF_ERROR(session.remove(catalog::kind::kCollection, scope, found.id));
     for (std::string_view child : {catalog::kind::kLifecycleEvent, catalog::kind::kQueryTime})
       QUARRY_RETURN_IF_ERROR(session.remove_children(child, scope, found.id));
-    return disable_downstream(session, scope, found, deps.clock->now_us());
+    const TimestampUs now = deps.clock->now_us();
+    QUARRY_RETURN_IF_ERROR(pipeline::retire_files(session, scope, files_of(context, stored_table_id(found)), now));
+    return disable_downstream(session, scope, found, now);
   }));
-  Status dropped = drop_stored_table(context, deps, found);
-  if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)
-    log_warn("a table was not dropped", {{"table", found.id}, {"reason", dropped.error().message}});
+  drop_stored_table(context, deps, found);
   return Reply(json::object{{"success", true},
                             {"message", fmt::format("collection '{}' and its documents were deleted", found.name)},
                             {"collection_id", found.id}});
@@ -319,12 +329,17 @@ Result<OpenCollection> store_collection(const RequestContext& context, const Dep
     body["payload_indexes"] = std::move(indexes);
     opened.collection.payload_indexes = read_payload_indexes(body);
   }
-  QUARRY_RETURN_IF_ERROR(deps.vectors->create_table(pipeline::table_spec(opened.collection, context.internal_id)));
   opened.resource = make_resource(context, catalog::kind::kCollection, collection_id, name, std::move(body));
-  Status inserted = insert_in_namespace(context, deps, opened.resource, kMaxCollections);
+  const catalog::Scope scope = namespace_scope(context);
+  QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) {
+    return pipeline::retire_files(session, scope, files_of(context, collection_id), deps.clock->now_us());
+  }));
+  Status inserted = deps.vectors->create_table(pipeline::table_spec(opened.collection, context.internal_id));
+  if (inserted.ok())
+    inserted = insert_in_namespace(context, deps, opened.resource, kMaxCollections,
+                                   [&](catalog::Session& session) { return pipeline::keep_files(session, scope, collection_id); });
   if (!inserted.ok()) {
-    Status dropped = deps.vectors->drop_table(collection_id);
-    if (!dropped.ok()) log_warn("a table was not dropped", {{"table", collection_id}, {"reason", dropped.error().message}});
+    drop_table(context, deps, collection_id);
     if (inserted.error().kind == ErrorKind::kAlreadyExists) return taken();
     return std::move(inserted).error();
   }

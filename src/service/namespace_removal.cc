@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "pipeline/snapshots.h"
 #include "service/buckets.h"
@@ -51,18 +53,23 @@ Status check_idle(catalog::Session& session, const OpenNamespace& ns) {
       fmt::format("namespace '{}' has {} batches that have not ended: cancel them first, or pass force=true", ns.resource.name, running));
 }
 
-// Their tasks are gone. Those that are completed outlive the namespace, to bring it back.
-Status remove_unfinished_snapshots(catalog::Session& session, const catalog::Scope& scope) {
+// The rows by which the tables are dropped: at once, or by the next sweep. Returns the tables, those among them that were to go anyway.
+Result<std::vector<std::string>> retire_tables(catalog::Session& session, const OpenNamespace& ns, TimestampUs now) {
+  const catalog::Scope scope = namespace_scope(ns.context);
+  QUARRY_ASSIGN_OR_RETURN(auto tables, remove_all(session, scope, catalog::kind::kCollection,
+                                                  {catalog::kind::kLifecycleEvent, catalog::kind::kQueryTime}, stored_table_id));
+  for (const std::string& id : tables)
+    QUARRY_RETURN_IF_ERROR(
+        pipeline::retire_files(session, scope, {id, pipeline::table_prefix(ns.context.internal_id, scope.namespace_id, id), {}}, now));
   catalog::ListQuery query;
-  query.kind = catalog::kind::kSnapshot;
+  query.kind = catalog::kind::kRetiredTable;
   query.scope = scope;
-  query.limit = pipeline::kMaxSnapshots;
-  QUARRY_ASSIGN_OR_RETURN(auto page, session.list(query));
-  for (const auto& snapshot : page.items) {
-    std::string_view status = string_member(snapshot.body, "status");
-    if (status == "pending" || status == "in_progress") QUARRY_RETURN_IF_ERROR(session.remove(query.kind, scope, snapshot.id));
-  }
-  return Ok{};
+  query.limit = kPage;
+  QUARRY_ASSIGN_OR_RETURN(const auto page, session.list(query));
+  // What a task was making may still grow: it is left to the sweep.
+  for (const auto& row : page.items)
+    if (!row.body.contains("task_id") && std::find(tables.begin(), tables.end(), row.id) == tables.end()) tables.push_back(row.id);
+  return tables;
 }
 
 Result<std::string> take_snapshot(const OpenNamespace& ns, const Dependencies& deps, bool force) {
@@ -107,7 +114,7 @@ Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool 
   using namespace catalog::kind;
   const catalog::Scope scope = namespace_scope(ns.context);
   QUARRY_RETURN_IF_ERROR(deps.internals->executions.flush());  // none may come after the removal
-  std::vector<std::string> buckets, tables, retired;
+  std::vector<std::string> buckets, tables;
   QUARRY_RETURN_IF_ERROR(deps.catalog->write([&](catalog::Session& session) -> Status {
     if (!force) QUARRY_RETURN_IF_ERROR(check_idle(session, ns));
     QUARRY_RETURN_IF_ERROR(session.remove(kNamespace, organization_scope(ns.context), ns.resource.id));
@@ -115,19 +122,16 @@ Status remove_namespace(const OpenNamespace& ns, const Dependencies& deps, bool 
     QUARRY_ASSIGN_OR_RETURN(buckets, remove_all(session, scope, kBucket, {kObject, kUpload, kBatch, kObjectIndexKind}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kRetriever, {kExecution}));
     QUARRY_RETURN_IF_ERROR(remove_all(session, scope, kExecution, {}));
-    QUARRY_ASSIGN_OR_RETURN(tables, remove_all(session, scope, kCollection, {kLifecycleEvent, kQueryTime}, stored_table_id));
-    QUARRY_ASSIGN_OR_RETURN(retired, remove_all(session, scope, kRetiredTable, {}));
-    return remove_unfinished_snapshots(session, scope);
+    const TimestampUs now = deps.clock->now_us();
+    QUARRY_ASSIGN_OR_RETURN(tables, retire_tables(session, ns, now));
+    return pipeline::forget_unfinished_snapshots(session, scope, now);  // the others bring the namespace back
   }));
   if (deps.engine) deps.engine->notify();
   // Only what bears an id of the removed rows, which are never given again: the namespace's own id may be another's by now.
-  tables.insert(tables.end(), retired.begin(), retired.end());
   for (const auto& id : tables) {
     deps.internals->tables.remove(id);
-    Status dropped = deps.vectors->drop_table(id);
-    if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound)
-      log_warn("a table was not dropped", {{"table", id}, {"reason", dropped.error().message}});
-    remove_files(deps, pipeline::table_prefix(ns.context.internal_id, ns.resource.id, id) + "/");
+    Status dropped = pipeline::drop_retired(*deps.catalog, *deps.vectors, *deps.store, scope, id);
+    if (!dropped.ok()) log_warn("a table is dropped later", {{"table", id}, {"reason", dropped.error().message}});
   }
   for (const auto& id : buckets) remove_files(deps, fmt::format("{}/{}/blobs/{}/", ns.context.internal_id, ns.resource.id, id));
   return Ok{};

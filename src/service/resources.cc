@@ -67,7 +67,8 @@ catalog::Resource make_resource(const RequestContext& context, std::string_view 
   return out;
 }
 
-Status insert_in_namespace(const RequestContext& context, const Dependencies& deps, const catalog::Resource& resource, uint64_t limit) {
+Status insert_in_namespace(const RequestContext& context, const Dependencies& deps, const catalog::Resource& resource, uint64_t limit,
+                           const std::function<Status(catalog::Session&)>& also) {
   catalog::ListQuery of_its_kind;
   of_its_kind.kind = resource.kind;
   of_its_kind.scope = namespace_scope(context);
@@ -82,6 +83,7 @@ Status insert_in_namespace(const RequestContext& context, const Dependencies& de
         return bad_request(fmt::format("namespace '{}' has {} {}s, the most there can be: delete one, or use another namespace",
                                        context.namespace_id, count, resource.kind));
     }
+    if (also) QUARRY_RETURN_IF_ERROR(also(session));
     return session.insert(resource);
   });
 }

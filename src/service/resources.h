@@ -12,9 +12,9 @@ inline catalog::Scope organization_scope(const RequestContext& c) { return {c.or
 catalog::Resource make_resource(const RequestContext& context, std::string_view kind, std::string id, std::string name, json::object body);
 
 // Inserts a resource of the context's namespace; kNotFound if the namespace was deleted after the request was admitted, kBadRequest if it
-// has `limit` resources of that kind already.
+// has `limit` resources of that kind already. `also` takes part in the transaction.
 Status insert_in_namespace(const RequestContext& context, const Dependencies& deps, const catalog::Resource& resource,
-                           uint64_t limit = UINT64_MAX);
+                           uint64_t limit = UINT64_MAX, const std::function<Status(catalog::Session&)>& also = {});
 
 // The body as the API shows it: with created_at and updated_at.
 json::object show(const catalog::Resource& resource);

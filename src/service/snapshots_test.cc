@@ -14,14 +14,9 @@ TEST_F(SnapshotsTest, ReplacedTablesAreDroppedOnceTheyAreOld) {
   EXPECT_EQ(end_of_task(ok(outside(), "restore_snapshot_namespaces", on(taken, {{"confirm_in_place", true}}))), "COMPLETED");
   EXPECT_EQ(documents(), 3u);
   EXPECT_EQ(table_folders().size(), 2u);
-  const auto drop = [&](const catalog::Resource& row) -> Status {
-    Status dropped = vectors_->drop_table(row.id);
-    if (!dropped.ok() && dropped.error().kind != ErrorKind::kNotFound) return dropped;
-    return objects::remove_prefix(*store_, std::string(string_member(row.body, "prefix")) + "/");
-  };
-  ASSERT_TRUE(pipeline::drop_retired_tables(*catalog_, drop, 0).ok());  // none is that old
+  ASSERT_TRUE(pipeline::drop_all_retired(*catalog_, *vectors_, *store_, 0).ok());  // none is that old
   EXPECT_EQ(table_folders().size(), 2u);
-  ASSERT_TRUE(pipeline::drop_retired_tables(*catalog_, drop, INT64_MAX).ok());
+  ASSERT_TRUE(pipeline::drop_all_retired(*catalog_, *vectors_, *store_, INT64_MAX).ok());
   EXPECT_EQ(table_folders().size(), 1u);
   add(4);
   EXPECT_EQ(documents(), 4u);

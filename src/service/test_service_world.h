@@ -191,13 +191,14 @@ class ServiceWorld : public testing::Test {
   }
 
   // A collection whose documents are written directly, with one vector "v" of three dimensions.
-  std::string direct_collection(const Client& client, const std::string& name) {
+  static json::object direct_collection_body(const std::string& name) {
     json::object vector{{"field", "v"}, {"name", "v"}, {"dimensions", 3}};
     json::object extractor{
         {"feature_extractor_name", "passthrough_extractor"}, {"version", "v1"}, {"parameters", {{"vector_fields", json::array{vector}}}}};
-    json::object made = ok(client, "create_collection",
-                           {.body = {{"collection_name", name}, {"source", {{"type", "none"}}}, {"feature_extractor", extractor}}});
-    return std::string(string_member(made, "collection_id"));
+    return {{"collection_name", name}, {"source", {{"type", "none"}}}, {"feature_extractor", std::move(extractor)}};
+  }
+  std::string direct_collection(const Client& client, const std::string& name) {
+    return std::string(string_member(ok(client, "create_collection", {.body = direct_collection_body(name)}), "collection_id"));
   }
 
   json::object add_document(const Client& client, const std::string& collection, json::object body) {

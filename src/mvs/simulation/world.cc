@@ -105,7 +105,7 @@ Result<json::value> World::on_disk() {
 size_t World::files_below(const std::string& prefix) { return disk_->list(prefix + "/", "", 10'000).value().size(); }
 
 bool World::is_to_blame(const Error& error) {
-  return error.message.find("injected fault") != std::string::npos || error.message.find(kPowerIsOff) != std::string::npos;
+  return error.message.find("injected fault") != std::string::npos || error.message.find(objects::kPowerIsOff) != std::string::npos;
 }
 
 std::string World::describe() const {

@@ -5,7 +5,7 @@
 #include "base/executor.h"
 #include "base/temporary_folder.h"
 #include "mvs/simulation/draws.h"
-#include "mvs/simulation/powered_store.h"
+#include "objects/powered_store.h"
 
 namespace quarry::mvs::simulation {
 
@@ -18,7 +18,7 @@ class World {
   // The machine loses its power if it has not yet, and starts again.
   Status crash();
   VectorStore& server() { return *server_->store; }
-  PoweredStore& power() { return power_; }
+  objects::PoweredStore& power() { return power_; }
   objects::ObjectStore& network() { return *server_->network; }
   ManualClock& clock() { return clock_; }
 
@@ -46,7 +46,7 @@ class World {
   test::DocumentSource& source_;
   ManualClock clock_;
   std::unique_ptr<objects::ObjectStore> disk_ = objects::make_memory_store(clock_);
-  PoweredStore power_;
+  objects::PoweredStore power_;
   TemporaryFolder local_{"quarry-simulation"};
   StoreOptions options_;
   bool has_executor_;

@@ -151,27 +151,20 @@ Status remove_snapshot(catalog::Catalog& catalog, objects::ObjectStore& store, c
   return catalog.write([&](catalog::Session& session) { return session.remove(kind::kSnapshot, scope, snapshot_id); });
 }
 
-Status drop_retired_tables(catalog::Catalog& catalog, const std::function<Status(const catalog::Resource&)>& drop, TimestampUs older_than) {
-  return for_each_resource(catalog, {.kind = std::string(kind::kOrganization)}, [&](const catalog::Resource& organization) -> Status {
-    std::vector<catalog::Resource> due;
-    catalog::ListQuery query;
-    query.kind = kind::kRetiredTable;
-    query.scope = {organization.id, ""};
-    query.all_namespaces = true;
-    QUARRY_RETURN_IF_ERROR(catalog.read([&](catalog::Session& session) {
-      due.clear();
-      return for_each_in(session, query, [&](const catalog::Resource& row) -> Status {
-        if (row.created_at < older_than) due.push_back(row);
-        return Ok{};
-      });
-    }));
-    for (const catalog::Resource& row : due) {
-      QUARRY_RETURN_IF_ERROR(drop(row));
-      QUARRY_RETURN_IF_ERROR(catalog.write(
-          [&](catalog::Session& session) { return session.remove(kind::kRetiredTable, {row.organization_id, row.namespace_id}, row.id); }));
-    }
+Status forget_unfinished_snapshots(catalog::Session& session, const catalog::Scope& scope, TimestampUs now) {
+  std::vector<catalog::Resource> unfinished;
+  const catalog::ListQuery snapshots{.kind = std::string(kind::kSnapshot), .scope = scope};
+  QUARRY_RETURN_IF_ERROR(for_each_in(session, snapshots, [&](const catalog::Resource& row) -> Status {
+    const std::string status = text_member(row.body, "status");
+    if (status == "pending" || status == "in_progress") unfinished.push_back(row);
     return Ok{};
-  });
+  }));
+  for (const catalog::Resource& row : unfinished) {
+    const std::string root = snapshot_folder(text_member(row.body, "internal_id"), scope.namespace_id, row.id);
+    QUARRY_RETURN_IF_ERROR(retire_files(session, scope, {row.id, root, {}}, now));
+    QUARRY_RETURN_IF_ERROR(session.remove(kind::kSnapshot, scope, row.id));
+  }
+  return Ok{};
 }
 
 }  // namespace quarry::pipeline

@@ -1,6 +1,6 @@
 // Bringing a snapshot back. Everything is made beside what is there: tables under prefixes of this attempt, bytes under keys that nothing
 // refers to yet. Then one catalog transaction replaces the rows, and each collection's row names its new table; a reader sees all of the
-// old or all of the new. The tables that were replaced are kept for a while for requests that began before (drop_retired_tables).
+// old or all of the new. The tables that were replaced are kept for a while for requests that began before (drop_all_retired).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -96,6 +96,7 @@ class SnapshotRestore {
     QUARRY_ASSIGN_OR_RETURN(plan_.manifest, read_manifest(store_, snapshot_));
     QUARRY_RETURN_IF_ERROR(read_collections());
     QUARRY_RETURN_IF_ERROR(forget_staged());
+    QUARRY_RETURN_IF_ERROR(announce());
     QUARRY_RETURN_IF_ERROR(stage_blobs());
     QUARRY_RETURN_IF_ERROR(stage_tables());
     return swap();
@@ -114,6 +115,24 @@ class SnapshotRestore {
       const bool has_own_id = resource.kind != kind::kObject && resource.kind != kObjectIndexKind && resource.kind != kind::kNamespace;
       if (has_own_id && !plan_.in_place) plan_.renaming.add(resource.id);
       if (resource.kind == kind::kCollection) collections_.push_back(std::move(resource));
+      return Ok{};
+    });
+  }
+
+  // What this attempt makes goes if the task ends without it, whatever dies.
+  Status announce() {
+    staged_.clear();
+    const std::string& ns = plan_.target.namespace_id;
+    if (!plan_.in_place) staged_.push_back({ns, fmt::format("{}/{}", plan_.internal_id, ns), job_.task().task_id});
+    for (const catalog::Resource& original : collections_) {
+      if (!plan_.in_place) break;
+      catalog::Resource row = original;
+      convert(plan_, row, job_.now());
+      QUARRY_ASSIGN_OR_RETURN(const Collection collection, parse_collection(row.body, plan_.target.organization_id, ns));
+      staged_.push_back({collection.table_id(), table_prefix(plan_.internal_id, ns, collection.table_id()), job_.task().task_id});
+    }
+    return job_.options().catalog->write([&](catalog::Session& session) -> Status {
+      for (const RetiredFiles& files : staged_) QUARRY_RETURN_IF_ERROR(retire_files(session, plan_.target, files, job_.now()));
       return Ok{};
     });
   }
@@ -202,6 +221,7 @@ class SnapshotRestore {
       const TimestampUs now = job_.now();
       if (plan_.in_place) QUARRY_RETURN_IF_ERROR(check_idle(session, plan_.target, job_.task().task_id));
       QUARRY_ASSIGN_OR_RETURN(replaced, replace_rows(session, store_, plan_, now));
+      for (const RetiredFiles& files : staged_) QUARRY_RETURN_IF_ERROR(keep_files(session, plan_.target, files.id));
       QUARRY_RETURN_IF_ERROR(note_report(session, report(), now));
       return job_.complete(session);
     }));
@@ -270,7 +290,8 @@ class SnapshotRestore {
   RestorePlan plan_;
   catalog::Resource snapshot_;
   std::vector<catalog::Resource> collections_;
-  std::set<std::string> made_;  // tables that the vector store made
+  std::vector<RetiredFiles> staged_;  // that have no owner before the swap
+  std::set<std::string> made_;        // tables that the vector store made
   json::array outcomes_, skipped_;
   uint64_t documents_ = 0;
   bool is_complete_ = true;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "model/collection.h"
-#include "pipeline/new_row.h"
+#include "pipeline/lifecycle_rows.h"
 #include "pipeline/object_body.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/resource_walk.h"
@@ -18,14 +18,18 @@ bool is_settled(std::string_view status) {
   return is_terminal(parsed) || parsed == TaskStatus::kDraft || to_string(parsed) != status;
 }
 
-// No task works on the restored collection; its table is the one that this restore makes.
-void settle_storage(json::object& body, const std::string& mark) {
-  json::value& internal = body[kInternalMember];
-  if (!internal.is_object()) internal = json::object{};
-  json::value& storage = internal.get_object()["storage"];
-  if (!storage.is_object()) storage = json::object{};
-  for (std::string_view name : {"transition", "data_left"}) storage.get_object().erase(name);
-  storage.get_object()["restored_by"] = mark;
+// No task works on the restored collection, no rule has announced its end, and its table is the one that this restore makes.
+void settle_storage(json::object& body, const std::string& mark, TimestampUs now) {
+  json::object& storage = storage_of(body);
+  for (std::string_view name : {"transition", "data_left", "archive_notice"}) storage.erase(name);
+  storage["restored_by"] = mark;
+  storage["restored_at"] = format_timestamp(now);
+}
+
+// An archived collection has none, but for what its archive could not remove.
+bool has_files(const catalog::Resource& row, const Collection& collection) {
+  const json::object* storage = find_storage(row.body);
+  return collection.lifecycle != LifecycleState::kArchived || (storage != nullptr && storage->contains("data_left"));
 }
 
 // In place the namespace keeps its name, which another may have taken since.
@@ -68,12 +72,6 @@ Status remove_all(catalog::Session& session, const catalog::Scope& scope, std::s
   }
 }
 
-Status retire(catalog::Session& session, const RestorePlan& plan, const Collection& collection, TimestampUs now) {
-  catalog::Resource row = new_row(kind::kRetiredTable, collection.table_id(), plan.target, now);
-  row.body = {{"prefix", table_prefix(plan.internal_id, plan.target.namespace_id, row.id)}};
-  return session.insert(row);
-}
-
 Status clear(catalog::Session& session, const RestorePlan& plan, std::vector<std::string>& replaced, TimestampUs now) {
   QUARRY_RETURN_IF_ERROR(remove_all(session, plan.target, kind::kBucket, [&](const catalog::Resource& bucket) -> Status {
     for (std::string_view child : {kind::kObject, kObjectIndexKind})
@@ -87,11 +85,13 @@ Status clear(catalog::Session& session, const RestorePlan& plan, std::vector<std
     return plan.retrievers.contains(retriever.id) ? Status(Ok{}) : session.remove_children(kind::kExecution, plan.target, retriever.id);
   }));
   return remove_all(session, plan.target, kind::kCollection, [&](const catalog::Resource& row) -> Status {
-    QUARRY_RETURN_IF_ERROR(session.remove_children(kind::kLifecycleEvent, plan.target, row.id));
+    for (std::string_view child : {kind::kLifecycleEvent, kind::kQueryTime})
+      QUARRY_RETURN_IF_ERROR(session.remove_children(child, plan.target, row.id));
     QUARRY_ASSIGN_OR_RETURN(const Collection collection, parse_collection(row.body, row.organization_id, row.namespace_id));
-    if (collection.lifecycle == LifecycleState::kArchived) return Ok{};
+    if (!has_files(row, collection)) return Ok{};
     replaced.push_back(collection.table_id());
-    return retire(session, plan, collection, now);
+    const std::string prefix = table_prefix(plan.internal_id, plan.target.namespace_id, collection.table_id());
+    return retire_files(session, plan.target, {collection.table_id(), prefix, {}}, now);
   });
 }
 
@@ -128,7 +128,7 @@ void convert(const RestorePlan& plan, catalog::Resource& r, TimestampUs now) {
   r.namespace_id = plan.target.namespace_id;
   r.revision = now;
   if (r.kind == kind::kObject && !is_settled(text_member(r.body, "status"))) r.body["status"] = to_string(TaskStatus::kPending);
-  if (r.kind == kind::kCollection) settle_storage(r.body, plan.mark);
+  if (r.kind == kind::kCollection) settle_storage(r.body, plan.mark, now);
 }
 
 Result<std::vector<std::string>> replace_rows(catalog::Session& session, objects::ObjectStore& store, const RestorePlan& plan,

@@ -166,7 +166,8 @@ Result<size_t> drop_expired_snapshots(catalog::Catalog& catalog, objects::Object
   size_t count = 0;
   const auto drop = [&](const catalog::Resource& row) -> Status {
     QUARRY_RETURN_IF_ERROR(check_halted(halted));
-    if (!has_expired(row, now)) return Ok{};
+    const bool is_half_gone = text_member(row.body, "status") == "expired";
+    if (!is_half_gone && !has_expired(row, now)) return Ok{};
     QUARRY_ASSIGN_OR_RETURN(const bool is_last, is_last_daily(catalog, row, now));
     if (is_last) return Ok{};
     Status dropped = remove_snapshot(catalog, store, {row.organization_id, row.namespace_id}, row.id);

@@ -1,6 +1,6 @@
-#include "mvs/simulation/powered_store.h"
+#include "objects/powered_store.h"
 
-namespace quarry::mvs::simulation {
+namespace quarry::objects {
 namespace {
 
 Error power_is_off() { return storage_error(std::string(kPowerIsOff)); }
@@ -46,12 +46,19 @@ Status PoweredStore::put(std::string_view key, std::string_view bytes) {
   return status;
 }
 
-Status PoweredStore::put_if_absent(std::string_view key, std::string_view bytes) {
+Status PoweredStore::commit(const std::function<Status()>& write) {
   const Power power = draw_power();
   if (power == Power::kOff || (power == Power::kGoing && coin())) return power_is_off();
-  Status status = cut_.put_if_absent(key, bytes);
-  if (status.ok()) cut_.sync();
+  Status status = write();
   return power == Power::kGoing ? Status(power_is_off()) : status;
+}
+
+Status PoweredStore::put_if_absent(std::string_view key, std::string_view bytes) {
+  return commit([&] {
+    Status status = cut_.put_if_absent(key, bytes);
+    if (status.ok()) cut_.sync();
+    return status;
+  });
 }
 
 Status PoweredStore::remove(std::string_view key) {
@@ -59,6 +66,12 @@ Status PoweredStore::remove(std::string_view key) {
   if (power == Power::kOff) return power_is_off();
   Status status = cut_.remove(key);
   return power == Power::kGoing ? Status(power_is_off()) : status;
+}
+
+Status PoweredStore::remove_many(std::span<const std::string> keys) {
+  for (const std::string& key : keys) QUARRY_RETURN_IF_ERROR(remove(key));
+  cut_.sync();
+  return Ok{};
 }
 
 Result<std::string> PoweredStore::get(std::string_view key) {
@@ -71,14 +84,14 @@ Result<std::string> PoweredStore::get_range(std::string_view key, uint64_t offse
   return cut_.get_range(key, offset, length);
 }
 
-Result<objects::ObjectInfo> PoweredStore::head(std::string_view key) {
+Result<ObjectInfo> PoweredStore::head(std::string_view key) {
   if (draw_power() != Power::kOn) return power_is_off();
   return cut_.head(key);
 }
 
-Result<std::vector<objects::ObjectInfo>> PoweredStore::list(std::string_view prefix, std::string_view after, size_t limit) {
+Result<std::vector<ObjectInfo>> PoweredStore::list(std::string_view prefix, std::string_view after, size_t limit) {
   if (draw_power() != Power::kOn) return power_is_off();
   return cut_.list(prefix, after, limit);
 }
 
-}  // namespace quarry::mvs::simulation
+}  // namespace quarry::objects
