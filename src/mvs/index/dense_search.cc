@@ -18,9 +18,12 @@ struct Selected {
   const NodeOfRow* nodes = nullptr;
   const VectorColumn* vectors = nullptr;
   const float* norms = nullptr;
-  std::unique_ptr<Bitmap> rows;  // null: every row
+  std::unique_ptr<Bitmap> rows;  // null: every live row
   size_t count = 0;
 };
+
+// Nodes to live rows up to which a walk may meet dead nodes as results.
+constexpr double kMostDilution = 2;
 
 class IndexedSearch {
  public:
@@ -40,8 +43,6 @@ class IndexedSearch {
         QUARRY_ASSIGN_OR_RETURN(Bitmap rows, filter_rows(request_.filter, *view.segment, view.live_rows()));
         s.count = rows.count();
         s.rows = std::make_unique<Bitmap>(std::move(rows));
-      } else if (view.deleted != nullptr) {
-        s.rows = std::make_unique<Bitmap>(view.live_rows());
       }
       if (s.count > 0) bind(s, view);
       matching_ += s.count;
@@ -57,6 +58,7 @@ class IndexedSearch {
     QueryCodes& codes = thread_codes();
     index_.graph->quantizer().prepare(query_.data(), codes);
     if (takes_every_node()) return score(find(codes, plan, nullptr));
+    if (std::vector<Candidate> live; walk_past_dead(codes, plan, live)) return score(live);
     const Bitmap wanted = wanted_nodes();
     return score(find(codes, plan, &wanted));
   }
@@ -92,7 +94,27 @@ class IndexedSearch {
   // No row is filtered out, and no node is dead.
   bool takes_every_node() const {
     return index_.mapped == index_.nodes.size() &&
-           std::all_of(selected_.begin(), selected_.end(), [](const Selected& s) { return s.nodes == nullptr || s.rows == nullptr; });
+           std::all_of(selected_.begin(), selected_.end(),
+                       [](const Selected& s) { return s.view == nullptr || (s.rows == nullptr && s.view->deleted == nullptr); });
+  }
+
+  const SegmentView* live_view(RowRef ref) const {
+    const SegmentView* view = snapshot_.view(ref.segment);
+    return view != nullptr && view->is_live(ref.row) ? view : nullptr;
+  }
+
+  // Where nothing but dead nodes is left out: a wider walk over all, which costs no set of the live ones. False: too many near the query are
+  // dead, or there are nodes without links, of which the best may all be dead.
+  bool walk_past_dead(const QueryCodes& codes, const FilteredPlan& plan, std::vector<Candidate>& out) const {
+    const Graph& graph = *index_.graph;
+    if (!request_.filter.matches_all() || plan.way != FilteredPlan::Way::kWalk || graph.linked() < known()) return false;
+    const double dilution = double(index_.nodes.size()) / double(matching_);
+    if (dilution > kMostDilution) return false;
+    graph.search(codes, size_t(std::ceil(double(effort()) * dilution)), nullptr, out);
+    std::erase_if(out, [&](const Candidate& c) { return live_view(index_.nodes.at(c.node)) == nullptr; });
+    if (out.size() < std::min(matching_, std::max(kept(), effort() / 2))) return false;
+    if (out.size() > kept()) out.resize(kept());
+    return true;
   }
 
   Bitmap wanted_nodes() const {
@@ -159,8 +181,7 @@ class IndexedSearch {
   void for_each_row(const std::vector<Candidate>& candidates, const Visit& visit) const {
     for (const Candidate& c : candidates) {
       const RowRef ref = index_.nodes.at(c.node);
-      const SegmentView* view = snapshot_.view(ref.segment);
-      if (view != nullptr && view->is_live(ref.row)) visit(selected_[size_t(view - snapshot_.views.data())], ref.row);
+      if (const SegmentView* view = live_view(ref)) visit(selected_[size_t(view - snapshot_.views.data())], ref.row);
     }
   }
 

@@ -468,6 +468,28 @@ TEST_F(IndexedStoreTest, FreshChangedAndDeletedRowsCountAtOnce) {
   EXPECT_GT(before, 0u);
 }
 
+TEST_F(IndexedStoreTest, DeadNeighboursDoNotHideLiveOnes) {
+  for (size_t at = 0; at < 3000; at += 300) upsert(at, 300);
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  for (int round = 0; round < 3; ++round) {
+    const Row query = points_.draw();
+    SearchRequest r;
+    r.table_id = "col_a";
+    r.vector_name = "v";
+    r.k = 300;
+    r.query = DenseQuery{query};
+    r.exact = true;
+    const auto nearest = store_->search(r);
+    ASSERT_TRUE(nearest.ok());
+    WriteBatch gone;
+    for (const Hit& hit : nearest->hits) gone.deletes.push_back(hit.document.document_id);
+    ASSERT_TRUE(store_->write("col_a", std::move(gone)).ok());
+    const auto exact = search(query, true), quick = search(query, false);
+    ASSERT_EQ(quick.size(), exact.size());
+    EXPECT_GE(std::count_if(quick.begin(), quick.end(), [&](const auto& hit) { return std::find(exact.begin(), exact.end(), hit) != exact.end(); }), 9);
+  }
+}
+
 // quarry_mvs_recall: how many probes, and the sum of what they found.
 std::pair<double, double> probes_told() {
   std::pair<double, double> out{0, 0};
