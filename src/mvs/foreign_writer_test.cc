@@ -9,6 +9,7 @@
 #include "mvs/mvs.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/delta_log.h"
+#include "objects/counting_store.h"
 
 namespace quarry::mvs {
 namespace {
@@ -26,6 +27,16 @@ Document row(std::string id, int64_t n) {
   d.vectors = {{"v", {float(n), 1}}};
   return d;
 }
+
+// Does not remove what `refused` names.
+class StuckFileStore final : public objects::CountingStore {
+ public:
+  using CountingStore::CountingStore;
+  Status remove(std::string_view key) override {
+    return key == refused ? Status(storage_error("stuck")) : CountingStore::remove(key);
+  }
+  std::string refused;
+};
 
 class ForeignWriterTest : public ::testing::Test {
  protected:
@@ -286,6 +297,36 @@ TEST_F(ForeignWriterTest, AnIndexedSearchFindsARowThatIsRestored) {
   restore_deleted_rows();
   ASSERT_QUARRY_OK(ours->maintain(kTable));
   EXPECT_EQ(ours->search(largest)->hits.at(0).document.document_id, "d1999");
+}
+
+// A file of another writer is found by its removal in the log alone, so that is not forgotten before the file is gone.
+TEST_F(ForeignWriterTest, AFileThatCouldNotBeRemovedIsRemovedLater) {
+  create({row("a", 1), row("b", 1)});
+  ManualClock clock(system_clock().now_us());
+  const auto made = DeltaLog(*objects_, "t").load()->files.begin()->second;
+  AddFile theirs = *made;
+  theirs.path = "part-0.parquet";
+  ASSERT_TRUE(objects_->put("t/part-0.parquet", *objects_->get("t/" + made->path)).ok());
+  commit({CommitInfo{{{"engineInfo", "delta-rs"}}}, RemoveFile{made->path, clock.now_us() / 1000, true, made->size, {}}, theirs});
+  StuckFileStore stuck(*objects_);
+  const auto opened = [&] {
+    auto store = *VectorStore::open({.store = &stuck, .clock = &clock, .commit_window_us = 0, .checkpoint_interval = 1});
+    EXPECT_TRUE(store->attach_table(spec()).ok());
+    return store;
+  };
+  {
+    const auto ours = opened();
+    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("c", 1)}, .deletes = {"a", "b"}}));
+    clock.advance_us(3600ll * 1'000'000);
+    stuck.refused = "t/part-0.parquet";
+    EXPECT_FALSE(ours->maintain(kTable).ok());
+    EXPECT_FALSE(objects_->head("t/" + made->path).ok()) << "the others go all the same";
+    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("d", 1)}}));  // upkeep follows, with a checkpoint
+  }
+  EXPECT_TRUE(objects_->head("t/part-0.parquet").ok());
+  stuck.refused.clear();
+  ASSERT_QUARRY_OK(opened()->maintain(kTable));
+  EXPECT_FALSE(objects_->head("t/part-0.parquet").ok());
 }
 
 }  // namespace

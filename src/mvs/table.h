@@ -231,7 +231,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<std::shared_ptr<const IndexSet>> moved_indexes(const std::vector<SegmentView>& inputs,
                                                         const std::vector<std::vector<uint32_t>>& taken, const Segment& output) const;
   Executor* background() const;
-  std::set<std::string> referenced_paths() const;
+  void forget_tombstones(const std::vector<std::string>& keys, int64_t before_ms, const std::set<std::string>& stuck);
+  std::set<std::string> referenced_paths(int64_t before_ms) const;
   Status remove_orphans(TimestampUs before_us);
 
   const std::shared_ptr<StoreShared> shared_;
