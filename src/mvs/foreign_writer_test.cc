@@ -8,6 +8,8 @@
 #include "mvs/log_follower.h"
 #include "mvs/mvs.h"
 #include "mvs/test_table.h"
+#include "mvs/warm/delta_log.h"
+#include "objects/counting_store.h"
 
 namespace quarry::mvs {
 namespace {
@@ -25,6 +27,16 @@ Document row(std::string id, int64_t n) {
   d.vectors = {{"v", {float(n), 1}}};
   return d;
 }
+
+// Does not remove what `refused` names.
+class StuckFileStore final : public objects::CountingStore {
+ public:
+  using CountingStore::CountingStore;
+  Status remove(std::string_view key) override {
+    return key == refused ? Status(storage_error("stuck")) : CountingStore::remove(key);
+  }
+  std::string refused;
+};
 
 class ForeignWriterTest : public ::testing::Test {
  protected:
@@ -65,6 +77,26 @@ class ForeignWriterTest : public ::testing::Test {
     });
     EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
     return out;
+  }
+
+  void commit(const std::vector<Action>& actions) {
+    const DeltaLog log(*objects_, "t");
+    ASSERT_EQ(*log.put(log.load()->version + 1, encode_commit(actions)), PutOutcome::kCommitted);
+  }
+
+  // What Spark's RESTORE to a version before all deletions commits.
+  void restore_deleted_rows() {
+    std::vector<Action> actions{CommitInfo{{{"operation", "RESTORE"}, {"engineInfo", "Apache-Spark"}}}};
+    const LogState state = DeltaLog(*objects_, "t").load().value();
+    for (const auto& [path, file] : state.files) {
+      if (!file->deletion_vector) continue;
+      AddFile whole = *file;
+      whole.deletion_vector.reset();
+      actions.emplace_back(RemoveFile{path, 1, true, file->size, file->deletion_vector});
+      actions.emplace_back(std::move(whole));
+    }
+    ASSERT_GT(actions.size(), 1u);
+    commit(actions);
   }
 
   // The files of the log as every reader takes them: by path and deletion vector.
@@ -230,6 +262,71 @@ TEST_F(ForeignWriterTest, NarrowColumnsStayNarrow) {
   const std::string written = *objects_->get("t/_delta_log/00000000000000000004.json");
   for (const char* type : {"byte", "short", "integer", "float"})
     EXPECT_NE(written.find(fmt::format(R"(\"their_{}\",\"type\":\"{}\")", type, type)), std::string::npos) << written;
+}
+
+TEST_F(ForeignWriterTest, ARowThatIsRestoredIsFoundAgain) {
+  std::vector<Document> first, later;
+  for (int i = 0; i < 10; ++i) first.push_back(row(fmt::format("t{}", i), i));
+  for (int i = 0; i < 9; ++i) later.push_back(row(fmt::format("s{}", i), i));
+  create(first);
+  const auto ours = attached(*objects_);
+  ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"t3"}}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = later}));  // large enough that the ids are merged
+  restore_deleted_rows();
+  ASSERT_QUARRY_OK(ours->maintain(kTable));
+  EXPECT_EQ(rows(*ours).size(), 19u);
+  EXPECT_EQ(ours->get(kTable, {"t3"}, {})->size(), 1u);
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("t3", 9)}}));
+  EXPECT_EQ(rows(*ours).size(), 19u);
+  EXPECT_EQ(rows(*attached(*objects_)), rows(*ours));
+}
+
+TEST_F(ForeignWriterTest, AnIndexedSearchFindsARowThatIsRestored) {
+  std::vector<Document> documents;
+  for (int i = 0; i < 2000; ++i) documents.push_back(row(fmt::format("d{}", i), i < 1998 ? i : 4000 * (i - 1997)));
+  create(std::move(documents));
+  const auto ours = *VectorStore::open({.store = objects_.get(), .commit_window_us = 0, .index_min_rows = 100});
+  ASSERT_QUARRY_OK(ours->attach_table(spec()));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"d1999"}}));
+  ASSERT_QUARRY_OK(ours->maintain(kTable));
+  const SearchRequest largest{.table_id = kTable, .vector_name = "v", .query = DenseQuery{{1, 0}}, .k = 1};
+  const auto before = ours->search(largest);
+  ASSERT_QUARRY_OK(before);
+  EXPECT_EQ(before->hits.at(0).document.document_id, "d1998");
+  EXPECT_LT(before->rows_scored, 1000u) << "an index answers";
+  restore_deleted_rows();
+  ASSERT_QUARRY_OK(ours->maintain(kTable));
+  EXPECT_EQ(ours->search(largest)->hits.at(0).document.document_id, "d1999");
+}
+
+// A file of another writer is found by its removal in the log alone, so that is not forgotten before the file is gone.
+TEST_F(ForeignWriterTest, AFileThatCouldNotBeRemovedIsRemovedLater) {
+  create({row("a", 1), row("b", 1)});
+  ManualClock clock(system_clock().now_us());
+  const auto made = DeltaLog(*objects_, "t").load()->files.begin()->second;
+  AddFile theirs = *made;
+  theirs.path = "part-0.parquet";
+  ASSERT_TRUE(objects_->put("t/part-0.parquet", *objects_->get("t/" + made->path)).ok());
+  commit({CommitInfo{{{"engineInfo", "delta-rs"}}}, RemoveFile{made->path, clock.now_us() / 1000, true, made->size, {}}, theirs});
+  StuckFileStore stuck(*objects_);
+  const auto opened = [&] {
+    auto store = *VectorStore::open({.store = &stuck, .clock = &clock, .commit_window_us = 0, .checkpoint_interval = 1});
+    EXPECT_TRUE(store->attach_table(spec()).ok());
+    return store;
+  };
+  {
+    const auto ours = opened();
+    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("c", 1)}, .deletes = {"a", "b"}}));
+    clock.advance_us(3600ll * 1'000'000);
+    stuck.refused = "t/part-0.parquet";
+    EXPECT_FALSE(ours->maintain(kTable).ok());
+    EXPECT_FALSE(objects_->head("t/" + made->path).ok()) << "the others go all the same";
+    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("d", 1)}}));  // upkeep follows, with a checkpoint
+  }
+  EXPECT_TRUE(objects_->head("t/part-0.parquet").ok());
+  stuck.refused.clear();
+  ASSERT_QUARRY_OK(opened()->maintain(kTable));
+  EXPECT_FALSE(objects_->head("t/part-0.parquet").ok());
 }
 
 }  // namespace

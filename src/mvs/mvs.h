@@ -303,7 +303,8 @@ class VectorStore {
   virtual Result<uint64_t> count(std::string_view table_id, const Filter& filter) = 0;
   virtual Result<std::vector<FacetValue>> facet(std::string_view table_id, const Filter& filter, const std::string& field,
                                                 size_t limit) = 0;  // by count of documents descending, then value
-  // Of a cold table from its log; where other writers' files do not say how many vectors they hold, the table is read.
+  // Of a cold table from its log, which is looked at anew after follow_interval_us: one round trip. Where other writers' files do not say
+  // how many vectors they hold, the table is read.
   virtual Result<TableStats> stats(std::string_view table_id) = 0;
 
   // Blocks until the table is served from `tier`: in memory, or let go of (but for what a write that runs needs until it is done). On error

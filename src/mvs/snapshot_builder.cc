@@ -11,6 +11,14 @@
 namespace quarry::mvs {
 namespace {
 
+// As another program's RESTORE does.
+bool restores_rows(const Bitmap* before, const Bitmap* now) {
+  if (before == nullptr) return false;
+  Bitmap restored = *before;
+  if (now != nullptr) restored.subtract(*now);
+  return !restored.none();
+}
+
 Result<std::shared_ptr<const RowBlock>> load_block(const TableFiles& files, const AddFile& file,
                                                    const std::shared_ptr<const TableSchema>& schema) {
   auto local = files.local.open(file, schema);
@@ -92,11 +100,15 @@ Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, 
     } else {
       QUARRY_ASSIGN_OR_RETURN(views[i], load_view(files, wanted[i], out->schema, uids[i]));
     }
-    views[i].deleted = nullptr;
+    const std::shared_ptr<const Bitmap> before = std::exchange(views[i].deleted, nullptr);
     views[i].live = views[i].segment->rows();
-    if (!wanted[i]->deletion_vector) return Ok{};
-    QUARRY_ASSIGN_OR_RETURN(views[i].deleted, load_deleted(files, *wanted[i], views[i].segment->rows()));
-    views[i].live -= views[i].deleted->count();
+    if (wanted[i]->deletion_vector) {
+      QUARRY_ASSIGN_OR_RETURN(views[i].deleted, load_deleted(files, *wanted[i], views[i].segment->rows()));
+      views[i].live -= views[i].deleted->count();
+    }
+    // What knows a segment by its uid, as the ids do, the graphs and a compaction that runs, need not know rows that were dead.
+    if (restores_rows(before.get(), views[i].deleted.get()))
+      views[i].segment = std::make_shared<const Segment>(next_uid++, views[i].segment->shared_block());
     return Ok{};
   };
   parallel_for(executor, wanted.size(), [&](size_t i) {
@@ -110,7 +122,7 @@ Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, 
   std::sort(out->views.begin(), out->views.end(), [](const auto& a, const auto& b) { return a.segment->uid() < b.segment->uid(); });
   const Snapshot& self = *out;
   for (const auto& view : self.views)
-    if (!known.contains(view.file->path))
+    if (previous == nullptr || previous->view(view.segment->uid()) == nullptr)
       out->ids.add(view.segment->uid(), view.segment->id_hashes(), [&](RowRef ref) { return self.is_live(ref); });
   out->settle();
   return std::shared_ptr<const Snapshot>(std::move(out));

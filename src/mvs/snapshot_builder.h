@@ -27,7 +27,7 @@ Result<std::shared_ptr<const Bitmap>> load_deleted(const TableFiles& files, cons
 Analyzer analyzer_of(const Metadata& metadata);
 
 // The snapshot of `log`. Segments and deletion vectors that `previous` has are taken from it; the rest is read in parallel. `next_uid`
-// numbers new segments. Errors name the file.
+// numbers new segments; a file of which rows are live again is one. Errors name the file.
 Result<std::shared_ptr<const Snapshot>> build_snapshot(const TableFiles& files, const LogState& log, const Snapshot* previous,
                                                        std::atomic<uint32_t>& next_uid, Executor* executor);
 

@@ -124,6 +124,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   void change_tier(Tier tier, bool is_eviction = false);
   Status activate(int64_t deadline_us);
   Result<std::optional<TableStats>> stats_without_rows();
+  std::optional<TableStats> recent_stats() const;
+  Result<LogState> look_for_newest();
   // `indexes`: null leaves them as they are.
   void publish(std::shared_ptr<const Snapshot> next, std::shared_ptr<const IndexSet> indexes = nullptr);
   void publish_index(const std::string& vector_name, std::shared_ptr<const ColumnIndex> index);
@@ -229,7 +231,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<std::shared_ptr<const IndexSet>> moved_indexes(const std::vector<SegmentView>& inputs,
                                                         const std::vector<std::vector<uint32_t>>& taken, const Segment& output) const;
   Executor* background() const;
-  std::set<std::string> referenced_paths() const;
+  void forget_tombstones(const std::vector<std::string>& keys, int64_t before_ms, const std::set<std::string>& stuck);
+  std::set<std::string> referenced_paths(int64_t before_ms) const;
   Status remove_orphans(TimestampUs before_us);
 
   const std::shared_ptr<StoreShared> shared_;
@@ -252,7 +255,8 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   int pins_ = 0;                              // under tier_mutex_
   std::atomic<bool> evicted_{false};          // cold for want of room; changed with tier_
   std::atomic<uint64_t> evicted_bytes_{0};    // what it held then
-  std::optional<TableStats> released_stats_;  // of the snapshot that was let go of; under tier_mutex_
+  std::optional<TableStats> released_stats_;  // of the snapshot that was let go of, or as the log told; under tier_mutex_
+  int64_t stats_looked_us_ = 0;               // when the log was last looked at for them, on the steady clock; under tier_mutex_
   std::atomic<TimestampUs> last_read_us_{0};
   std::atomic<bool> dropped_{false};
   std::atomic<int64_t> checkpointed_{-1};  // version of the newest checkpoint

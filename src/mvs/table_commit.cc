@@ -155,6 +155,7 @@ Result<WriteResult> Table::submit(PendingWrite& write, uint64_t bytes) {
 std::shared_ptr<void> Table::prepare(const WriteGroup& group) {
   auto out = std::make_shared<PreparedGroup>();
   const auto run = [&]() -> Status {
+    if (dropped_) return gone();  // a group that commits after the drop, which lists its files in a turn, is prepared after this is set
     std::vector<std::shared_ptr<arrow::RecordBatch>> batches;
     for (const auto* write : group)
       if (write->rows != nullptr) batches.push_back(write->rows);

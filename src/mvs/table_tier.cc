@@ -141,23 +141,40 @@ Status Table::set_tier(Tier tier) {
   return Ok{};
 }
 
-// Of a cold table: as of its last snapshot, or as the log tells.
-Result<std::optional<TableStats>> Table::stats_without_rows() {
-  {
-    std::lock_guard lock(tier_mutex_);
-    if (released_stats_) return released_stats_;
+// What stats_without_rows() answered so short a time ago that it answers it again.
+std::optional<TableStats> Table::recent_stats() const {
+  std::lock_guard lock(tier_mutex_);
+  const bool is_recent = shared_->options.clock->steady_us() - stats_looked_us_ < shared_->options.follow_interval_us;
+  return is_recent ? released_stats_ : std::nullopt;
+}
+
+// In a turn: the newest state. One round trip if that is the one which is known.
+Result<LogState> Table::look_for_newest() {
+  Executor* io = tier_ == Tier::kCold ? shared_->cold.io() : nullptr;
+  if (log_.version >= 0) {
+    QUARRY_ASSIGN_OR_RETURN(const bool is_newest, delta_log_.is_newest(log_.version, io));
+    if (is_newest) return log_;
   }
+  const TimestampUs started = shared_->options.clock->now_us();
+  QUARRY_ASSIGN_OR_RETURN(LogState log, newest_log(io));
+  if (own_commits_.empty()) note_log(log, started);  // else load() has yet to see whether they still stand
+  return log;
+}
+
+// Of a cold table: as of its last snapshot, or as the log tells. Other writers' commits are looked for as often as an active table's
+// follower does.
+Result<std::optional<TableStats>> Table::stats_without_rows() {
+  if (auto recent = recent_stats()) return recent;
   CommitQueue::Turn turn(queue_);
   if (dropped_) return gone();
-  if (log_.version < 0) {
-    const TimestampUs started = shared_->options.clock->now_us();
-    QUARRY_ASSIGN_OR_RETURN(LogState log, load_log(tier_ == Tier::kCold ? shared_->cold.io() : nullptr));
-    note_log(std::move(log), started);
-  }
-  auto known = mvs::stats_of(log_);
+  if (auto recent = recent_stats()) return recent;  // another caller has just looked
+  if (const auto resident = current()) return std::optional(mvs::stats_of(*resident));
+  const int64_t looked_us = shared_->options.clock->steady_us();
+  QUARRY_ASSIGN_OR_RETURN(const LogState log, look_for_newest());
   std::lock_guard lock(tier_mutex_);
-  if (known && !released_stats_) released_stats_ = known;
-  return known;
+  if (!released_stats_ || released_stats_->version != log.version) released_stats_ = mvs::stats_of(log);
+  stats_looked_us_ = looked_us;
+  return released_stats_;
 }
 
 Result<TableStats> Table::stats() {

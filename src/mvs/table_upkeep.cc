@@ -20,6 +20,7 @@ constexpr int64_t kOrphanScanUs = 3600ll * 1'000'000;
 constexpr int64_t kMinOrphanAgeUs = 600ll * 1'000'000;
 constexpr int64_t kForeignOrphanAgeUs = 24 * 3600ll * 1'000'000;
 constexpr size_t kListPage = 1000;
+constexpr size_t kMaxFailedRemovals = 8;  // a store that fails as often is asked no further this time
 constexpr uint32_t kUnsavedAtClose = 1024;  // nodes that the next process rather links than this one saves
 
 std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
@@ -27,6 +28,13 @@ std::vector<CompactionFile> compaction_files(const Snapshot& snapshot) {
   for (const auto& view : snapshot.views)
     out.push_back({uint64_t(view.file->size), view.segment->rows(), view.live, view.segment->memory_bytes()});
   return out;
+}
+
+// Of a file and its deletion vector.
+void add_paths(const std::string& path, const std::optional<DeletionVectorRef>& vector, std::set<std::string>& out) {
+  out.insert(path);
+  if (!vector) return;
+  if (auto vector_path = deletion_vector_path(*vector); vector_path.ok()) out.insert(std::move(vector_path).value());
 }
 
 }  // namespace
@@ -120,13 +128,14 @@ Status Table::maintain() {
     QUARRY_RETURN_IF_ERROR(verify_own_commits(0));  // before a checkpoint makes our state everybody's
     const Status compacted = compact();             // should it fail, the log must not grow for that
     QUARRY_RETURN_IF_ERROR(checkpoint());
-    QUARRY_RETURN_IF_ERROR(clean_up());
+    const Status cleaned = clean_up();  // should it fail, the rest is done
     QUARRY_RETURN_IF_ERROR(compacted);
     if (tier_ == Tier::kCold && !evicted_) QUARRY_RETURN_IF_ERROR(make_sidecars());
     QUARRY_RETURN_IF_ERROR(localize());
     QUARRY_RETURN_IF_ERROR(index());
     QUARRY_RETURN_IF_ERROR(localize());  // what was merged meanwhile
-    return save_indexes({});
+    QUARRY_RETURN_IF_ERROR(save_indexes({}));
+    return cleaned;
   });
 }
 
@@ -225,39 +234,55 @@ Status Table::checkpoint() {
   return delta_log_.clean(shared_->options.clock->now_us() - shared_->options.log_retention_us);
 }
 
-// Removes files whose removal was committed longer ago than readers may need them.
+// Removes files whose removal was committed longer ago than readers may need them. A removal is forgotten once its files are gone: of other
+// writers' files nothing else would tell.
 Status Table::clean_up() {
   const TimestampUs now = shared_->options.clock->now_us();
-  std::set<std::string> garbage;
+  const int64_t before_ms = (now - shared_->options.file_retention_us) / 1000;
+  std::vector<std::string> expired;  // keys of tombstones
+  std::set<std::string> garbage, stuck;
   {
     CommitQueue::Turn turn(queue_);
     if (dropped_ || unsure_) return Ok{};
-    const int64_t before_ms = (now - shared_->options.file_retention_us) / 1000;
-    std::erase_if(log_.tombstones, [&](const auto& t) {
-      if (t.second.deleted_ms >= before_ms) return false;
-      garbage.insert(t.second.path);
-      if (t.second.deletion_vector)
-        if (auto path = deletion_vector_path(*t.second.deletion_vector); path.ok()) garbage.insert(std::move(path).value());
-      return true;
-    });
-    for (const auto& path : referenced_paths()) garbage.erase(path);
+    for (const auto& [key, tombstone] : log_.tombstones) {
+      if (tombstone.deleted_ms >= before_ms) continue;
+      expired.push_back(key);
+      add_paths(tombstone.path, tombstone.deletion_vector, garbage);
+    }
+    for (const auto& path : referenced_paths(before_ms)) garbage.erase(path);
   }
-  for (const auto& path : garbage) QUARRY_RETURN_IF_ERROR(files_.store.remove(files_.key(path)));
-  if (next_orphan_scan_us_ != 0 && now < next_orphan_scan_us_) return Ok{};
+  Status status = Ok{};
+  for (const auto& path : garbage) {
+    auto removed = stuck.size() < kMaxFailedRemovals ? files_.store.remove(files_.key(path)) : status;
+    if (removed.ok()) continue;
+    stuck.insert(path);
+    status = std::move(removed);
+  }
+  forget_tombstones(expired, before_ms, stuck);
+  if (next_orphan_scan_us_ != 0 && now < next_orphan_scan_us_) return status;
   next_orphan_scan_us_ = now + kOrphanScanUs;
-  return remove_orphans(now - std::max(shared_->options.file_retention_us, kMinOrphanAgeUs));
+  const Status scanned = remove_orphans(now - std::max(shared_->options.file_retention_us, kMinOrphanAgeUs));
+  return status.ok() ? scanned : status;
 }
 
-// In a turn: every file that the log's state names.
-std::set<std::string> Table::referenced_paths() const {
+// Those of `keys` that are of before `before_ms` and whose files are not among `stuck`, which could not be removed.
+void Table::forget_tombstones(const std::vector<std::string>& keys, int64_t before_ms, const std::set<std::string>& stuck) {
+  CommitQueue::Turn turn(queue_);
+  for (const auto& key : keys) {
+    const auto it = log_.tombstones.find(key);
+    if (it == log_.tombstones.end() || it->second.deleted_ms >= before_ms) continue;
+    std::set<std::string> paths;
+    add_paths(it->second.path, it->second.deletion_vector, paths);
+    if (std::none_of(paths.begin(), paths.end(), [&](const auto& path) { return stuck.contains(path); })) log_.tombstones.erase(it);
+  }
+}
+
+// In a turn: every file that the log's state names, but for those of removals before `before_ms`.
+std::set<std::string> Table::referenced_paths(int64_t before_ms) const {
   std::set<std::string> out;
-  const auto add = [&](const std::string& path, const std::optional<DeletionVectorRef>& dv) {
-    out.insert(path);
-    if (!dv) return;
-    if (auto dv_path = deletion_vector_path(*dv); dv_path.ok()) out.insert(std::move(dv_path).value());
-  };
-  for (const auto& [path, file] : log_.files) add(path, file->deletion_vector);
-  for (const auto& [key, tombstone] : log_.tombstones) add(tombstone.path, tombstone.deletion_vector);
+  for (const auto& [path, file] : log_.files) add_paths(path, file->deletion_vector, out);
+  for (const auto& [key, tombstone] : log_.tombstones)
+    if (tombstone.deleted_ms >= before_ms) add_paths(tombstone.path, tombstone.deletion_vector, out);
   return out;
 }
 
@@ -269,7 +294,7 @@ Status Table::remove_orphans(TimestampUs before_us) {
     CommitQueue::Turn turn(queue_);
     if (dropped_ || unsure_) return Ok{};
     QUARRY_RETURN_IF_ERROR(catch_up());
-    referenced = referenced_paths();
+    referenced = referenced_paths(INT64_MIN);
   }
   const std::string folder = spec_.prefix + "/";
   std::string after = folder;

@@ -33,7 +33,8 @@ Result<std::vector<std::string>> read_strings(objects::ObjectStore& store, Execu
 
 }  // namespace
 
-Result<std::shared_ptr<ColdFile>> ColdFile::open(const TableFiles& files, std::shared_ptr<const AddFile> file, uint32_t uid) {
+Result<std::shared_ptr<ColdFile>> ColdFile::open(const TableFiles& files, std::shared_ptr<const AddFile> file, const TableSchema& schema,
+                                                 uint32_t uid) {
   const std::string key = files.key(cold_index_path(file->path)), data_key = files.key(file->path);
   QUARRY_ASSIGN_OR_RETURN(const std::string bytes, files.store.get(key));
   QUARRY_ASSIGN_OR_RETURN(ColdIndex index, ColdIndex::decode(bytes, key));
@@ -42,6 +43,7 @@ Result<std::shared_ptr<ColdFile>> ColdFile::open(const TableFiles& files, std::s
   if (columns.rows() != index.rows) return corruption(fmt::format("{}: made of another file of this name", key));
   QUARRY_ASSIGN_OR_RETURN(auto pages, RowPageReader::open(index.page_schema, files.key(cold_rows_path(file->path))));
   std::shared_ptr<ColdFile> out(new ColdFile(files, std::move(file), uid, std::move(index), std::move(columns), std::move(pages)));
+  if (!out->fits(schema)) return corruption(fmt::format("{}: its vectors are not the schema's", key));
   out->bind();
   return out;
 }
@@ -49,6 +51,15 @@ Result<std::shared_ptr<ColdFile>> ColdFile::open(const TableFiles& files, std::s
 ColdFile::ColdFile(const TableFiles& files, std::shared_ptr<const AddFile> file, uint32_t uid, ColdIndex index, ParquetColumns columns,
                    RowPageReader pages)
     : files_(files), file_(std::move(file)), uid_(uid), index_(std::move(index)), columns_(std::move(columns)), pages_(std::move(pages)) {}
+
+bool ColdFile::fits(const TableSchema& schema) const {
+  return std::all_of(index_.lists.begin(), index_.lists.end(), [&](const ColdIndex::Lists& lists) {
+    const int at = schema.find_vector(lists.vector_name);
+    if (at < 0) return true;  // nothing asks for them
+    const Column& column = schema.columns()[size_t(at)];
+    return column.kind == ColumnKind::kVector && column.vector.metric == lists.metric && column.vector.dimension == lists.dimension;
+  });
+}
 
 void ColdFile::bind() {
   uint64_t at = 0;

@@ -30,7 +30,10 @@ struct ColdNeeds {
 class ColdFile {
  public:
   // One read. `uid` numbers the segments made of the file. kNotFound: no sidecars. kCorruption: they are no use.
-  static Result<std::shared_ptr<ColdFile>> open(const TableFiles& files, std::shared_ptr<const AddFile> file, uint32_t uid);
+  static Result<std::shared_ptr<ColdFile>> open(const TableFiles& files, std::shared_ptr<const AddFile> file, const TableSchema& schema,
+                                                uint32_t uid);
+  // Whether its lists are of the vectors that `schema` describes; else they are not to be searched.
+  bool fits(const TableSchema& schema) const;
 
   const std::string& path() const { return file_->path; }
   size_t rows() const { return index_.rows; }

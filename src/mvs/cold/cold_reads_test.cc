@@ -299,6 +299,35 @@ TEST_F(ColdReadsTest, BrokenSidecarIsFoundAndMadeAnew) {
   EXPECT_GT(objects_->head(index)->size, 1000u) << "upkeep makes it anew";
 }
 
+// Its checksum is right, and it speaks of another column than the schema does.
+TEST_F(ColdReadsTest, ASidecarOfAnotherColumnIsNoUse) {
+  const auto filled = open(*objects_);
+  fill(*filled, Metric::kCosine);
+  ASSERT_QUARRY_OK(filled->set_tier(kTable, Tier::kCold));
+  const std::string key = sidecars().front().key;
+  const ColdIndex whole = ColdIndex::decode(*objects_->get(key), key).value();
+  SearchRequest request = draw_request();
+  const auto right = filled->search(request)->hits.front();
+  const auto expect_dropped = [&](const ColdIndex& index) {
+    ASSERT_TRUE(ColdIndex::decode(index.encode(), key).ok());
+    ASSERT_QUARRY_OK(objects_->put(key, index.encode()));
+    const auto store = open(*objects_);
+    ASSERT_QUARRY_OK(store->attach_table(spec_of(Metric::kCosine, Tier::kCold)));
+    const auto found = store->search(request);
+    ASSERT_QUARRY_OK(found);
+    EXPECT_EQ(found->hits.front().document.document_id, right.document.document_id);
+    EXPECT_EQ(objects_->head(key).error().kind, ErrorKind::kNotFound);
+  };
+  ColdIndex other = whole;
+  other.lists[0].metric = Metric::kDot;
+  expect_dropped(other);
+  other = whole;
+  other.lists[0].dimension = kDimension / 2;
+  other.lists[0].origin.resize(kDimension / 2);
+  other.lists[0].centres.resize(other.lists[0].sizes.size() * kDimension / 2);
+  expect_dropped(other);
+}
+
 TEST(ColdIndexTest, GoldenBytes) {
   ColdIndex index;
   index.layout = {.file_bytes = 99, .footer = "foot", .chunks = {{{4, 10}, 0x01020304}}};

@@ -40,7 +40,7 @@ Result<std::shared_ptr<const ColdView>> ColdView::open(const TableFiles& files, 
   std::unordered_map<std::string_view, const File*> known;
   if (previous != nullptr)
     for (const File& f : previous->files_)
-      if (f.is_reusable(context.sidecar_min_rows)) known.emplace(f.file->path, &f);
+      if (f.is_reusable(context.sidecar_min_rows, *out->schema_)) known.emplace(f.file->path, &f);
   std::mutex mutex;
   Status status = Ok{};
   parallel_for(context.io, out->files_.size(), [&](size_t i) {
@@ -62,7 +62,7 @@ Status ColdView::load(File& file, const File* known) {
     file.cold = known->cold;
     file.segment = known->segment;
   } else {
-    auto cold = ColdFile::open(table_files_, file.file, context_.next_uid++);
+    auto cold = ColdFile::open(table_files_, file.file, *schema_, context_.next_uid++);
     if (cold.ok()) {
       file.cold = std::move(cold).value();
     } else {
@@ -90,7 +90,9 @@ Status ColdView::load(File& file, const File* known) {
 }
 
 // What is broken is opened anew, and what was read whole for want of sidecars.
-bool ColdView::File::is_reusable(uint64_t sidecar_min_rows) const { return cold != nullptr ? cold->trusted() : rows < sidecar_min_rows; }
+bool ColdView::File::is_reusable(uint64_t sidecar_min_rows, const TableSchema& schema) const {
+  return cold != nullptr ? cold->trusted() && cold->fits(schema) : rows < sidecar_min_rows;
+}
 
 uint64_t ColdView::memory_bytes() const {
   uint64_t bytes = 0;

@@ -51,7 +51,7 @@ class ColdView {
     std::shared_ptr<const Segment> segment;
 
     uint32_t uid() const { return cold != nullptr ? cold->uid() : segment->uid(); }
-    bool is_reusable(uint64_t sidecar_min_rows) const;
+    bool is_reusable(uint64_t sidecar_min_rows, const TableSchema& schema) const;
   };
   const std::vector<File>& files() const { return files_; }  // ascending by uid
   const File& file(uint32_t uid) const;

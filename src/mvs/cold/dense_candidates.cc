@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/bytes.h"
 #include "base/hash.h"
@@ -14,6 +15,9 @@ namespace quarry::mvs {
 namespace {
 
 constexpr size_t kDirectRows = 64;  // so few that match are read without a look at codes
+
+// A number that is none, as overflow or a sidecar leaves it, would break an order: it goes first, so that what it stands for is looked at.
+float ordered(float value) { return std::isnan(value) ? -std::numeric_limits<float>::infinity() : value; }
 
 struct CoveredFile {
   const ColdView::File* file = nullptr;
@@ -80,7 +84,7 @@ class CandidateSearch {
         total_matching_ += n;
         ++total_lists_;
         total_entries_ += entries.sizes[l];
-        if (n > 0) out.push_back({f, l, distances[l], n});
+        if (n > 0) out.push_back({f, l, ordered(distances[l]), n});
       }
     }
     std::sort(out.begin(), out.end(), [](const ListRef& a, const ListRef& b) { return a.distance < b.distance; });
@@ -167,7 +171,7 @@ class CandidateSearch {
       SketchTail tail;
       tail.scale = read_little<float>(bytes, n * width + e * 8);
       tail.bias = read_little<float>(bytes, n * width + e * 8 + 4);
-      found_.push_back({file.key_offset + tail.bias - byte_dot(codes, tail, sums[e]), {file.file->uid(), row}});
+      found_.push_back({ordered(file.key_offset + tail.bias - byte_dot(codes, tail, sums[e])), {file.file->uid(), row}});
     }
   }
 

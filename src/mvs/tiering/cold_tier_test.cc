@@ -172,6 +172,40 @@ TEST_F(ColdTierTest, TheLogTellsTheStatistics) {
   ASSERT_QUARRY_OK(store->stats("col_a"));  // no data file is needed
 }
 
+TEST_F(ColdTierTest, StatisticsFollowOtherWriters) {
+  const auto writer = open(*objects_);
+  fill(*writer, "col_a");
+  objects::CountingStore counted(*objects_);
+  ManualClock clock;
+  constexpr int64_t kIntervalUs = 3600ll * 1'000'000;
+  const auto cold = *VectorStore::open({.store = &counted, .clock = &clock, .cold_cache_bytes = 0, .follow_interval_us = kIntervalUs});
+  ASSERT_QUARRY_OK(cold->attach_table(spec_of("col_a", Tier::kCold)));
+  const TableStats before = cold->stats("col_a").value();
+  ASSERT_QUARRY_OK(writer->write("col_a", {.upserts = {numbered("of_another", 1)}}));
+  counted.reset();
+  EXPECT_EQ(cold->stats("col_a")->version, before.version) << "looked at as often as an active table";
+  EXPECT_EQ(counted.counts().gets, 0u);
+  clock.advance_us(kIntervalUs);
+  const TableStats after = cold->stats("col_a").value();
+  EXPECT_EQ(after.documents, before.documents + 1);
+  EXPECT_GT(after.data_version, before.data_version);
+  clock.advance_us(kIntervalUs);
+  counted.reset();
+  EXPECT_EQ(cold->stats("col_a")->version, after.version);
+  EXPECT_EQ(counted.counts().gets, 2u) << "the next entry and the hint, side by side";
+}
+
+TEST_F(ColdTierTest, StatisticsOfACommitOfOnesOwnFollowOtherWriters) {
+  const auto writer = open(*objects_), cold = open(*objects_);
+  fill(*writer, "col_a");
+  ASSERT_QUARRY_OK(cold->attach_table(spec_of("col_a", Tier::kCold)));
+  ASSERT_QUARRY_OK(cold->write("col_a", {.upserts = {numbered("own", 1)}}));
+  const uint64_t documents = cold->stats("col_a")->documents;
+  ASSERT_QUARRY_OK(writer->write("col_a", {.upserts = {numbered("of_another", 1)}}));
+  EXPECT_EQ(cold->stats("col_a")->documents, documents + 1);
+  EXPECT_EQ(cold->count("col_a", {}).value(), documents + 1);
+}
+
 TEST_F(ColdTierTest, WritesCommitAndLeaveNothingInMemory) {
   const auto store = open(*objects_);
   ASSERT_QUARRY_OK(store->create_table(spec_of("col_a", Tier::kCold)));

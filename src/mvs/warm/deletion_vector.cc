@@ -39,6 +39,22 @@ constexpr auto kCrcTable = make_crc_table();
 
 Error bad_vector(std::string_view why) { return corruption(fmt::format("deletion vector: {}", why)); }
 
+// Takes rows one by one: neither how many a bitmap says that it has nor how many its runs amount to is to be trusted.
+struct RowSink {
+  Bitmap& out;
+  uint64_t base = 0;
+  uint64_t row = 0, next = 0;  // the row given last; the least that may follow
+};
+
+bool take_row(uint32_t value, void* to) {
+  auto& sink = *static_cast<RowSink*>(to);
+  sink.row = sink.base + value;
+  if (sink.row < sink.next || sink.row >= sink.out.size()) return false;
+  sink.out.set(sink.row);
+  sink.next = sink.row + 1;
+  return true;
+}
+
 }  // namespace
 
 namespace {
@@ -151,6 +167,7 @@ Result<Bitmap> decode_roaring_array(std::string_view bytes, size_t rows) {
   if (bytes.size() < 12 || read_little<uint32_t>(bytes, 0) != kMagic) return bad_vector("wrong magic number");
   const auto bitmaps = read_little<uint64_t>(bytes, 4);
   Bitmap out(rows);
+  RowSink sink{out};
   size_t at = 12;
   for (uint64_t b = 0; b < bitmaps; ++b) {
     if (bytes.size() - at < 4) return bad_vector("cut short");
@@ -161,13 +178,10 @@ Result<Bitmap> decode_roaring_array(std::string_view bytes, size_t rows) {
                    roaring_bitmap_free);
     if (set == nullptr) return bad_vector("not a roaring bitmap");
     at += size;
-    std::vector<uint32_t> values(roaring_bitmap_get_cardinality(set.get()));
-    roaring_bitmap_to_uint32_array(set.get(), values.data());
-    for (uint32_t value : values) {
-      const uint64_t row = (uint64_t(key) << 32) + value;
-      if (row >= rows) return bad_vector(fmt::format("row {} of a file of {} rows", row, rows));
-      out.set(row);
-    }
+    sink.base = uint64_t(key) << 32;
+    if (roaring_iterate(set.get(), take_row, &sink)) continue;
+    return bad_vector(sink.row >= rows ? fmt::format("row {} of a file of {} rows", sink.row, rows)
+                                       : fmt::format("row {} does not ascend", sink.row));
   }
   return out;
 }

@@ -82,6 +82,7 @@ Result<Bitmap> decode_deletion_vector(const DeletionVectorRef& ref, std::string_
 
 // RoaringBitmapArray, the serialised form inside a slot.
 std::string encode_roaring_array(const Bitmap& bits);
+// kCorruption if rows do not ascend or are not below `rows`. Takes memory in proportion to `bytes` and `rows`, time too.
 Result<Bitmap> decode_roaring_array(std::string_view bytes, size_t rows);
 
 // CRC-32 (IEEE 802.3), as the Delta format wants; elsewhere Quarry uses CRC-32C.

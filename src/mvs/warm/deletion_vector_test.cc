@@ -1,9 +1,11 @@
 #include "mvs/warm/deletion_vector.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <random>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 
 namespace quarry::mvs {
@@ -16,6 +18,46 @@ std::string from_hex(std::string_view text) {
 }
 
 std::string to_hex(std::string_view bytes) { return hex({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}); }
+
+// The head of an array of `bitmaps`, the first of which has key 0.
+std::string array_head(uint64_t bitmaps) {
+  std::string out;
+  append_little(out, uint32_t{1681511377});
+  append_little(out, bitmaps);
+  append_little(out, uint32_t{0});
+  return out;
+}
+
+// A bitmap of run containers, each of which has all of its 65,536 rows in each of `runs` runs.
+std::string full_runs(uint32_t containers, uint16_t runs) {
+  std::string out;
+  append_little(out, uint32_t{12347u | ((containers - 1) << 16)});
+  out.append((containers + 7) / 8, char(0xff));
+  for (uint32_t c = 0; c < containers; ++c) append_little(out, uint16_t(c)), append_little(out, uint16_t{65535});
+  const size_t head = out.size() + (containers >= 4 ? containers * 4 : 0);
+  for (uint32_t c = 0; containers >= 4 && c < containers; ++c) append_little(out, uint32_t(head + c * (2 + runs * 4)));
+  for (uint32_t c = 0; c < containers; ++c) {
+    append_little(out, runs);
+    for (uint16_t r = 0; r < runs; ++r) append_little(out, uint16_t{0}), append_little(out, uint16_t{65535});
+  }
+  return out;
+}
+
+// Of one container, as bits: it says that it has `stated` of them and has 65,536.
+std::string full_bits(uint16_t stated) {
+  std::string out;
+  for (const uint32_t word : {12346u, 1u}) append_little(out, word);
+  append_little(out, uint16_t{0});
+  append_little(out, uint16_t(stated - 1));
+  append_little(out, uint32_t{16});
+  return out + std::string(8192, char(0xff));
+}
+
+int64_t peak_memory_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return int64_t(usage.ru_maxrss) * 1024;
+}
 
 TEST(Z85, MatchesTheExampleOfItsRfc) {
   EXPECT_EQ(z85_encode(from_hex("864fd26fb559f75b")), "HelloWorld");
@@ -95,6 +137,32 @@ TEST(DeletionVector, NoDamagedByteGoesUnnoticed) {
   }
   EXPECT_FALSE(decode_deletion_vector(ref, std::string_view(file.bytes()).substr(1, 100), 5000).ok());
   EXPECT_FALSE(decode_deletion_vector(ref, std::string_view(file.bytes()).substr(1), 4000).ok());  // rows the file does not have
+}
+
+TEST(DeletionVector, FewBytesThatSpeakOfManyRowsTakeLittleMemory) {
+  const std::string bytes = array_head(1) + full_runs(2048, 1);
+  ASSERT_LT(bytes.size(), 40'000u);
+  const int64_t before = peak_memory_bytes();
+  EXPECT_EQ(decode_roaring_array(bytes, 10).error().kind, ErrorKind::kCorruption);
+  EXPECT_LT(peak_memory_bytes() - before, 64 << 20);
+}
+
+TEST(DeletionVector, RowsAscend) {
+  constexpr size_t kRows = 200'000;
+  EXPECT_EQ(decode_roaring_array(array_head(1) + full_runs(2, 1), kRows)->count(), 2u << 16);
+  EXPECT_EQ(decode_roaring_array(array_head(1) + full_runs(1, 2), kRows).error().kind, ErrorKind::kCorruption);
+  const std::string twice = array_head(2) + full_runs(1, 1) + std::string(4, '\0') + full_runs(1, 1);
+  EXPECT_EQ(decode_roaring_array(twice, kRows).error().kind, ErrorKind::kCorruption);
+}
+
+TEST(DeletionVector, ABitmapMayNotHoldMoreRowsThanItSays) {
+  const std::string data = array_head(1) + full_bits(5000);
+  std::string slot;
+  append_little(slot, __builtin_bswap32(uint32_t(data.size())));
+  slot += data;
+  append_little(slot, __builtin_bswap32(crc32_ieee(data)));
+  const DeletionVectorRef ref{"u", "", 1, int32_t(data.size()), 5000};
+  EXPECT_EQ(decode_deletion_vector(ref, slot, 70'000).error().kind, ErrorKind::kCorruption);
 }
 
 TEST(Bitmap, DoesSets) {
