@@ -149,6 +149,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<ColdLease> lease_view();
   std::shared_ptr<const ColdView> kept_view() const;
   Result<std::shared_ptr<const ColdView>> open_view(const ColdView* previous);
+  Result<LogState> newest_log_for_view();
   std::shared_ptr<FreshCheck> begin_fresh_check(int64_t version);
   // Whether an answer from `lease`, or its `error`, stands. False: there is a newer version, or a sidecar was broken; ask again.
   Result<bool> settle(const ColdLease& lease, const Error* error);
