@@ -106,5 +106,23 @@ TEST_F(OvertakenTest, AColdReadLeavesTheLogWhereTheRowsAre) {
   EXPECT_EQ(rows(*ours), stored());
 }
 
+// Of the entries that are followed the first is read just before the others go: what seems to be the next version lies below a checkpoint.
+TEST_F(OvertakenTest, AWriteIsNotPutBelowACheckpoint) {
+  const auto ours = open(hooked_), theirs = open(*objects_);
+  ASSERT_EQ(rows(*ours).size(), 2u);
+  write_each(*theirs, "old", 5);
+  clock_.advance_us(kPastRetentionUs);
+  hooked_.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (operation != "get" || key != entry(3)) return Ok{};
+    hooked_.set_hook(nullptr);
+    write_each(*theirs, "new", 2);
+    return theirs->maintain(kTable);
+  });
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("mine", 7)}}));
+  EXPECT_EQ(stored().size(), 10u);
+  EXPECT_TRUE(stored().contains("mine"));
+  EXPECT_EQ(rows(*ours), stored());
+}
+
 }  // namespace
 }  // namespace quarry::mvs

@@ -181,13 +181,17 @@ Result<LogState> Table::newest_log(Executor* io) const {
   QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
   LogState next = log_;
   for (const auto& commit : commits) next.apply(commit.actions, commit.version);
-  if (!commits.empty()) {
-    QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
-    return next;
+  if (commits.empty() || may_be_cleaned(followed_us_)) {  // asked afterwards: what comes next may have gone while those were read
+    QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
+    if (checkpoint > next.version) return load_log(io);
   }
-  QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
-  if (checkpoint <= log_.version) return next;
-  return load_log(io);
+  if (!commits.empty()) QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
+  return next;
+}
+
+// Whether entries that came after `known_us` may be behind a checkpoint and gone by now.
+bool Table::may_be_cleaned(TimestampUs known_us) const {
+  return shared_->options.clock->now_us() - known_us >= shared_->options.log_retention_us / 2;
 }
 
 // In a turn.
@@ -200,8 +204,7 @@ void Table::note_log(LogState log, TimestampUs read_us) {
 // In a turn, before a commit: log_ is the newest version, or was so recently that no later entry can have been cleaned away meanwhile.
 // Without that, a put of the next version could succeed at a number that a checkpoint has already swallowed.
 Status Table::follow() {
-  const TimestampUs now = shared_->options.clock->now_us();
-  if (!unsure_ && now - followed_us_ < shared_->options.log_retention_us / 2) return Ok{};
+  if (!unsure_ && !may_be_cleaned(followed_us_)) return Ok{};
   QUARRY_RETURN_IF_ERROR(catch_up());
   unsure_ = false;
   return Ok{};

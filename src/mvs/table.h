@@ -120,6 +120,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<std::shared_ptr<const Snapshot>> load();
   Result<LogState> load_log(Executor* io = nullptr) const;
   Result<LogState> newest_log(Executor* io = nullptr) const;
+  bool may_be_cleaned(TimestampUs known_us) const;
   void note_log(LogState log, TimestampUs read_us);
   void change_tier(Tier tier, bool is_eviction = false);
   Status activate(int64_t deadline_us);
