@@ -124,5 +124,27 @@ TEST_F(OvertakenTest, AWriteIsNotPutBelowACheckpoint) {
   EXPECT_EQ(rows(*ours), stored());
 }
 
+// No write comes: it is the look at the log that has to find out.
+TEST_F(OvertakenTest, ALogThatWasCleanedIsFollowed) {
+  std::promise<void> cleaned;
+  const auto theirs = open(*objects_);
+  StoreOptions following = options(hooked_);
+  following.follow_interval_us = 1'000;
+  const auto ours = attached(following, Tier::kActive);
+  ASSERT_EQ(rows(*ours).size(), 2u);
+  hooked_.set_hook([&, gate = cleaned.get_future().share()](std::string_view operation, std::string_view) -> Status {
+    if (operation == "head") gate.wait();
+    return Ok{};
+  });
+  write_and_clean(*theirs);
+  cleaned.set_value();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (rows(*ours).size() != 9 && std::chrono::steady_clock::now() < deadline) {
+    clock_.advance_us(60'000'000);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(rows(*ours), stored());
+}
+
 }  // namespace
 }  // namespace quarry::mvs

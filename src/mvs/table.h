@@ -186,6 +186,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   };
   static constexpr size_t kMaxOwnCommits = 4096;
   static constexpr int kMaxRepairs = 8;
+  Result<bool> is_behind(int64_t version);
   void note_own_commit(int64_t version, std::string_view text);
   Status verify_own_commits(int64_t min_age_us);
   Result<std::vector<int64_t>> replaced_of(std::span<const OwnCommit> commits) const;
@@ -260,6 +261,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   std::atomic<int64_t> checkpointed_{-1};  // version of the newest checkpoint
   std::atomic<int64_t> used_us_{0};        // when a read or write came last, on the steady clock
   int64_t looked_us_ = 0;                  // touched by the follower's thread only
+  TimestampUs seen_newest_us_ = 0;         // when a look last found nothing new; as looked_us_
 
   // Owned by the turn.
   LogState log_;
