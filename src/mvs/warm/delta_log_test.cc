@@ -6,6 +6,7 @@
 #include <arrow/buffer.h>
 
 #include "base/clock.h"
+#include "mvs/test_hooked_store.h"
 #include "mvs/warm/checkpoint.h"
 #include "mvs/warm/table_schema.h"
 #include "objects/counting_store.h"
@@ -249,6 +250,65 @@ TEST_F(DeltaLogTest, ACheckpointIsNotWrittenOverAnotherServers) {
   ASSERT_TRUE(state.ok()) << state.error().message;
   EXPECT_EQ(state->files.size(), 1u);
   EXPECT_TRUE(log_.write_checkpoint(ours).ok()) << "one's own is there already";
+}
+
+// Nothing but the checkpoint tells of what was cleaned away.
+TEST_F(DeltaLogTest, ACheckpointThatCannotBeReadIsNotOverwritten) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a"), add("b")});
+  commit(2, {remove(add("a"))});
+  LogState theirs = *log_.load();
+  ASSERT_TRUE(log_.write_checkpoint(theirs).ok());
+  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  const std::string written = store_->get(log_.checkpoint_key(2)).value();
+  theirs.tombstones.clear();
+  for (const int failing : {1, 2}) {
+    test::HookedStore hooked(*store_);
+    int reads = 0;
+    hooked.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+      const bool fails = operation == "get" && key == log_.checkpoint_key(2) && ++reads == failing;
+      return fails ? storage_error("a moment without network") : Status(Ok{});
+    });
+    (void)DeltaLog(hooked, "t").write_checkpoint(theirs);
+    EXPECT_TRUE(store_->get(log_.checkpoint_key(2)).value() == written) << "read " << failing;
+  }
+}
+
+// A server that was slow: entries between its checkpoint and the newest are gone, and only the hint tells followers so.
+TEST_F(DeltaLogTest, TheHintDoesNotGoBack) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a")});
+  const LogState slow = *log_.load();
+  commit(2, {add("b")});
+  ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+  ASSERT_TRUE(log_.write_checkpoint(slow).ok());
+  EXPECT_EQ(*log_.last_checkpoint(), 2);
+  ASSERT_TRUE(store_->put("t/_delta_log/_last_checkpoint", R"({"version":7,"size":3,"quarryCrc32c":"01234567-89abcdef"})").ok());
+  ASSERT_TRUE(log_.write_checkpoint(slow).ok()) << "a damaged hint keeps nobody from his";
+  EXPECT_EQ(*log_.last_checkpoint(), 1);
+}
+
+// A checkpoint is written in place of a damaged one, and the server dies at once.
+TEST_F(DeltaLogTest, WhatReplacesADamagedCheckpointCanBeRead) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a"), add("b")});
+  commit(2, {remove(add("a"))});
+  LogState state = *log_.load();
+  ASSERT_TRUE(log_.write_checkpoint(state).ok());
+  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  ASSERT_TRUE(store_->put(log_.checkpoint_key(2), "PAR1 torn").ok());
+  state.tombstones.clear();  // other bytes than those the hint speaks of
+  test::HookedStore dying(*store_);
+  bool is_replaced = false;
+  dying.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (is_replaced) return storage_error("dead");
+    is_replaced = operation == "put" && key == log_.checkpoint_key(2);
+    return Ok{};
+  });
+  EXPECT_FALSE(DeltaLog(dying, "t").write_checkpoint(state).ok());
+  const auto loaded = log_.load();
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ(loaded->files.size(), 1u);
 }
 
 // Cleans the log once, right after it was listed for the first time.
