@@ -146,5 +146,35 @@ TEST_F(OvertakenTest, ALogThatWasCleanedIsFollowed) {
   EXPECT_EQ(rows(*ours), stored());
 }
 
+class OvertakenLoadTest : public OvertakenTest, public ::testing::WithParamInterface<uint64_t> {};
+
+// A read in parts has shown the other server's commit; then the whole table is to be read and that entry cannot be.
+TEST_P(OvertakenLoadTest, WhatFailsServesNothingOld) {
+  StoreOptions caching = options(hooked_);
+  caching.cold_cache_bytes = GetParam();
+  const auto ours = attached(caching, Tier::kCold), theirs = open(*objects_);
+  write_each(*ours, "mine", 1);
+  write_each(*theirs, "theirs", 1);
+  const auto read_whole = [&]() -> Status { return ours->for_each(kTable, {}, {}, [](const Document&) { return true; }); };
+  const auto write = [&]() -> Status {
+    QUARRY_RETURN_IF_ERROR(ours->write(kTable, {.upserts = {row("later", 1)}}));
+    return Ok{};
+  };
+  for (const auto& load : std::initializer_list<std::function<Status()>>{read_whole, write}) {
+    ASSERT_QUARRY_OK(ours->set_tier(kTable, Tier::kCold));  // lets go of what the cache keeps
+    ASSERT_EQ(*ours->count(kTable, {}), 4u);
+    hooked_.set_hook([](std::string_view operation, std::string_view key) -> Status {
+      return operation == "get" && key == entry(3) ? storage_error("a moment without network") : Status(Ok{});
+    });
+    EXPECT_EQ(load().error().kind, ErrorKind::kStorage);
+    hooked_.set_hook(nullptr);
+    EXPECT_EQ(*ours->count(kTable, {}), 4u);
+  }
+  EXPECT_EQ(rows(*ours), stored());
+}
+
+// Without a cold cache, and with one that keeps what was read.
+INSTANTIATE_TEST_SUITE_P(CacheBytes, OvertakenLoadTest, ::testing::Values(0, 64 << 20));
+
 }  // namespace
 }  // namespace quarry::mvs

@@ -57,6 +57,12 @@ std::shared_ptr<const Snapshot> Table::current() const {
   return snapshot_;
 }
 
+// In a turn: what the commits of others are applied to.
+std::shared_ptr<const Snapshot> Table::followed() const {
+  auto published = current();
+  return published != nullptr ? published : as_left_;
+}
+
 ServedSnapshot Table::current_view() const {
   std::lock_guard lock(snapshot_mutex_);
   return {snapshot_, indexes_};
@@ -153,17 +159,30 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
       if (log.version != std::exchange(failed_version, log.version)) continue;
       return std::move(snapshot).error().with_context(fmt::format("opening table '{}'", spec_.table_id));
     }
+    if (as_left) return load_as_left(*std::move(snapshot));
     note_log(std::move(log), started);
     publish(*snapshot, load_indexes(**snapshot));
-    if (as_left) {
-      QUARRY_RETURN_IF_ERROR(catch_up());
-    } else if ((*snapshot)->hides_rows) {  // reads do without the commit
+    if ((*snapshot)->hides_rows) {  // reads do without the commit
       if (auto removed = catch_up(); !removed.ok())
         log_warn("doubled rows are hidden, but not removed", {{"table", spec_.table_id}, {"error", removed.error().message}});
     }
     const auto newest = current();
     return newest != nullptr ? newest : *snapshot;
   }
+}
+
+// In a turn. Publishes nothing until it is the newest: a read in parts may have shown more than `snapshot`.
+Result<std::shared_ptr<const Snapshot>> Table::load_as_left(std::shared_ptr<const Snapshot> snapshot) {
+  publish(nullptr, load_indexes(*snapshot));
+  as_left_ = snapshot;
+  const Status caught_up = catch_up();
+  as_left_ = nullptr;
+  if (!caught_up.ok()) {
+    if (current() == nullptr) publish(nullptr, std::make_shared<const IndexSet>());
+    return caught_up.error();
+  }
+  if (current() == nullptr) publish(std::move(snapshot));
+  return current();
 }
 
 Result<LogState> Table::load_log(Executor* io) const {
@@ -233,7 +252,7 @@ Status Table::read_newest() {
     }
   }
   if (next.version > log_.version) {
-    QUARRY_ASSIGN_OR_RETURN(auto snapshot, build(next, current().get()));
+    QUARRY_ASSIGN_OR_RETURN(auto snapshot, build(next, followed().get()));
     log_ = std::move(next);
     publish(std::move(snapshot));
   }

@@ -118,6 +118,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // table.cc
   Result<std::shared_ptr<const Snapshot>> snapshot(int64_t deadline_us = INT64_MAX);
   Result<std::shared_ptr<const Snapshot>> load();
+  Result<std::shared_ptr<const Snapshot>> load_as_left(std::shared_ptr<const Snapshot> snapshot);
   Result<LogState> load_log(Executor* io = nullptr) const;
   Result<LogState> newest_log(Executor* io = nullptr) const;
   bool may_be_cleaned(TimestampUs known_us) const;
@@ -132,6 +133,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   TableGauges::Values gauge_values(const ServedSnapshot& view) const;
   void tell_progress();
   std::shared_ptr<const Snapshot> current() const;
+  std::shared_ptr<const Snapshot> followed() const;
   ServedSnapshot current_view() const;
   uint64_t resident_bytes() const;
   Status follow();
@@ -265,6 +267,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
 
   // Owned by the turn.
   LogState log_;
+  std::shared_ptr<const Snapshot> as_left_;  // of log_ where it is not known to be the newest: no reader gets to see it
   bool unsure_ = false;
   bool repairing_ = false;                               // a put that another writer was before does not follow the log
   TimestampUs followed_us_ = 0;                          // when log_ was last known to be the newest

@@ -218,7 +218,7 @@ Status Table::repair_all(const std::vector<int64_t>& replaced) {
 
 // In a turn. False: another writer committed meanwhile, try again.
 Result<bool> Table::repair(const std::vector<int64_t>& replaced) {
-  const auto served = current();
+  const auto served = followed();
   QUARRY_ASSIGN_OR_RETURN(LogState truth, delta_log_.load());
   QUARRY_RETURN_IF_ERROR(check_protocol(truth.protocol));
   Join join(log_, *served, [&](const RemoveFile& removed) {
