@@ -144,6 +144,7 @@ Status Table::create() {
 
 // Publishes the newest version's snapshot, unless another caller has just done so.
 Result<std::shared_ptr<const Snapshot>> Table::load() {
+  const Pin pin(*this);  // what is published stays until it has caught up
   CommitQueue::Turn turn(queue_);
   if (dropped_) return gone();
   if (auto resident = current()) return resident;
