@@ -131,22 +131,23 @@ Result<LogState> DeltaLog::load(Executor* io) const {
   for (;;) {
     QUARRY_ASSIGN_OR_RETURN(const Listing listing, list_newest(io));
     if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
-    const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
     auto state = load_newest(listing, io);
     if (state.ok()) return state;
-    if (checkpoint > newest) {
-      newest = checkpoint;
+    if (listing.newest_checkpoint() > newest) {
+      newest = listing.newest_checkpoint();
       continue;
     }
     auto older = load_older(newest, io);
-    return older.ok() ? std::move(older) : std::move(state);
+    if (older.ok()) return older;
+    QUARRY_ASSIGN_OR_RETURN(const Listing now, list_from(0));
+    if (now.newest_checkpoint() <= newest) return state;
   }
 }
 
 // A checkpoint does not tell of stale rewrites before it (LogState). Quarry makes none while there are any; behind another program's, the
 // entries that are left are read again.
 Result<LogState> DeltaLog::load_newest(const Listing& listing, Executor* io) const {
-  const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
+  const int64_t checkpoint = listing.newest_checkpoint();
   if (checkpoint >= 0 && !(listing.hint.version == checkpoint && listing.hint.crc)) {
     QUARRY_ASSIGN_OR_RETURN(const Listing all, list_from(0));
     const bool from_the_beginning = all.commits.contains(0) || all.checkpoints.empty();

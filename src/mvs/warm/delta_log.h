@@ -57,6 +57,8 @@ class DeltaLog {
     std::set<int64_t> commits;
     std::map<int64_t, std::vector<std::string>> checkpoints;  // complete ones: the keys of their parts
     CheckpointHint hint;
+
+    int64_t newest_checkpoint() const { return checkpoints.empty() ? -1 : checkpoints.rbegin()->first; }
   };
   Result<CheckpointHint> hint() const;
   Listing sort_out(const std::vector<objects::ObjectInfo>& objects) const;

@@ -337,6 +337,27 @@ TEST_F(DeltaLogTest, TheFirstCheckpointAndItsCleaningDoNotDisturbAReader) {
   EXPECT_EQ(state->files.size(), 4u);
 }
 
+// A fault at the checkpoint, and at the second try a newer one has come in its place.
+TEST_F(DeltaLogTest, ANewerCheckpointThatComesAfterAFaultIsRead) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a")});
+  ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+  test::HookedStore hooked(*store_);
+  int reads = 0;
+  hooked.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (operation != "get" || key != log_.checkpoint_key(1)) return Ok{};
+    if (++reads == 1) return storage_error("a moment without network");
+    hooked.set_hook(nullptr);
+    commit(2, {add("b")});
+    EXPECT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+    return log_.clean(INT64_MAX);
+  });
+  const auto state = DeltaLog(hooked, "t").load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->files.size(), 2u);
+  EXPECT_EQ(reads, 2);
+}
+
 TEST_F(DeltaLogTest, ATornCheckpointIsWrittenAgain) {
   commit(0, {Protocol{}, metadata()});
   commit(1, {add("a")});
