@@ -176,5 +176,32 @@ TEST_P(OvertakenLoadTest, WhatFailsServesNothingOld) {
 // Without a cold cache, and with one that keeps what was read.
 INSTANTIATE_TEST_SUITE_P(CacheBytes, OvertakenLoadTest, ::testing::Values(0, 64 << 20));
 
+class OvertakenOpeningTest : public OvertakenTest, public ::testing::WithParamInterface<bool> {};
+
+// A fault, and then a file that upkeep removed: neither is damage.
+TEST_P(OvertakenOpeningTest, AFaultBeforeAFileGoesIsNotCalledDamage) {
+  const bool in_parts = GetParam();
+  const auto ours = open(hooked_, Tier::kCold), theirs = open(*objects_);
+  int reads = 0;
+  hooked_.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (operation != "get" || !is_data_file(key)) return Ok{};
+    if (++reads == 1) return storage_error("a moment without network");
+    hooked_.set_hook(nullptr);
+    if (auto replaced = theirs->write(kTable, {.upserts = {row("a", 5), row("b", 5)}}); !replaced.ok()) return replaced.error();
+    return objects_->remove(key);
+  });
+  const auto read = [&]() -> Status {
+    if (!in_parts) return ours->for_each(kTable, {}, {}, [](const Document&) { return true; });
+    QUARRY_RETURN_IF_ERROR(ours->count(kTable, {}));
+    return Ok{};
+  };
+  const Status first = read();
+  EXPECT_TRUE(first.ok() || first.error().kind == ErrorKind::kStorage) << first.error().message;
+  ASSERT_QUARRY_OK(read());
+  EXPECT_EQ(rows(*ours), (Rows{{"a", 5}, {"b", 5}}));
+}
+
+INSTANTIATE_TEST_SUITE_P(InParts, OvertakenOpeningTest, ::testing::Bool());
+
 }  // namespace
 }  // namespace quarry::mvs

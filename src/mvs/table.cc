@@ -157,7 +157,7 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
     auto snapshot = build(log, nullptr);
     if (!snapshot.ok()) {
       // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
-      if (log.version != std::exchange(failed_version, log.version)) continue;
+      if (is_gone_or_damaged(snapshot.error()) && log.version != std::exchange(failed_version, log.version)) continue;
       return std::move(snapshot).error().with_context(fmt::format("opening table '{}'", spec_.table_id));
     }
     if (as_left) return load_as_left(*std::move(snapshot));

@@ -63,7 +63,8 @@ Result<std::shared_ptr<const ColdView>> Table::open_view(const ColdView* previou
     auto view = ColdView::open(files_, log, previous, {next_uid_, shared_->cold.io(), shared_->options.sidecar_min_rows});
     if (view.ok()) return view;
     // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
-    if (log.version == std::exchange(failed_version, log.version)) return std::move(view).error().with_context("opening table '" + id() + "'");
+    if (!is_gone_or_damaged(view.error()) || log.version == std::exchange(failed_version, log.version))
+      return std::move(view).error().with_context("opening table '" + id() + "'");
   }
 }
 
