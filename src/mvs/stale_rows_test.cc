@@ -6,6 +6,7 @@
 
 #include "mvs/mvs.h"
 #include "mvs/table_copy.h"
+#include "mvs/test_hooked_store.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/delta_log.h"
 #include "objects/counting_store.h"
@@ -299,6 +300,45 @@ TEST_F(StaleRowsTest, AColdTableShowsNoneEither) {
   const auto cold = attached(nullptr, Tier::kCold);
   EXPECT_EQ(rows(*cold), expected_);
   EXPECT_EQ(cold->stats(kTable)->documents, expected_.size());
+  EXPECT_EQ(rows_of_log(), expected_);
+}
+
+// Reading another cold table makes room in the cache while the rows are being removed.
+TEST_F(StaleRowsTest, ATableThatIsReadWholeStaysUntilTheyAreRemoved) {
+  const auto then = copied();
+  ASSERT_QUARRY_OK(attached()->maintain(kTable));
+  test::HookedStore hooked(*objects_);
+  TableSpec other = spec(Tier::kCold);
+  other.table_id = other.prefix = "other";
+  {
+    const auto store = open();
+    ASSERT_QUARRY_OK(store->create_table(other));
+    ASSERT_QUARRY_OK(store->write("other", {.upserts = {row("o", 1)}}));
+  }
+  const auto with_cache = [&](uint64_t bytes) {
+    auto store = *VectorStore::open({.store = &hooked, .cold_cache_bytes = bytes, .commit_window_us = 0});
+    EXPECT_TRUE(store->attach_table(spec(Tier::kCold)).ok() && store->attach_table(other).ok());
+    return store;
+  };
+  uint64_t largest = 0;
+  {
+    const auto store = with_cache(1 << 30);
+    EXPECT_TRUE(store->count(kTable, {}).ok() && store->count("other", {}).ok());
+    for (const TableUsage& usage : store->usage()) largest = std::max(largest, usage.memory_bytes);
+  }
+  const auto ours = with_cache(largest);
+  EXPECT_EQ(*ours->count(kTable, {}), expected_.size());
+  compact_as_of(*then);
+  const std::string next = fmt::format("t/_delta_log/{:020}.json", log().version + 1);
+  bool is_read_again = false;
+  hooked.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (operation != "get" || key != next) return Ok{};
+    if (!std::exchange(is_read_again, true)) return Ok{};  // the first look finds the compaction, the second one nothing more
+    hooked.set_hook(nullptr);
+    QUARRY_RETURN_IF_ERROR(ours->count("other", {}));
+    return Ok{};
+  });
+  EXPECT_EQ(rows(*ours), expected_);
   EXPECT_EQ(rows_of_log(), expected_);
 }
 

@@ -57,6 +57,12 @@ std::shared_ptr<const Snapshot> Table::current() const {
   return snapshot_;
 }
 
+// In a turn: what the commits of others are applied to.
+std::shared_ptr<const Snapshot> Table::followed() const {
+  auto published = current();
+  return published != nullptr ? published : as_left_;
+}
+
 ServedSnapshot Table::current_view() const {
   std::lock_guard lock(snapshot_mutex_);
   return {snapshot_, indexes_};
@@ -138,6 +144,7 @@ Status Table::create() {
 
 // Publishes the newest version's snapshot, unless another caller has just done so.
 Result<std::shared_ptr<const Snapshot>> Table::load() {
+  const Pin pin(*this);  // what is published stays until it has caught up
   CommitQueue::Turn turn(queue_);
   if (dropped_) return gone();
   if (auto resident = current()) return resident;
@@ -150,20 +157,33 @@ Result<std::shared_ptr<const Snapshot>> Table::load() {
     auto snapshot = build(log, nullptr);
     if (!snapshot.ok()) {
       // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
-      if (log.version != std::exchange(failed_version, log.version)) continue;
+      if (is_gone_or_damaged(snapshot.error()) && log.version != std::exchange(failed_version, log.version)) continue;
       return std::move(snapshot).error().with_context(fmt::format("opening table '{}'", spec_.table_id));
     }
+    if (as_left) return load_as_left(*std::move(snapshot));
     note_log(std::move(log), started);
     publish(*snapshot, load_indexes(**snapshot));
-    if (as_left) {
-      QUARRY_RETURN_IF_ERROR(catch_up());
-    } else if ((*snapshot)->hides_rows) {  // reads do without the commit
+    if ((*snapshot)->hides_rows) {  // reads do without the commit
       if (auto removed = catch_up(); !removed.ok())
         log_warn("doubled rows are hidden, but not removed", {{"table", spec_.table_id}, {"error", removed.error().message}});
     }
     const auto newest = current();
     return newest != nullptr ? newest : *snapshot;
   }
+}
+
+// In a turn. Publishes nothing until it is the newest: a read in parts may have shown more than `snapshot`.
+Result<std::shared_ptr<const Snapshot>> Table::load_as_left(std::shared_ptr<const Snapshot> snapshot) {
+  publish(nullptr, load_indexes(*snapshot));
+  as_left_ = snapshot;
+  const Status caught_up = catch_up();
+  as_left_ = nullptr;
+  if (!caught_up.ok()) {
+    if (current() == nullptr) publish(nullptr, std::make_shared<const IndexSet>());
+    return caught_up.error();
+  }
+  if (current() == nullptr) publish(std::move(snapshot));
+  return current();
 }
 
 Result<LogState> Table::load_log(Executor* io) const {
@@ -181,13 +201,17 @@ Result<LogState> Table::newest_log(Executor* io) const {
   QUARRY_ASSIGN_OR_RETURN(const auto commits, delta_log_.read_after(log_.version));
   LogState next = log_;
   for (const auto& commit : commits) next.apply(commit.actions, commit.version);
-  if (!commits.empty()) {
-    QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
-    return next;
+  if (commits.empty() || may_be_cleaned(followed_us_)) {  // asked afterwards: what comes next may have gone while those were read
+    QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
+    if (checkpoint > next.version) return load_log(io);
   }
-  QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
-  if (checkpoint <= log_.version) return next;
-  return load_log(io);
+  if (!commits.empty()) QUARRY_RETURN_IF_ERROR(check_protocol(next.protocol));
+  return next;
+}
+
+// Whether entries that came after `known_us` may be behind a checkpoint and gone by now.
+bool Table::may_be_cleaned(TimestampUs known_us) const {
+  return shared_->options.clock->now_us() - known_us >= shared_->options.log_retention_us / 2;
 }
 
 // In a turn.
@@ -200,8 +224,7 @@ void Table::note_log(LogState log, TimestampUs read_us) {
 // In a turn, before a commit: log_ is the newest version, or was so recently that no later entry can have been cleaned away meanwhile.
 // Without that, a put of the next version could succeed at a number that a checkpoint has already swallowed.
 Status Table::follow() {
-  const TimestampUs now = shared_->options.clock->now_us();
-  if (!unsure_ && now - followed_us_ < shared_->options.log_retention_us / 2) return Ok{};
+  if (!unsure_ && !may_be_cleaned(followed_us_)) return Ok{};
   QUARRY_RETURN_IF_ERROR(catch_up());
   unsure_ = false;
   return Ok{};
@@ -230,7 +253,7 @@ Status Table::read_newest() {
     }
   }
   if (next.version > log_.version) {
-    QUARRY_ASSIGN_OR_RETURN(auto snapshot, build(next, current().get()));
+    QUARRY_ASSIGN_OR_RETURN(auto snapshot, build(next, followed().get()));
     log_ = std::move(next);
     publish(std::move(snapshot));
   }

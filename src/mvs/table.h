@@ -118,8 +118,10 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   // table.cc
   Result<std::shared_ptr<const Snapshot>> snapshot(int64_t deadline_us = INT64_MAX);
   Result<std::shared_ptr<const Snapshot>> load();
+  Result<std::shared_ptr<const Snapshot>> load_as_left(std::shared_ptr<const Snapshot> snapshot);
   Result<LogState> load_log(Executor* io = nullptr) const;
   Result<LogState> newest_log(Executor* io = nullptr) const;
+  bool may_be_cleaned(TimestampUs known_us) const;
   void note_log(LogState log, TimestampUs read_us);
   void change_tier(Tier tier, bool is_eviction = false);
   Status activate(int64_t deadline_us);
@@ -133,6 +135,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   TableGauges::Values gauge_values(const ServedSnapshot& view) const;
   void tell_progress();
   std::shared_ptr<const Snapshot> current() const;
+  std::shared_ptr<const Snapshot> followed() const;
   ServedSnapshot current_view() const;
   uint64_t resident_bytes() const;
   Status follow();
@@ -151,6 +154,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   Result<ColdLease> lease_view();
   std::shared_ptr<const ColdView> kept_view() const;
   Result<std::shared_ptr<const ColdView>> open_view(const ColdView* previous);
+  Result<LogState> newest_log_for_view();
   std::shared_ptr<FreshCheck> begin_fresh_check(int64_t version);
   // Whether an answer from `lease`, or its `error`, stands. False: there is a newer version, or a sidecar was broken; ask again.
   Result<bool> settle(const ColdLease& lease, const Error* error);
@@ -186,6 +190,7 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   };
   static constexpr size_t kMaxOwnCommits = 4096;
   static constexpr int kMaxRepairs = 8;
+  Result<bool> is_behind(int64_t version);
   void note_own_commit(int64_t version, std::string_view text);
   Status verify_own_commits(int64_t min_age_us);
   Result<std::vector<int64_t>> replaced_of(std::span<const OwnCommit> commits) const;
@@ -262,9 +267,11 @@ class Table final : public ColdSource, public std::enable_shared_from_this<Table
   std::atomic<int64_t> checkpointed_{-1};  // version of the newest checkpoint
   std::atomic<int64_t> used_us_{0};        // when a read or write came last, on the steady clock
   int64_t looked_us_ = 0;                  // touched by the follower's thread only
+  TimestampUs seen_newest_us_ = 0;         // when a look last found nothing new; as looked_us_
 
   // Owned by the turn.
   LogState log_;
+  std::shared_ptr<const Snapshot> as_left_;  // of log_ where it is not known to be the newest: no reader gets to see it
   bool unsure_ = false;
   bool repairing_ = false;                               // a put that another writer was before does not follow the log
   TimestampUs followed_us_ = 0;                          // when log_ was last known to be the newest

@@ -56,22 +56,31 @@ Result<Table::ColdLease> Table::lease_view() {
 Result<std::shared_ptr<const ColdView>> Table::open_view(const ColdView* previous) {
   int64_t failed_version = -1;
   for (;;) {
-    LogState log;
-    {
-      CommitQueue::Turn turn(queue_);
-      if (dropped_) return gone();
-      const TimestampUs started = shared_->options.clock->now_us();
-      QUARRY_ASSIGN_OR_RETURN(log, newest_log(shared_->cold.io()));
-      if (own_commits_.empty()) note_log(log, started);  // else load() has yet to see whether they still stand
-    }
+    QUARRY_ASSIGN_OR_RETURN(LogState log, newest_log_for_view());
     if (!log.stale_rewrites.empty()) {
       QUARRY_ASSIGN_OR_RETURN(log, log_without_stale_rows());
     }
     auto view = ColdView::open(files_, log, previous, {next_uid_, shared_->cold.io(), shared_->options.sidecar_min_rows});
     if (view.ok()) return view;
     // A file may be gone because the log has moved on meanwhile; at the same version it is a fault.
-    if (log.version == std::exchange(failed_version, log.version)) return std::move(view).error().with_context("opening table '" + id() + "'");
+    if (!is_gone_or_damaged(view.error()) || log.version == std::exchange(failed_version, log.version))
+      return std::move(view).error().with_context("opening table '" + id() + "'");
   }
+}
+
+// Rows that are in memory, because something commits, move with log_: a commit adds to both.
+Result<LogState> Table::newest_log_for_view() {
+  const Pin pin(*this);
+  CommitQueue::Turn turn(queue_);
+  if (dropped_) return gone();
+  if (current() != nullptr) {
+    QUARRY_RETURN_IF_ERROR(catch_up());
+    return log_;
+  }
+  const TimestampUs started = shared_->options.clock->now_us();
+  QUARRY_ASSIGN_OR_RETURN(LogState log, newest_log(shared_->cold.io()));
+  if (own_commits_.empty()) note_log(log, started);  // else load() has yet to see whether they still stand
+  return log;
 }
 
 std::shared_ptr<const ColdView> Table::note_view(std::shared_ptr<const ColdView> view) {

@@ -16,6 +16,9 @@ struct PendingWrite {
   Result<WriteResult> result = WriteResult{};
 };
 
+// Of a file that the log names: it may have moved on since it was read.
+inline bool is_gone_or_damaged(const Error& error) { return error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kCorruption; }
+
 // A group's upserts as a data file that is on the store but in no commit.
 struct Table::PreparedGroup {
   SegmentView view;  // segment null: the group has no upserts

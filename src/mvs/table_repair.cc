@@ -128,10 +128,24 @@ Status Table::look(int64_t interval_us) {
   if (!is_open || dropped_ || !look_is_due({used_us_, looked_us_}, now, interval_us)) return Ok{};
   looked_us_ = now;
   if (snapshot == nullptr) return verify_own_commits(interval_us);
-  const auto next = shared_->options.store->head(delta_log_.commit_key(snapshot->version + 1));
-  if (next.ok() || snapshot->hides_rows) QUARRY_RETURN_IF_ERROR(refresh());
-  if (!next.ok() && next.error().kind != ErrorKind::kNotFound) return next.error();
+  const auto behind = is_behind(snapshot->version);
+  if (snapshot->hides_rows || (behind.ok() && *behind)) QUARRY_RETURN_IF_ERROR(refresh());
+  QUARRY_RETURN_IF_ERROR(behind);
   return verify_own_commits(interval_us);
+}
+
+// Whether the log goes on after `version`. On the follower's thread.
+Result<bool> Table::is_behind(int64_t version) {
+  const TimestampUs began = shared_->options.clock->now_us();
+  const auto next = shared_->options.store->head(delta_log_.commit_key(version + 1));
+  if (next.ok()) return true;
+  if (next.error().kind != ErrorKind::kNotFound) return next.error();
+  if (may_be_cleaned(seen_newest_us_)) {
+    QUARRY_ASSIGN_OR_RETURN(const int64_t checkpoint, delta_log_.last_checkpoint());
+    if (checkpoint > version) return true;
+  }
+  seen_newest_us_ = began;
+  return false;
 }
 
 void Table::note_own_commit(int64_t version, std::string_view text) {
@@ -204,7 +218,7 @@ Status Table::repair_all(const std::vector<int64_t>& replaced) {
 
 // In a turn. False: another writer committed meanwhile, try again.
 Result<bool> Table::repair(const std::vector<int64_t>& replaced) {
-  const auto served = current();
+  const auto served = followed();
   QUARRY_ASSIGN_OR_RETURN(LogState truth, delta_log_.load());
   QUARRY_RETURN_IF_ERROR(check_protocol(truth.protocol));
   Join join(log_, *served, [&](const RemoveFile& removed) {

@@ -34,7 +34,7 @@ Result<bool> Table::remove_stale_rows() {
     for (const auto& file : rewrite.added)
       if (log_.files.contains(file->path)) paths.insert(file->path);
   CommitPlan plan;
-  plan.next = std::make_shared<Snapshot>(*current());
+  plan.next = std::make_shared<Snapshot>(*followed());
   plan.next->hides_rows = false;
   plan.actions.emplace_back(SetTransaction{std::string(kStaleRowsApp), log_.version, now_ms()});
   DeletionVectorFileBuilder vectors;

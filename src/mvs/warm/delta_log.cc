@@ -131,22 +131,23 @@ Result<LogState> DeltaLog::load(Executor* io) const {
   for (;;) {
     QUARRY_ASSIGN_OR_RETURN(const Listing listing, list_newest(io));
     if (listing.commits.empty() && listing.checkpoints.empty()) return not_found(fmt::format("no Delta table at {}", folder_));
-    const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
     auto state = load_newest(listing, io);
     if (state.ok()) return state;
-    if (checkpoint > newest) {
-      newest = checkpoint;
+    if (listing.newest_checkpoint() > newest) {
+      newest = listing.newest_checkpoint();
       continue;
     }
     auto older = load_older(newest, io);
-    return older.ok() ? std::move(older) : std::move(state);
+    if (older.ok()) return older;
+    QUARRY_ASSIGN_OR_RETURN(const Listing now, list_from(0));
+    if (now.newest_checkpoint() <= newest) return state;
   }
 }
 
 // A checkpoint does not tell of stale rewrites before it (LogState). Quarry makes none while there are any; behind another program's, the
 // entries that are left are read again.
 Result<LogState> DeltaLog::load_newest(const Listing& listing, Executor* io) const {
-  const int64_t checkpoint = listing.checkpoints.empty() ? -1 : listing.checkpoints.rbegin()->first;
+  const int64_t checkpoint = listing.newest_checkpoint();
   if (checkpoint >= 0 && !(listing.hint.version == checkpoint && listing.hint.crc)) {
     QUARRY_ASSIGN_OR_RETURN(const Listing all, list_from(0));
     const bool from_the_beginning = all.commits.contains(0) || all.checkpoints.empty();
@@ -216,12 +217,18 @@ Result<LogState> DeltaLog::load_checkpoint(int64_t version, const std::vector<st
   state.checkpoint = version;
   for (const auto& key : keys) {
     QUARRY_ASSIGN_OR_RETURN(std::string bytes, store_.get(key));
-    if (key == checkpoint_key(version) && hint.version == version && hint.crc && crc32c(bytes) != *hint.crc)
-      return corruption(fmt::format("{}: the CRC-32C of its {} bytes is not the one in _last_checkpoint", key, bytes.size()));
-    QUARRY_ASSIGN_OR_RETURN(const auto actions, decode_checkpoint(arrow::Buffer::FromString(std::move(bytes)), key));
-    state.apply_checkpoint(actions, version);
+    QUARRY_RETURN_IF_ERROR(apply_part(state, version, key, std::move(bytes), hint));
   }
   return state;
+}
+
+// A checkpoint's file of which `bytes` were read. kCorruption: it is damaged.
+Status DeltaLog::apply_part(LogState& state, int64_t version, const std::string& key, std::string bytes, const CheckpointHint& hint) const {
+  if (key == checkpoint_key(version) && hint.version == version && hint.crc && crc32c(bytes) != *hint.crc)
+    return corruption(fmt::format("{}: the CRC-32C of its {} bytes is not the one in _last_checkpoint", key, bytes.size()));
+  QUARRY_ASSIGN_OR_RETURN(const auto actions, decode_checkpoint(arrow::Buffer::FromString(std::move(bytes)), key));
+  state.apply_checkpoint(actions, version);
+  return Ok{};
 }
 
 Result<std::vector<Action>> DeltaLog::read(int64_t version) const {
@@ -256,20 +263,29 @@ Result<PutOutcome> DeltaLog::put(int64_t version, const std::string& text) const
 }
 
 Status DeltaLog::write_checkpoint(const LogState& state) const {
+  QUARRY_ASSIGN_OR_RETURN(const CheckpointHint known, hint());
+  if (known.is_sound && known.version > state.version) return Ok{};  // entries below that one may be gone: the hint does not go back
   const auto actions = state.to_actions();
   QUARRY_ASSIGN_OR_RETURN(const auto bytes, encode_checkpoint(actions));
   const std::string key = checkpoint_key(state.version);
+  const auto put_hint = [&] {
+    return store_.put(folder_ + "_last_checkpoint", encode_checkpoint_hint(state.version, actions.size(), crc32c(view(*bytes))));
+  };
   if (auto put = store_.put_if_absent(key, view(*bytes)); !put.ok()) {
     if (put.error().kind != ErrorKind::kAlreadyExists) return put;
     // Never over another one: between its bytes and the hint's checksum there would be a moment in which they speak against each other.
-    QUARRY_ASSIGN_OR_RETURN(const std::string there, store_.get(key));
+    QUARRY_ASSIGN_OR_RETURN(std::string there, store_.get(key));
     if (there != view(*bytes)) {
-      QUARRY_ASSIGN_OR_RETURN(const CheckpointHint known, hint());
-      if (load_checkpoint(state.version, {key}, known).ok()) return Ok{};
-      QUARRY_RETURN_IF_ERROR(store_.put(key, view(*bytes)));  // that one is damaged: there is nothing to disturb
+      LogState theirs;
+      const Status read = apply_part(theirs, state.version, key, std::move(there), known);
+      if (read.ok()) return Ok{};
+      if (read.error().kind != ErrorKind::kCorruption) return read;
+      // That one is damaged. A hint that speaks of it goes first, or whoever dies in between leaves bytes that it speaks against.
+      if (known.version == state.version) QUARRY_RETURN_IF_ERROR(put_hint());
+      QUARRY_RETURN_IF_ERROR(store_.put(key, view(*bytes)));
     }
   }
-  return store_.put(folder_ + "_last_checkpoint", encode_checkpoint_hint(state.version, actions.size(), crc32c(view(*bytes))));
+  return put_hint();
 }
 
 Status DeltaLog::clean(TimestampUs before_us) const {

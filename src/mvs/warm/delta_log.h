@@ -38,7 +38,7 @@ class DeltaLog {
   // log is read back; an error means that even this failed, and that whether the commit is there is unknown.
   Result<PutOutcome> put(int64_t version, const std::string& text) const;
 
-  // Writes a checkpoint of `state` and points _last_checkpoint at it, unless another server has written one of that version.
+  // Writes a checkpoint of `state` and points _last_checkpoint at it, unless another server has written one of that version or a newer one.
   Status write_checkpoint(const LogState& state) const;
   // False: `bytes`, those of a checkpoint at `key`, are not the ones that _last_checkpoint speaks of.
   Result<bool> matches_hint(std::string_view key, std::string_view bytes) const;
@@ -57,6 +57,8 @@ class DeltaLog {
     std::set<int64_t> commits;
     std::map<int64_t, std::vector<std::string>> checkpoints;  // complete ones: the keys of their parts
     CheckpointHint hint;
+
+    int64_t newest_checkpoint() const { return checkpoints.empty() ? -1 : checkpoints.rbegin()->first; }
   };
   Result<CheckpointHint> hint() const;
   Listing sort_out(const std::vector<objects::ObjectInfo>& objects) const;
@@ -65,6 +67,7 @@ class DeltaLog {
   Result<LogState> load_older(int64_t newest, Executor* io) const;
   Result<LogState> load_newest(const Listing& listing, Executor* io) const;
   Result<LogState> load_checkpoint(int64_t version, const std::vector<std::string>& keys, const CheckpointHint& hint) const;
+  Status apply_part(LogState& state, int64_t version, const std::string& key, std::string bytes, const CheckpointHint& hint) const;
   Result<LogState> replay(const Listing& listing, int64_t checkpoint, Executor* io) const;
 
   objects::ObjectStore& store_;

@@ -6,6 +6,7 @@
 #include <arrow/buffer.h>
 
 #include "base/clock.h"
+#include "mvs/test_hooked_store.h"
 #include "mvs/warm/checkpoint.h"
 #include "mvs/warm/table_schema.h"
 #include "objects/counting_store.h"
@@ -251,6 +252,65 @@ TEST_F(DeltaLogTest, ACheckpointIsNotWrittenOverAnotherServers) {
   EXPECT_TRUE(log_.write_checkpoint(ours).ok()) << "one's own is there already";
 }
 
+// Nothing but the checkpoint tells of what was cleaned away.
+TEST_F(DeltaLogTest, ACheckpointThatCannotBeReadIsNotOverwritten) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a"), add("b")});
+  commit(2, {remove(add("a"))});
+  LogState theirs = *log_.load();
+  ASSERT_TRUE(log_.write_checkpoint(theirs).ok());
+  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  const std::string written = store_->get(log_.checkpoint_key(2)).value();
+  theirs.tombstones.clear();
+  for (const int failing : {1, 2}) {
+    test::HookedStore hooked(*store_);
+    int reads = 0;
+    hooked.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+      const bool fails = operation == "get" && key == log_.checkpoint_key(2) && ++reads == failing;
+      return fails ? storage_error("a moment without network") : Status(Ok{});
+    });
+    (void)DeltaLog(hooked, "t").write_checkpoint(theirs);
+    EXPECT_TRUE(store_->get(log_.checkpoint_key(2)).value() == written) << "read " << failing;
+  }
+}
+
+// A server that was slow: entries between its checkpoint and the newest are gone, and only the hint tells followers so.
+TEST_F(DeltaLogTest, TheHintDoesNotGoBack) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a")});
+  const LogState slow = *log_.load();
+  commit(2, {add("b")});
+  ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+  ASSERT_TRUE(log_.write_checkpoint(slow).ok());
+  EXPECT_EQ(*log_.last_checkpoint(), 2);
+  ASSERT_TRUE(store_->put("t/_delta_log/_last_checkpoint", R"({"version":7,"size":3,"quarryCrc32c":"01234567-89abcdef"})").ok());
+  ASSERT_TRUE(log_.write_checkpoint(slow).ok()) << "a damaged hint keeps nobody from his";
+  EXPECT_EQ(*log_.last_checkpoint(), 1);
+}
+
+// A checkpoint is written in place of a damaged one, and the server dies at once.
+TEST_F(DeltaLogTest, WhatReplacesADamagedCheckpointCanBeRead) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a"), add("b")});
+  commit(2, {remove(add("a"))});
+  LogState state = *log_.load();
+  ASSERT_TRUE(log_.write_checkpoint(state).ok());
+  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  ASSERT_TRUE(store_->put(log_.checkpoint_key(2), "PAR1 torn").ok());
+  state.tombstones.clear();  // other bytes than those the hint speaks of
+  test::HookedStore dying(*store_);
+  bool is_replaced = false;
+  dying.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (is_replaced) return storage_error("dead");
+    is_replaced = operation == "put" && key == log_.checkpoint_key(2);
+    return Ok{};
+  });
+  EXPECT_FALSE(DeltaLog(dying, "t").write_checkpoint(state).ok());
+  const auto loaded = log_.load();
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ(loaded->files.size(), 1u);
+}
+
 // Cleans the log once, right after it was listed for the first time.
 class CleanedUnderTheReader : public objects::CountingStore {
  public:
@@ -275,6 +335,27 @@ TEST_F(DeltaLogTest, TheFirstCheckpointAndItsCleaningDoNotDisturbAReader) {
   const auto state = DeltaLog(store, "t").load();
   ASSERT_TRUE(state.ok()) << state.error().message;
   EXPECT_EQ(state->files.size(), 4u);
+}
+
+// A fault at the checkpoint, and at the second try a newer one has come in its place.
+TEST_F(DeltaLogTest, ANewerCheckpointThatComesAfterAFaultIsRead) {
+  commit(0, {Protocol{}, metadata()});
+  commit(1, {add("a")});
+  ASSERT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+  test::HookedStore hooked(*store_);
+  int reads = 0;
+  hooked.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (operation != "get" || key != log_.checkpoint_key(1)) return Ok{};
+    if (++reads == 1) return storage_error("a moment without network");
+    hooked.set_hook(nullptr);
+    commit(2, {add("b")});
+    EXPECT_TRUE(log_.write_checkpoint(*log_.load()).ok());
+    return log_.clean(INT64_MAX);
+  });
+  const auto state = DeltaLog(hooked, "t").load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->files.size(), 2u);
+  EXPECT_EQ(reads, 2);
 }
 
 TEST_F(DeltaLogTest, ATornCheckpointIsWrittenAgain) {
