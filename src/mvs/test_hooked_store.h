@@ -9,8 +9,8 @@
 
 namespace quarry::mvs::test {
 
-// Thread-safe. `operation` is the method's name; a list's key is its prefix. The hook runs on the caller's thread before the request, and an
-// error of it is the answer. It may use `inner`, and this store too.
+// Thread-safe. `operation` is the method's name; a list's key is its prefix. The hook runs on the caller's thread before the request; an
+// error of it is the answer. It may use the inner store, and this one too.
 class HookedStore final : public objects::CountingStore {
  public:
   using Hook = std::function<Status(std::string_view operation, std::string_view key)>;
