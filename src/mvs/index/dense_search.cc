@@ -112,7 +112,7 @@ class IndexedSearch {
     if (dilution > kMostDilution) return false;
     graph.search(codes, size_t(std::ceil(double(effort()) * dilution)), nullptr, out);
     std::erase_if(out, [&](const Candidate& c) { return live_view(index_.nodes.at(c.node)) == nullptr; });
-    if (out.size() < std::min(matching_, std::max(kept(), effort() / 2))) return false;
+    if (out.size() < std::min(matching_, std::max(request_.k, effort() / 2))) return false;
     if (out.size() > kept()) out.resize(kept());
     return true;
   }
