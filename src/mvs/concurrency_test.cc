@@ -6,9 +6,9 @@
 
 #include "base/log.h"
 #include "mvs/mvs.h"
+#include "mvs/test_hooked_store.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/delta_log.h"
-#include "objects/counting_store.h"
 
 namespace quarry::mvs {
 namespace {
@@ -217,37 +217,24 @@ TEST_F(ConcurrencyTest, TwoStoresRacingLoseNothing) {
   EXPECT_EQ(read_all(*attached(*objects_), kTable), expected);
 }
 
-// Calls `before_put` with the key of each object that is put.
-class WatchedStore final : public objects::CountingStore {
- public:
-  using CountingStore::CountingStore;
-  Status put(std::string_view key, std::string_view bytes) override {
-    before_put(key);
-    return CountingStore::put(key, bytes);
-  }
-  Status put_if_absent(std::string_view key, std::string_view bytes) override {
-    before_put(key);
-    return CountingStore::put_if_absent(key, bytes);
-  }
-  std::function<void(std::string_view)> before_put = [](std::string_view) {};
-};
-
 // While the first write commits, the second waits for its turn, the third in the queue and the drop for its turn. Each begins when the one
 // before waits, and the first goes on when the drop waits; the third's data file, if there is one, comes after the drop.
 TEST_F(ConcurrencyTest, AWriteThatWaitsBehindADropLeavesNoFile) {
-  WatchedStore watched(*objects_);
+  test::HookedStore watched(*objects_);
   const auto store = attached(watched);
   ASSERT_QUARRY_OK(store->count(kTable, {}));
   std::promise<void> drop_waits, drop_done;
   std::atomic<int> data_files{0};
-  watched.before_put = [&](std::string_view key) {
+  watched.set_hook([&](std::string_view operation, std::string_view key) -> Status {
+    if (!operation.starts_with("put")) return Ok{};
     const bool is_first_commit = key.ends_with("/00000000000000000001.json");
     const bool is_third_file = key.find("/quarry-") != key.npos && ++data_files == 3;
-    if (!is_first_commit && !is_third_file) return;
+    if (!is_first_commit && !is_third_file) return Ok{};
     const Waiting for_the_drop;
     if (is_first_commit) drop_waits.get_future().wait();
     if (is_third_file) drop_done.get_future().wait_for(std::chrono::seconds(10));
-  };
+    return Ok{};
+  });
   {
     Executor one_at_a_time("mvs-drop", 6, 16, 0, 1);
     for (int i = 0; i < 3; ++i)

@@ -7,36 +7,19 @@
 
 #include "mvs/log_follower.h"
 #include "mvs/mvs.h"
+#include "mvs/test_hooked_store.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/delta_log.h"
-#include "objects/counting_store.h"
 
 namespace quarry::mvs {
 namespace {
 
+using test::number_row;
 using Rows = std::map<std::string, json::value>;
 
 constexpr const char* kTable = "col_f";
 
 TableSpec spec() { return {kTable, "t", {{"v", "", 2, Metric::kDot}}, {{"n", FieldType::kInteger}, {"title", FieldType::kString}}}; }
-
-Document row(std::string id, int64_t n) {
-  Document d;
-  d.document_id = std::move(id);
-  d.payload = {{"n", n}};
-  d.vectors = {{"v", {float(n), 1}}};
-  return d;
-}
-
-// Does not remove what `refused` names.
-class StuckFileStore final : public objects::CountingStore {
- public:
-  using CountingStore::CountingStore;
-  Status remove(std::string_view key) override {
-    return key == refused ? Status(storage_error("stuck")) : CountingStore::remove(key);
-  }
-  std::string refused;
-};
 
 class ForeignWriterTest : public ::testing::Test {
  protected:
@@ -70,13 +53,7 @@ class ForeignWriterTest : public ::testing::Test {
   }
 
   static Rows rows(VectorStore& store) {
-    Rows out;
-    const auto status = store.for_each(kTable, {}, {}, [&](const Document& d) {
-      EXPECT_TRUE(out.emplace(d.document_id, d.payload).second) << d.document_id << " is there twice";
-      return true;
-    });
-    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
-    return out;
+    return test::read_each(store, kTable, {}, [](const Document& d) { return json::value(d.payload); });
   }
 
   void commit(const std::vector<Action>& actions) {
@@ -138,24 +115,24 @@ TEST(LookIsDue, ATableInUseIsLookedAtAtEveryInterval) {
 }
 
 TEST_F(ForeignWriterTest, AnotherWritersCommitIsSeenWithoutAWriteOrUpkeep) {
-  create({row("a", 1)});
+  create({number_row("a", 1)});
   const auto reader = attached(*objects_, 2'000), writer = attached(*objects_);
   ASSERT_EQ(rows(*reader).size(), 1u);
-  ASSERT_QUARRY_OK(writer->write(kTable, {.upserts = {row("b", 2)}, .deletes = {"a"}}));
+  ASSERT_QUARRY_OK(writer->write(kTable, {.upserts = {number_row("b", 2)}, .deletes = {"a"}}));
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (rows(*reader) != rows(*writer) && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
   EXPECT_EQ(rows(*reader), rows(*writer));
 }
 
 TEST_F(ForeignWriterTest, AReplacedEntryIsCommittedAgain) {
-  create({row("a", 1), row("b", 1), row("c", 1), row("d", 1)});
+  create({number_row("a", 1), number_row("b", 1), number_row("c", 1), number_row("d", 1)});
   const auto other_objects = copied();
   const auto ours = attached(*objects_), other = attached(*other_objects);
   // Both commit version 2, each on its own; the other's entry lands on ours, which two more of ours follow.
-  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("b", 20), row("new", 20)}, .deletes = {"c"}, .txn_app = "task", .txn_version = 7}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {number_row("b", 20), number_row("new", 20)}, .deletes = {"c"}, .txn_app = "task", .txn_version = 7}));
   ASSERT_QUARRY_OK(ours->write(kTable, {.patches = {{.document_id = "d", .set = {{"title", "patched"}}}}}));
-  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("late", 30)}}));
-  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row("b", 99), row("theirs", 99)}, .deletes = {"a"}}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {number_row("late", 30)}}));
+  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {number_row("b", 99), number_row("theirs", 99)}, .deletes = {"a"}}));
   overwrite_with(*other_objects, 2);
   ASSERT_QUARRY_OK(ours->maintain(kTable));
   Rows expected;
@@ -165,7 +142,7 @@ TEST_F(ForeignWriterTest, AReplacedEntryIsCommittedAgain) {
   EXPECT_EQ(rows(*attached(*objects_)), expected);  // whoever reads the log sees the same
   const auto state = *ours->stats(kTable);
   EXPECT_EQ(logical_files().size(), state.files);
-  const auto again = ours->write(kTable, {.upserts = {row("x", 1)}, .txn_app = "task", .txn_version = 7});
+  const auto again = ours->write(kTable, {.upserts = {number_row("x", 1)}, .txn_app = "task", .txn_version = 7});
   ASSERT_QUARRY_OK(again);
   EXPECT_TRUE(again->repeated);
   ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"theirs"}}));
@@ -174,12 +151,12 @@ TEST_F(ForeignWriterTest, AReplacedEntryIsCommittedAgain) {
 }
 
 TEST_F(ForeignWriterTest, ARewriteThatReplacedOurDeleteLeavesItDeleted) {
-  create({row("a", 1), row("b", 1), row("c", 1)});
+  create({number_row("a", 1), number_row("b", 1), number_row("c", 1)});
   const auto other_objects = copied();
   const auto ours = attached(*objects_), other = attached(*other_objects);
   ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"a"}}));
   // The other rewrites the whole file, as an optimize does: eight files make one.
-  for (int i = 0; i < 8; ++i) ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row(fmt::format("t{}", i), i)}}));
+  for (int i = 0; i < 8; ++i) ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {number_row(fmt::format("t{}", i), i)}}));
   ASSERT_QUARRY_OK(other->maintain(kTable));
   for (int64_t v = 2; v <= other->stats(kTable)->version; ++v) overwrite_with(*other_objects, v);
   ASSERT_QUARRY_OK(ours->maintain(kTable));
@@ -192,7 +169,7 @@ TEST_F(ForeignWriterTest, ARewriteThatReplacedOurDeleteLeavesItDeleted) {
 
 // Tables of older programs do not list the feature that a column without nulls asks for: Spark refuses them until the next commit of ours.
 TEST_F(ForeignWriterTest, AnOldTablesProtocolIsAmendedOnce) {
-  create({row("a", 1)});
+  create({number_row("a", 1)});
   const std::string key = "t/_delta_log/00000000000000000000.json";
   std::string first = *objects_->get(key);
   const std::string features = R"("writerFeatures":["deletionVectors","invariants"])";
@@ -200,8 +177,8 @@ TEST_F(ForeignWriterTest, AnOldTablesProtocolIsAmendedOnce) {
   first.replace(first.find("quarryCrc32c"), 12, "notYetThere1");  // nor did their entries bear checksums
   ASSERT_TRUE(objects_->put(key, first.replace(first.find(features), features.size(), R"("writerFeatures":["deletionVectors"])")).ok());
   const auto store = attached(*objects_);
-  ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {row("b", 2)}}));
-  ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {row("c", 3)}}));
+  ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {number_row("b", 2)}}));
+  ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {number_row("c", 3)}}));
   EXPECT_NE(objects_->get("t/_delta_log/00000000000000000002.json")->find(features), std::string::npos);
   EXPECT_EQ(objects_->get("t/_delta_log/00000000000000000003.json")->find("protocol"), std::string::npos);
   EXPECT_EQ(rows(*attached(*objects_)).size(), 3u);
@@ -209,16 +186,16 @@ TEST_F(ForeignWriterTest, AnOldTablesProtocolIsAmendedOnce) {
 
 // A cold table holds nothing of its rows, but what it committed it still knows.
 TEST_F(ForeignWriterTest, AReplacedEntryOfAColdTableIsCommittedAgain) {
-  create({row("a", 1), row("b", 1)});
+  create({number_row("a", 1), number_row("b", 1)});
   const auto other_objects = copied();
   const auto ours = *VectorStore::open({.store = objects_.get(), .cold_cache_bytes = 0, .commit_window_us = 0});
   TableSpec cold = spec();
   cold.tier = Tier::kCold;
   ASSERT_QUARRY_OK(ours->attach_table(cold));
   const auto other = attached(*other_objects);
-  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("ours", 2)}}));
-  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row("theirs", 3)}}));
-  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {row("more", 4)}}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {number_row("ours", 2)}}));
+  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {number_row("theirs", 3)}}));
+  ASSERT_QUARRY_OK(other->write(kTable, {.upserts = {number_row("more", 4)}}));
   overwrite_with(*other_objects, 2);
   overwrite_with(*other_objects, 3);
   Rows expected;
@@ -229,7 +206,7 @@ TEST_F(ForeignWriterTest, AReplacedEntryOfAColdTableIsCommittedAgain) {
 
 // A column that another program added keeps its type, in the schema and in our files.
 TEST_F(ForeignWriterTest, NarrowColumnsStayNarrow) {
-  create({row("a", 1)});
+  create({number_row("a", 1)});
   const std::string first = *objects_->get("t/_delta_log/00000000000000000000.json");
   json::object metadata;
   for (size_t at = 0; at < first.size(); at = first.find('\n', at) + 1) {
@@ -246,7 +223,7 @@ TEST_F(ForeignWriterTest, NarrowColumnsStayNarrow) {
   const auto store = attached(*objects_);
   const json::object fits{{"their_byte", -128}, {"their_short", 32767}, {"their_integer", -2147483648ll}, {"their_float", 0.5}};
   const json::object odd{{"their_byte", 128}, {"their_short", -32769}, {"their_integer", 2147483648ll}, {"their_float", 0.1}, {"n", "x"}};
-  Document one = row("one", 1), two = row("two", 2);
+  Document one = number_row("one", 1), two = number_row("two", 2);
   one.payload = fits;
   two.payload = odd;
   ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {one, two}}));
@@ -266,8 +243,8 @@ TEST_F(ForeignWriterTest, NarrowColumnsStayNarrow) {
 
 TEST_F(ForeignWriterTest, ARowThatIsRestoredIsFoundAgain) {
   std::vector<Document> first, later;
-  for (int i = 0; i < 10; ++i) first.push_back(row(fmt::format("t{}", i), i));
-  for (int i = 0; i < 9; ++i) later.push_back(row(fmt::format("s{}", i), i));
+  for (int i = 0; i < 10; ++i) first.push_back(number_row(fmt::format("t{}", i), i));
+  for (int i = 0; i < 9; ++i) later.push_back(number_row(fmt::format("s{}", i), i));
   create(first);
   const auto ours = attached(*objects_);
   ASSERT_QUARRY_OK(ours->write(kTable, {.deletes = {"t3"}}));
@@ -276,14 +253,14 @@ TEST_F(ForeignWriterTest, ARowThatIsRestoredIsFoundAgain) {
   ASSERT_QUARRY_OK(ours->maintain(kTable));
   EXPECT_EQ(rows(*ours).size(), 19u);
   EXPECT_EQ(ours->get(kTable, {"t3"}, {})->size(), 1u);
-  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("t3", 9)}}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {number_row("t3", 9)}}));
   EXPECT_EQ(rows(*ours).size(), 19u);
   EXPECT_EQ(rows(*attached(*objects_)), rows(*ours));
 }
 
 TEST_F(ForeignWriterTest, AnIndexedSearchFindsARowThatIsRestored) {
   std::vector<Document> documents;
-  for (int i = 0; i < 2000; ++i) documents.push_back(row(fmt::format("d{}", i), i < 1998 ? i : 4000 * (i - 1997)));
+  for (int i = 0; i < 2000; ++i) documents.push_back(number_row(fmt::format("d{}", i), i < 1998 ? i : 4000 * (i - 1997)));
   create(std::move(documents));
   const auto ours = *VectorStore::open({.store = objects_.get(), .commit_window_us = 0, .index_min_rows = 100});
   ASSERT_QUARRY_OK(ours->attach_table(spec()));
@@ -301,14 +278,14 @@ TEST_F(ForeignWriterTest, AnIndexedSearchFindsARowThatIsRestored) {
 
 // A file of another writer is found by its removal in the log alone, so that is not forgotten before the file is gone.
 TEST_F(ForeignWriterTest, AFileThatCouldNotBeRemovedIsRemovedLater) {
-  create({row("a", 1), row("b", 1)});
+  create({number_row("a", 1), number_row("b", 1)});
   ManualClock clock(system_clock().now_us());
   const auto made = DeltaLog(*objects_, "t").load()->files.begin()->second;
   AddFile theirs = *made;
   theirs.path = "part-0.parquet";
   ASSERT_TRUE(objects_->put("t/part-0.parquet", *objects_->get("t/" + made->path)).ok());
   commit({CommitInfo{{{"engineInfo", "delta-rs"}}}, RemoveFile{made->path, clock.now_us() / 1000, true, made->size, {}}, theirs});
-  StuckFileStore stuck(*objects_);
+  test::HookedStore stuck(*objects_);
   const auto opened = [&] {
     auto store = *VectorStore::open({.store = &stuck, .clock = &clock, .commit_window_us = 0, .checkpoint_interval = 1});
     EXPECT_TRUE(store->attach_table(spec()).ok());
@@ -316,15 +293,17 @@ TEST_F(ForeignWriterTest, AFileThatCouldNotBeRemovedIsRemovedLater) {
   };
   {
     const auto ours = opened();
-    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("c", 1)}, .deletes = {"a", "b"}}));
+    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {number_row("c", 1)}, .deletes = {"a", "b"}}));
     clock.advance_us(3600ll * 1'000'000);
-    stuck.refused = "t/part-0.parquet";
+    stuck.set_hook([](std::string_view operation, std::string_view key) {
+      return operation == "remove" && key == "t/part-0.parquet" ? Status(storage_error("stuck")) : Status(Ok{});
+    });
     EXPECT_FALSE(ours->maintain(kTable).ok());
     EXPECT_FALSE(objects_->head("t/" + made->path).ok()) << "the others go all the same";
-    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("d", 1)}}));  // upkeep follows, with a checkpoint
+    ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {number_row("d", 1)}}));  // upkeep follows, with a checkpoint
   }
   EXPECT_TRUE(objects_->head("t/part-0.parquet").ok());
-  stuck.refused.clear();
+  stuck.set_hook(nullptr);
   ASSERT_QUARRY_OK(opened()->maintain(kTable));
   EXPECT_FALSE(objects_->head("t/part-0.parquet").ok());
 }

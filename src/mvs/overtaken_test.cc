@@ -14,25 +14,13 @@
 namespace quarry::mvs {
 namespace {
 
+using test::number_row;
 using Rows = std::map<std::string, int64_t>;
 
 constexpr const char* kTable = "col_o";
 constexpr int64_t kPastRetentionUs = 1'200ll * 1'000'000;
 
-TableSpec spec(Tier tier) {
-  TableSpec out{kTable, "t", {{"v", "", 2, Metric::kDot}}, {{"n", FieldType::kInteger}}};
-  out.tier = tier;
-  return out;
-}
-
-Document row(std::string id, int64_t n) {
-  Document d;
-  d.document_id = std::move(id);
-  d.payload = {{"n", n}};
-  d.vectors = {{"v", {float(n), 1}}};
-  return d;
-}
-
+TableSpec spec(Tier tier) { return test::numbers_spec(kTable, tier); }
 std::string entry(int64_t version) { return fmt::format("t/_delta_log/{:020}.json", version); }
 bool is_data_file(std::string_view key) { return key.starts_with("t/quarry-"); }
 
@@ -42,7 +30,7 @@ class OvertakenTest : public ::testing::Test {
   void SetUp() override {
     const auto store = *VectorStore::open(options(*objects_));
     ASSERT_QUARRY_OK(store->create_table(spec(Tier::kActive)));
-    ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {row("a", 1), row("b", 1)}}));
+    ASSERT_QUARRY_OK(store->write(kTable, {.upserts = {number_row("a", 1), number_row("b", 1)}}));
   }
 
   StoreOptions options(objects::ObjectStore& objects) {
@@ -56,21 +44,13 @@ class OvertakenTest : public ::testing::Test {
   }
   std::unique_ptr<VectorStore> open(objects::ObjectStore& objects, Tier tier = Tier::kActive) { return attached(options(objects), tier); }
 
-  static Rows rows(VectorStore& store) {
-    Rows out;
-    const auto status = store.for_each(kTable, {}, {}, [&](const Document& d) {
-      EXPECT_TRUE(out.emplace(d.document_id, d.payload.at("n").as_int64()).second) << d.document_id << " is there twice";
-      return true;
-    });
-    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
-    return out;
-  }
+  static Rows rows(VectorStore& store) { return test::read_numbers(store, kTable); }
 
   // As a server sees them that starts now.
   Rows stored() { return rows(*open(*objects_)); }
 
   static void write_each(VectorStore& store, const std::string& prefix, int count) {
-    for (int i = 0; i < count; ++i) ASSERT_QUARRY_OK(store.write(kTable, {.upserts = {row(fmt::format("{}{}", prefix, i), i)}}));
+    for (int i = 0; i < count; ++i) ASSERT_QUARRY_OK(store.write(kTable, {.upserts = {number_row(fmt::format("{}{}", prefix, i), i)}}));
   }
 
   // Leaves of versions 2 to 6, which are old by then, what a checkpoint says: nine documents in all.
@@ -97,9 +77,9 @@ TEST_F(OvertakenTest, AColdReadLeavesTheLogWhereTheRowsAre) {
     hooked_.set_hook(nullptr);
     reader = std::thread([&] { EXPECT_TRUE(ours->count(kTable, {}).ok()); });
     while (TierMetrics::cold_views(false).Value() == opened) std::this_thread::yield();
-    return theirs->write(kTable, {.upserts = {row("x", 10)}, .deletes = {"b"}}).ok() ? Status(Ok{}) : storage_error("not written");
+    return theirs->write(kTable, {.upserts = {number_row("x", 10)}, .deletes = {"b"}}).ok() ? Status(Ok{}) : storage_error("not written");
   });
-  const auto written = ours->write(kTable, {.upserts = {row("x", 20), row("a", 2)}});
+  const auto written = ours->write(kTable, {.upserts = {number_row("x", 20), number_row("a", 2)}});
   reader.join();
   ASSERT_QUARRY_OK(written);
   EXPECT_EQ(stored(), (Rows{{"a", 2}, {"x", 20}}));
@@ -118,7 +98,7 @@ TEST_F(OvertakenTest, AWriteIsNotPutBelowACheckpoint) {
     write_each(*theirs, "new", 2);
     return theirs->maintain(kTable);
   });
-  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {row("mine", 7)}}));
+  ASSERT_QUARRY_OK(ours->write(kTable, {.upserts = {number_row("mine", 7)}}));
   EXPECT_EQ(stored().size(), 10u);
   EXPECT_TRUE(stored().contains("mine"));
   EXPECT_EQ(rows(*ours), stored());
@@ -157,7 +137,7 @@ TEST_P(OvertakenLoadTest, WhatFailsServesNothingOld) {
   write_each(*theirs, "theirs", 1);
   const auto read_whole = [&]() -> Status { return ours->for_each(kTable, {}, {}, [](const Document&) { return true; }); };
   const auto write = [&]() -> Status {
-    QUARRY_RETURN_IF_ERROR(ours->write(kTable, {.upserts = {row("later", 1)}}));
+    QUARRY_RETURN_IF_ERROR(ours->write(kTable, {.upserts = {number_row("later", 1)}}));
     return Ok{};
   };
   for (const auto& load : std::initializer_list<std::function<Status()>>{read_whole, write}) {
@@ -187,7 +167,7 @@ TEST_P(OvertakenOpeningTest, AFaultBeforeAFileGoesIsNotCalledDamage) {
     if (operation != "get" || !is_data_file(key)) return Ok{};
     if (++reads == 1) return storage_error("a moment without network");
     hooked_.set_hook(nullptr);
-    if (auto replaced = theirs->write(kTable, {.upserts = {row("a", 5), row("b", 5)}}); !replaced.ok()) return replaced.error();
+    if (auto replaced = theirs->write(kTable, {.upserts = {number_row("a", 5), number_row("b", 5)}}); !replaced.ok()) return replaced.error();
     return objects_->remove(key);
   });
   const auto read = [&]() -> Status {

@@ -9,7 +9,6 @@
 #include "mvs/test_hooked_store.h"
 #include "mvs/test_table.h"
 #include "mvs/warm/delta_log.h"
-#include "objects/counting_store.h"
 
 namespace quarry::mvs {
 namespace {
@@ -20,32 +19,20 @@ constexpr const char* kTable = "col_s";
 constexpr int kFiles = 8;  // of one tier that Quarry makes one of
 constexpr uint64_t kNoCompaction = 1;  // bytes of a full file: each is
 
-TableSpec spec(Tier tier = Tier::kActive) {
-  TableSpec out{kTable, "t", {{"v", "", 2, Metric::kDot}}, {{"n", FieldType::kInteger}}};
-  out.tier = tier;
-  return out;
-}
+TableSpec spec(Tier tier = Tier::kActive) { return test::numbers_spec(kTable, tier); }
 
 Document row(std::string id, int64_t n) {
-  Document d;
-  d.document_id = std::move(id);
-  d.payload = {{"n", n}};
-  d.vectors = {{"v", {float(n), 1}}};
+  Document d = test::number_row(std::move(id), n);
   d.created_at = 1'700'000'000'000'000;
   d.updated_at = d.created_at + n;
   return d;
 }
 
-// Takes no entry of a log while it is told not to.
-class StuckLogStore final : public objects::CountingStore {
- public:
-  using CountingStore::CountingStore;
-  Status put_if_absent(std::string_view key, std::string_view bytes) override {
-    if (is_stuck && key.find("/_delta_log/") != key.npos) return Error(ErrorKind::kInternal, "stuck");
-    return CountingStore::put_if_absent(key, bytes);
-  }
-  bool is_stuck = false;
-};
+// Takes no entry of a log.
+Status refuse_entries(std::string_view operation, std::string_view key) {
+  const bool is_entry = operation == "put_if_absent" && key.find("/_delta_log/") != key.npos;
+  return is_entry ? Error(ErrorKind::kInternal, "stuck") : Status(Ok{});
+}
 
 class StaleRowsTest : public ::testing::Test {
  protected:
@@ -112,15 +99,7 @@ class StaleRowsTest : public ::testing::Test {
     return ours;
   }
 
-  static Rows rows(VectorStore& store) {
-    Rows out;
-    const auto status = store.for_each(kTable, {}, {}, [&](const Document& d) {
-      EXPECT_TRUE(out.emplace(d.document_id, d.payload.at("n").as_int64()).second) << d.document_id << " is there twice";
-      return true;
-    });
-    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
-    return out;
-  }
+  static Rows rows(VectorStore& store) { return test::read_numbers(store, kTable); }
 
   // As any reader of the format takes the table: each file under each of its deletion vectors.
   Rows rows_of_log() {
@@ -213,11 +192,11 @@ TEST_F(StaleRowsTest, ADocumentThatCameBackIsThereOnce) {
 
 TEST_F(StaleRowsTest, NobodySeesTheRowsWhileTheyCannotBeRemoved) {
   const auto then = copied();
-  StuckLogStore stuck(*objects_);
+  test::HookedStore stuck(*objects_);
   const auto before = attached(&stuck);
   ASSERT_QUARRY_OK(before->maintain(kTable));
   compact_as_of(*then);
-  stuck.is_stuck = true;
+  stuck.set_hook(refuse_entries);
   EXPECT_FALSE(before->maintain(kTable).ok());
   EXPECT_EQ(rows(*before), expected_) << "a server that was there";
   const auto after = attached(&stuck);
@@ -225,7 +204,7 @@ TEST_F(StaleRowsTest, NobodySeesTheRowsWhileTheyCannotBeRemoved) {
   EXPECT_EQ(*after->count(kTable, {}), expected_.size());
   EXPECT_EQ(after->stats(kTable)->documents, expected_.size());
   EXPECT_EQ(removals(), 0);
-  stuck.is_stuck = false;
+  stuck.set_hook(nullptr);
   EXPECT_EQ(rows(*attached(&stuck)), expected_) << "one that starts and may write";
   EXPECT_EQ(removals(), 1);
   for (VectorStore* store : {before.get(), after.get()}) {

@@ -26,13 +26,7 @@ std::unique_ptr<VectorStore> open_store(objects::ObjectStore& objects) {
 }
 
 Contents contents(VectorStore& store, const std::string& table_id) {
-  Contents out;
-  const auto status = store.for_each(table_id, {}, {.payload = true, .vectors = true}, [&](const Document& d) {
-    EXPECT_TRUE(out.emplace(d.document_id, test::as_json(d)).second) << d.document_id << " is there twice";
-    return true;
-  });
-  EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
-  return out;
+  return test::read_each(store, table_id, {.payload = true, .vectors = true}, test::as_json);
 }
 
 Contents contents_at(objects::ObjectStore& objects, const std::string& prefix, const std::string& table_id) {

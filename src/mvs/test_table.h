@@ -140,15 +140,41 @@ inline uint64_t number_from_environment(const char* name, uint64_t fallback) {
 
 inline uint64_t seeds_from_environment(uint64_t fallback) { return number_from_environment("QUARRY_MODEL_SEEDS", fallback); }
 
-// Every document of a table, by id.
-inline std::map<std::string, json::value> read_all(VectorStore& store, const std::string& table_id) {
-  std::map<std::string, json::value> out;
-  const auto status = store.for_each(table_id, {}, {.payload = true, .vectors = true}, [&](const Document& d) {
-    EXPECT_TRUE(out.emplace(d.document_id, json::object{{"payload", d.payload}}).second) << d.document_id << " is there twice";
+// Of every document of a table, by id, what `told` says of it. None is there twice.
+template <class Told>
+auto read_each(VectorStore& store, const std::string& table_id, const Projection& projection, const Told& told) {
+  std::map<std::string, decltype(told(std::declval<const Document&>()))> out;
+  const auto status = store.for_each(table_id, {}, projection, [&](const Document& d) {
+    EXPECT_TRUE(out.emplace(d.document_id, told(d)).second) << d.document_id << " is there twice";
     return true;
   });
   EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
   return out;
+}
+
+// Every document of a table, by id.
+inline std::map<std::string, json::value> read_all(VectorStore& store, const std::string& table_id) {
+  return read_each(store, table_id, {.payload = true, .vectors = true},
+                   [](const Document& d) { return json::value(json::object{{"payload", d.payload}}); });
+}
+
+// Tables of one number, "n", and one small vector, which several servers and programs write.
+inline TableSpec numbers_spec(std::string table_id, Tier tier = Tier::kActive) {
+  TableSpec out{std::move(table_id), "t", {{"v", "", 2, Metric::kDot}}, {{"n", FieldType::kInteger}}};
+  out.tier = tier;
+  return out;
+}
+
+inline Document number_row(std::string id, int64_t n) {
+  Document d;
+  d.document_id = std::move(id);
+  d.payload = {{"n", n}};
+  d.vectors = {{"v", {float(n), 1}}};
+  return d;
+}
+
+inline std::map<std::string, int64_t> read_numbers(VectorStore& store, const std::string& table_id) {
+  return read_each(store, table_id, {}, [](const Document& d) { return d.payload.at("n").as_int64(); });
 }
 
 inline json::value as_json(const Document& d) {

@@ -165,6 +165,23 @@ class DeltaLogTest : public ::testing::Test {
     ASSERT_EQ(*put, PutOutcome::kCommitted);
   }
 
+  // Version 2, of whose entries nothing but its checkpoint tells.
+  LogState checkpointed() {
+    commit(0, {Protocol{}, metadata()});
+    commit(1, {add("a"), add("b")});
+    commit(2, {remove(add("a"))});
+    LogState out = *log_.load();
+    EXPECT_TRUE(log_.write_checkpoint(out).ok());
+    EXPECT_TRUE(log_.clean(INT64_MAX).ok());
+    return out;
+  }
+
+  // The same version in other bytes than those the hint speaks of.
+  static LogState without_tombstones(LogState state) {
+    state.tombstones.clear();
+    return state;
+  }
+
   std::unique_ptr<objects::ObjectStore> store_ = objects::make_memory_store();
   DeltaLog log_{*store_, "t"};
 };
@@ -237,15 +254,12 @@ TEST_F(DeltaLogTest, CleansWhatACheckpointCovers) {
 
 // Between a checkpoint's bytes and the checksum in the hint a server may die: an entry that is cleaned away leaves nothing else to read.
 TEST_F(DeltaLogTest, ACheckpointIsNotWrittenOverAnotherServers) {
-  commit(0, {Protocol{}, metadata()});
-  commit(1, {add("a"), add("b")});
-  commit(2, {remove(add("a"))});
-  LogState ours = *log_.load(), theirs = ours;
-  ASSERT_TRUE(log_.write_checkpoint(ours).ok());
-  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
-  theirs.tombstones.clear();
-  const auto dying = objects::make_faulty_store(*store_, {.fail_before = 1, .prefix = "t/_delta_log/_last_checkpoint"});
-  (void)DeltaLog(*dying, "t").write_checkpoint(theirs);
+  const LogState ours = checkpointed();
+  test::HookedStore dying(*store_);
+  dying.set_hook([](std::string_view operation, std::string_view key) -> Status {
+    return operation == "put" && key == "t/_delta_log/_last_checkpoint" ? storage_error("dead") : Status(Ok{});
+  });
+  (void)DeltaLog(dying, "t").write_checkpoint(without_tombstones(ours));
   const auto state = log_.load();
   ASSERT_TRUE(state.ok()) << state.error().message;
   EXPECT_EQ(state->files.size(), 1u);
@@ -254,14 +268,8 @@ TEST_F(DeltaLogTest, ACheckpointIsNotWrittenOverAnotherServers) {
 
 // Nothing but the checkpoint tells of what was cleaned away.
 TEST_F(DeltaLogTest, ACheckpointThatCannotBeReadIsNotOverwritten) {
-  commit(0, {Protocol{}, metadata()});
-  commit(1, {add("a"), add("b")});
-  commit(2, {remove(add("a"))});
-  LogState theirs = *log_.load();
-  ASSERT_TRUE(log_.write_checkpoint(theirs).ok());
-  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  const LogState theirs = without_tombstones(checkpointed());
   const std::string written = store_->get(log_.checkpoint_key(2)).value();
-  theirs.tombstones.clear();
   for (const int failing : {1, 2}) {
     test::HookedStore hooked(*store_);
     int reads = 0;
@@ -290,14 +298,8 @@ TEST_F(DeltaLogTest, TheHintDoesNotGoBack) {
 
 // A checkpoint is written in place of a damaged one, and the server dies at once.
 TEST_F(DeltaLogTest, WhatReplacesADamagedCheckpointCanBeRead) {
-  commit(0, {Protocol{}, metadata()});
-  commit(1, {add("a"), add("b")});
-  commit(2, {remove(add("a"))});
-  LogState state = *log_.load();
-  ASSERT_TRUE(log_.write_checkpoint(state).ok());
-  ASSERT_TRUE(log_.clean(INT64_MAX).ok());
+  const LogState state = without_tombstones(checkpointed());
   ASSERT_TRUE(store_->put(log_.checkpoint_key(2), "PAR1 torn").ok());
-  state.tombstones.clear();  // other bytes than those the hint speaks of
   test::HookedStore dying(*store_);
   bool is_replaced = false;
   dying.set_hook([&](std::string_view operation, std::string_view key) -> Status {
