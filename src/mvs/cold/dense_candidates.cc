@@ -168,10 +168,8 @@ class CandidateSearch {
     for (size_t e = 0; e < n; ++e) {
       const uint32_t row = entries.rows[file.lists->first[list] + e];
       if (!file.wants(row)) continue;
-      SketchTail tail;
-      tail.scale = read_little<float>(bytes, n * width + e * 8);
-      tail.bias = read_little<float>(bytes, n * width + e * 8 + 4);
-      found_.push_back({ordered(file.key_offset + tail.bias - byte_dot(codes, tail, sums[e])), {file.file->uid(), row}});
+      const auto scale = read_little<float>(bytes, n * width + e * 8), bias = read_little<float>(bytes, n * width + e * 8 + 4);
+      found_.push_back({ordered(file.key_offset + bias - byte_dot(codes, scale, sums[e])), {file.file->uid(), row}});
     }
   }
 

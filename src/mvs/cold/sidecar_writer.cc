@@ -32,10 +32,9 @@ void append_list(std::string& out, const Quantizer& quantizer, const VectorColum
   std::string tails;
   for (const uint32_t o : entries) {
     quantizer.encode(column.data + size_t(o) * column.dimension, record.data(), bytes.data());
-    const SketchTail& tail = quantizer.tail(record.data());
     out.append(reinterpret_cast<const char*>(bytes.data()), width);
-    append_little(tails, tail.scale);
-    append_little(tails, tail.bias);
+    append_little(tails, quantizer.byte_scale(record.data()));
+    append_little(tails, quantizer.tail(record.data()).bias);
   }
   out += tails;
   append_little(out, crc32c(std::string_view(out).substr(begin)));

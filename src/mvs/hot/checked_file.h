@@ -12,7 +12,7 @@
 namespace quarry::mvs {
 
 using FileKind = char[9];  // eight characters that tell what the data is, and its version
-inline constexpr FileKind kSegmentFile = "QRYSEG01", kGraphFile = "QRYGRF01", kRowsFile = "QRYROW01";
+inline constexpr FileKind kSegmentFile = "QRYSEG01", kGraphFile = "QRYGRF02", kRowsFile = "QRYROW01";
 
 // Puts the pieces one after another into `path`, whole or not at all, and makes the folder if it is missing. `identity`: of what the data
 // was made from.

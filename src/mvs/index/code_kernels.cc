@@ -22,18 +22,16 @@ uint64_t word_at(const uint8_t* record, size_t w) {
   return out;
 }
 
-uint32_t portable_sum(const uint64_t* planes, size_t words, const uint8_t* record) {
+uint32_t portable_sum(const SketchQuery& q, const uint8_t* record) {
   uint32_t sum = 0;
-  for (size_t p = 0; p < kQueryPlanes; ++p) {
-    uint32_t bits = 0;
-    for (size_t w = 0; w < words; ++w) bits += uint32_t(std::popcount(word_at(record, w) & planes[p * words + w]));
-    sum += bits << p;
-  }
+  for (size_t w = 0; w < q.words; ++w)
+    for (size_t p = 0; p < kQueryPlanes; ++p)
+      sum += uint32_t(std::popcount(word_at(record, w) & q.planes[p * q.words + w])) << (p + w / q.plane_words);
   return sum;
 }
 
 float key_of(const SketchQuery& q, const SketchTail& tail, uint32_t sum) {
-  return tail.bias - tail.scale * (tail.ones * q.ones_factor + float(sum) * q.sum_factor - q.offset);
+  return tail.bias - tail.scale * (tail.levels * q.levels_factor + float(sum) * q.sum_factor - q.offset);
 }
 
 template <auto Sum>
@@ -41,7 +39,7 @@ size_t filter_by_sum(const SketchQuery& q, const uint8_t* base, float bound, uin
   size_t kept = 0;
   for (size_t i = 0; i < count; ++i) {
     const uint8_t* record = base + size_t(ids[i]) * q.record_bytes;
-    const uint32_t sum = Sum(q.planes, q.words, record);
+    const uint32_t sum = Sum(q, record);
     SketchTail tail;
     std::memcpy(&tail, record + q.words * 8, sizeof tail);
     ids[kept] = ids[i];
@@ -67,7 +65,7 @@ size_t filter_blocks_by_sum(const SketchQuery& q, const uint8_t* blocks, size_t 
   for (size_t i = 0; i < count * kBlockSketches; ++i) {
     SketchTail tail;
     take_from_block(blocks + i / kBlockSketches * sketch_block_bytes(q.words), q.words, i % kBlockSketches, bits.data(), tail);
-    const uint32_t sum = Sum(q.planes, q.words, reinterpret_cast<const uint8_t*>(bits.data()));
+    const uint32_t sum = Sum(q, reinterpret_cast<const uint8_t*>(bits.data()));
     const float low = key_of(q, tail, sum) - q.slack * tail.error;
     places[kept] = uint32_t(i);
     keys[kept] = low;
@@ -98,13 +96,17 @@ int32_t portable_to_query(const uint8_t* code, size_t width, int8_t* out) {
 #define QUARRY_AVX2 __attribute__((target("avx2,bmi2,popcnt")))
 #define QUARRY_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vpopcntdq,bmi2,popcnt")))
 
-QUARRY_AVX2 uint32_t avx2_sum(const uint64_t* planes, size_t words, const uint8_t* record) {
-  uint64_t bits[kQueryPlanes] = {};
-  for (size_t w = 0; w < words; ++w) {
-    const uint64_t word = word_at(record, w);
-    for (size_t p = 0; p < kQueryPlanes; ++p) bits[p] += uint64_t(_mm_popcnt_u64(word & planes[p * words + w]));
+QUARRY_AVX2 uint32_t avx2_sum(const SketchQuery& q, const uint8_t* record) {
+  uint64_t sum = 0;
+  for (size_t begin = 0, shift = 0; begin < q.words; begin += q.plane_words, ++shift) {
+    uint64_t bits[kQueryPlanes] = {};
+    for (size_t w = begin; w < begin + q.plane_words; ++w) {
+      const uint64_t word = word_at(record, w);
+      for (size_t p = 0; p < kQueryPlanes; ++p) bits[p] += uint64_t(_mm_popcnt_u64(word & q.planes[p * q.words + w]));
+    }
+    sum += (bits[0] + 2 * bits[1] + 4 * bits[2] + 8 * bits[3]) << shift;
   }
-  return uint32_t(bits[0] + 2 * bits[1] + 4 * bits[2] + 8 * bits[3]);
+  return uint32_t(sum);
 }
 
 QUARRY_AVX2 void avx2_byte_dots(const int8_t* query, size_t width, const uint8_t* const* codes, size_t count, int32_t* out) {
@@ -121,7 +123,7 @@ QUARRY_AVX2 void avx2_byte_dots(const int8_t* query, size_t width, const uint8_t
   }
 }
 
-// The weighted bit counts of one record's words [8 * block, ...), per 64-bit lane.
+// The weighted bit counts of one record's words [8 * block, ...), as if all were of the lowest bits, per 64-bit lane.
 QUARRY_AVX512 inline __m512i weighted_counts(__m512i code, const __m512i* planes) {
   const __m512i c0 = _mm512_popcnt_epi64(_mm512_and_si512(code, planes[0]));
   const __m512i c1 = _mm512_popcnt_epi64(_mm512_and_si512(code, planes[1]));
@@ -146,12 +148,19 @@ QUARRY_AVX512 inline __m512i sum_lanes(const __m512i* v) {
 }
 
 // The keys of eight records, less their uncertainty.
-QUARRY_AVX512 inline __m256 low_keys(const SketchQuery& q, __m256 scale, __m256 bias, __m256 error, __m256 ones, __m512i sums) {
+QUARRY_AVX512 inline __m256 low_keys(const SketchQuery& q, __m256 scale, __m256 bias, __m256 error, __m256 levels, __m512i sums) {
   const __m256 sum = _mm512_cvtepi64_ps(sums);
   const __m256 inner =
-      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(ones, _mm256_set1_ps(q.ones_factor)), _mm256_mul_ps(sum, _mm256_set1_ps(q.sum_factor))),
+      _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(levels, _mm256_set1_ps(q.levels_factor)), _mm256_mul_ps(sum, _mm256_set1_ps(q.sum_factor))),
                     _mm256_set1_ps(q.offset));
   return _mm256_sub_ps(_mm256_sub_ps(bias, _mm256_mul_ps(scale, inner)), _mm256_mul_ps(error, _mm256_set1_ps(q.slack)));
+}
+
+// By how many bits the counts of words [8 * block, ...) are to be shifted, per 64-bit lane.
+QUARRY_AVX512 inline __m512i plane_shifts(const SketchQuery& q, size_t block) {
+  alignas(64) uint64_t shifts[8];
+  for (size_t lane = 0; lane < 8; ++lane) shifts[lane] = (8 * block + lane) / q.plane_words;
+  return _mm512_load_si512(shifts);
 }
 
 // Of eight records, the bits of those that may have a key below `bound`.
@@ -179,6 +188,7 @@ QUARRY_AVX512 size_t avx512_sketch_filter(const SketchQuery& q, const uint8_t* b
   const __mmask8 last = __mmask8((1u << (q.words - 8 * (blocks - 1))) - 1);
   __m512i plane[kQueryPlanes];
   for (size_t p = 0; p < kQueryPlanes; ++p) plane[p] = _mm512_maskz_loadu_epi64(blocks == 1 ? last : __mmask8(0xff), q.planes + p * q.words);
+  const __m512i shifts = plane_shifts(q, 0);
   size_t kept = 0;
   for (size_t i = 0; i < count; i += 8) {
     const size_t n = count - i < 8 ? count - i : 8;
@@ -186,15 +196,19 @@ QUARRY_AVX512 size_t avx512_sketch_filter(const SketchQuery& q, const uint8_t* b
     for (size_t r = 0; r < 8; ++r) records[r] = base + size_t(ids[i + (r < n ? r : 0)]) * q.record_bytes;
     __m512i sums[8];
     if (blocks == 1) {
-      for (size_t r = 0; r < 8; ++r) sums[r] = weighted_counts(_mm512_maskz_loadu_epi64(last, records[r]), plane);
+      for (size_t r = 0; r < 8; ++r)
+        sums[r] = _mm512_sllv_epi64(weighted_counts(_mm512_maskz_loadu_epi64(last, records[r]), plane), shifts);
     } else {
       for (auto& sum : sums) sum = _mm512_setzero_si512();
       for (size_t b = 0; b < blocks; ++b) {
         const __mmask8 mask = b + 1 == blocks ? last : __mmask8(0xff);
         __m512i part[kQueryPlanes];
         for (size_t p = 0; p < kQueryPlanes; ++p) part[p] = _mm512_maskz_loadu_epi64(mask, q.planes + p * q.words + 8 * b);
-        for (size_t r = 0; r < 8; ++r)
-          sums[r] = _mm512_add_epi64(sums[r], weighted_counts(_mm512_maskz_loadu_epi64(mask, records[r] + 64 * b), part));
+        const __m512i by = plane_shifts(q, b);
+        for (size_t r = 0; r < 8; ++r) {
+          const __m512i counts = weighted_counts(_mm512_maskz_loadu_epi64(mask, records[r] + 64 * b), part);
+          sums[r] = _mm512_add_epi64(sums[r], _mm512_sllv_epi64(counts, by));
+        }
       }
     }
     uint32_t bits = filter_eight(q, records, sum_lanes(sums), bound) & ((1u << n) - 1);
@@ -214,7 +228,8 @@ QUARRY_AVX512 size_t avx512_block_filter(const SketchQuery& q, const uint8_t* bl
     for (size_t w = 0; w < q.words; ++w) {
       __m512i plane[kQueryPlanes];
       for (size_t p = 0; p < kQueryPlanes; ++p) plane[p] = _mm512_set1_epi64(int64_t(q.planes[p * q.words + w]));
-      sums = _mm512_add_epi64(sums, weighted_counts(_mm512_load_si512(block + 64 * w), plane));
+      const __m128i shift = _mm_cvtsi32_si128(int(w / q.plane_words));
+      sums = _mm512_add_epi64(sums, _mm512_sll_epi64(weighted_counts(_mm512_load_si512(block + 64 * w), plane), shift));
     }
     const auto* tails = reinterpret_cast<const float*>(block + 64 * q.words);
     const __m256 low = low_keys(q, _mm256_load_ps(tails), _mm256_load_ps(tails + 8), _mm256_load_ps(tails + 16), _mm256_load_ps(tails + 24), sums);
@@ -291,7 +306,7 @@ void put_in_block(const uint8_t* record, size_t words, size_t place, uint8_t* bl
     const uint64_t word = record != nullptr ? word_at(record, w) : 0;
     std::memcpy(block + (w * kBlockSketches + place) * sizeof word, &word, sizeof word);
   }
-  const float fields[4] = {tail.scale, tail.bias, tail.error, tail.ones};
+  const float fields[4] = {tail.scale, tail.bias, tail.error, tail.levels};
   for (size_t f = 0; f < 4; ++f)
     std::memcpy(block + 64 * words + (f * kBlockSketches + place) * sizeof(float), &fields[f], sizeof(float));
 }

@@ -8,23 +8,23 @@
 
 namespace quarry::mvs {
 
-inline constexpr size_t kQueryPlanes = 4;  // bits per coordinate of a query that meets one-bit codes
+inline constexpr size_t kQueryPlanes = 4;  // bits per coordinate of a query that meets sketches
 
 // What a sketch record holds behind its bits, at 8 * words bytes.
 struct SketchTail {
   float scale = 0;
   float bias = 0;   // the part of the key that does not depend on the query
   float error = 0;  // standard deviation of the estimated dot product with a query of length 1
-  float ones = 0;   // bits set
+  float levels = 0;  // sum of the coordinates' levels; of one bit a coordinate the bits set
 };
 static_assert(sizeof(SketchTail) == 16);
 
-// A query against sketches: the key of a record is bias - scale * (ones * ones_factor + sum * sum_factor - offset), sum as below; it is
+// A query against sketches: the key of a record is bias - scale * (levels * levels_factor + sum * sum_factor - offset), sum as below; it is
 // uncertain by error * slack.
 struct SketchQuery {
   const uint64_t* planes = nullptr;
-  size_t words = 0, record_bytes = 0;
-  float ones_factor = 0, sum_factor = 0, offset = 0, slack = 0;
+  size_t words = 0, plane_words = 1, record_bytes = 0;
+  float levels_factor = 0, sum_factor = 0, offset = 0, slack = 0;
 };
 
 // Sketches that are always looked at together lie in blocks of eight: for each word eight of it, then eight scales, biases, errors, ones.
@@ -33,8 +33,9 @@ inline constexpr size_t sketch_block_bytes(size_t words) { return kBlockSketches
 // Copies a record to a place, 0 to 7, of a block; no record: a sketch whose key is infinite.
 void put_in_block(const uint8_t* record, size_t words, size_t place, uint8_t* block);
 
-// With sum = the sum over j of 2^j * popcount(record & plane j): each record begins with `words` 64-bit words, as does each of the
-// kQueryPlanes planes, which lie one after another. Records are 8-byte aligned.
+// Each record begins with `words` 64-bit words: one or more bits per coordinate, `plane_words` words for the lowest, as many for the next.
+// With sum = the sum over words w and j of 2^(j + w / plane_words) * popcount(word w of the record & word w of plane j): the kQueryPlanes
+// planes lie one after another and are as long as a record. Records are 8-byte aligned.
 struct CodeKernels {
   // Moves those of ids[0, count) to the front whose record at base + id * record_bytes may have a key below `bound`; their order stays.
   // Returns how many.

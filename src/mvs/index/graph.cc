@@ -19,8 +19,6 @@ constexpr float kWalkSlack = 0.7f, kScanSlack = 1.4f;
 // the unwanted ones past which it looked that make that a desert; lists fetched ahead.
 constexpr size_t kEnough = 10, kFew = 4, kWide = 8, kAhead = 2;
 constexpr size_t kMaxDeserts = 16;
-// Codes of so many bytes are fetched beside the sketches: what the sketches of so few dimensions pass over is not worth waiting twice.
-constexpr size_t kFewBytes = 128;
 // Pivots that may be nearer than the candidates found, and how many times as many as the share of wanted nodes explains.
 constexpr double kNearerPivots = 2, kFarther = 3;
 
@@ -76,51 +74,14 @@ bool Graph::lie_far(const QueryCodes& query, const NodeFilter& filter, std::span
   const auto pivots = std::atomic_load_explicit(&pivots_, std::memory_order_acquire);
   if (found.empty()) return filter.wanted_count > 0;
   if (pivots == nullptr) return false;
-  const double expected = double(pivots->nodes.size() * found.size()) / double(std::max(filter.wanted_count, found.size()));
+  const double expected = double(pivots->size() * found.size()) / double(std::max(filter.wanted_count, found.size()));
   return double(pivots->count_below(*quantizer_, query, found.back().key)) >= kNearerPivots + kFarther * expected;
-}
-
-template <class Visit>
-void Graph::Pivots::for_each_below(const Quantizer& quantizer, const QueryCodes& query, const float& bound, const Visit& visit) const {
-  constexpr size_t kAtOnce = 16;  // blocks
-  uint32_t places[kAtOnce * kBlockSketches];
-  float keys[kAtOnce * kBlockSketches];
-  const SketchQuery sketch = quantizer.sketch_query(query, 0);
-  const size_t block_bytes = sketch_block_bytes(quantizer.words()), count = blocks.size() * sizeof(Line) / block_bytes;
-  const auto* base = reinterpret_cast<const uint8_t*>(blocks.data());
-  for (size_t at = 0; at < count; at += kAtOnce) {
-    const size_t n =
-        code_kernels().block_filter(sketch, base + at * block_bytes, std::min(kAtOnce, count - at), bound, places, keys);
-    for (size_t i = 0; i < n; ++i)
-      if (keys[i] < bound) visit(nodes[at * kBlockSketches + places[i]], keys[i]);
-  }
-}
-
-size_t Graph::Pivots::count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const {
-  size_t found = 0;
-  for_each_below(quantizer, query, bound, [&](uint32_t, float) { ++found; });
-  return found;
-}
-
-size_t Graph::Pivots::nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const {
-  Candidate best[kNearest];
-  size_t found = 0;
-  float bound = FLT_MAX;
-  for_each_below(quantizer, query, bound, [&](uint32_t node, float key) {
-    size_t place = std::min(found, kNearest - 1);
-    for (; place > 0 && best[place - 1].key > key; --place) best[place] = best[place - 1];
-    best[place] = {key, node};
-    found = std::min(found + 1, kNearest);
-    if (found == kNearest) bound = best[kNearest - 1].key;
-  });
-  for (size_t i = 0; i < found; ++i) out[i] = best[i].node;
-  return found;
 }
 
 // The key of a node from its bytes; where the query is a stored vector, the half of their squared distance but for a term of the query.
 float Graph::key_by_bytes(uint32_t node, const QueryCodes& query, int32_t sum, const Quantizer::Norms* stored) const {
-  const SketchTail& tail = quantizer_->tail(records_.at(node));
-  const float key = tail.bias - byte_dot(query, tail, sum);
+  const uint8_t* record = records_.at(node);
+  const float key = quantizer_->tail(record).bias - byte_dot(query, quantizer_->byte_scale(record), sum);
   return stored == nullptr || stored->lift == 0 ? key : key - stored->lift * norms(node).lift;
 }
 
@@ -150,7 +111,7 @@ bool Graph::walk(const QueryCodes& query, size_t effort, const NodeFilter* filte
   while (const Beam::Entry* entry = scratch.beam.next()) {
     if (hops_left-- == 0 || scratch.deserts > kMaxDeserts) return false;
     const size_t n = two_hops ? gather_wanted(entry->node, *filter, scratch) : gather(entry->node, scratch);
-    if (const Beam::Entry* next = scratch.beam.peek()) prefetch_links(next->node);
+    fetch_ahead(two_hops, scratch);
     visit(n, query, filter, stored, scratch);
   }
   return true;
@@ -173,16 +134,14 @@ void Graph::seed(const QueryCodes& query, const NodeFilter* filter, const Quanti
 // Puts the neighbours of `node` that the walk has not met into scratch.ids. Returns how many.
 size_t Graph::gather(uint32_t node, WalkScratch& scratch) const {
   const Link* row = links(node);
-  const size_t width = quantizer_->width();
-  const bool bytes_too = width <= kFewBytes;
   size_t n = 0;
   for (uint32_t l = 0; l < options_.capacity; ++l) {
     const uint32_t id = row[l].load(std::memory_order_acquire);
     if (id == kNone) break;
-    if (id >= scratch.node_limit || !scratch.visited.insert(id)) continue;
-    scratch.ids[n++] = id;
+    if (id >= scratch.node_limit) continue;
+    scratch.ids[n] = id;
     __builtin_prefetch(records_.at(id));
-    if (bytes_too) prefetch(bytes_.at(id), width);
+    n += scratch.visited.insert(id);  // as likely in as not: a branch would be guessed wrong
   }
   return n;
 }
@@ -217,6 +176,18 @@ size_t Graph::gather_wanted(uint32_t node, const NodeFilter& filter, WalkScratch
   scratch.deserts += passed >= kWide;
   for (size_t i = 0; i < passed && n < WalkScratch::kBlock; ++i) take(scratch.passed[i]);
   return n;
+}
+
+// What the next steps will read if nothing nearer is found before: the sketches of the next one's neighbours, whose links came a step ago, and
+// the links of the one after that; of a walk that looks past neighbours the next one's links alone.
+void Graph::fetch_ahead(bool two_hops, const WalkScratch& scratch) const {
+  const auto [next, after] = scratch.beam.upcoming();
+  if (two_hops) {
+    if (next != nullptr) prefetch_links(next->node);
+    return;
+  }
+  if (after != nullptr) prefetch_links(after->node);
+  if (next != nullptr) for_each_link(next->node, [&](uint32_t id) { __builtin_prefetch(records_.at(id)); });
 }
 
 void Graph::prefetch_links(uint32_t node) const {

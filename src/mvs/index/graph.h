@@ -16,6 +16,7 @@
 
 #include "base/executor.h"
 #include "mvs/index/node_array.h"
+#include "mvs/index/pivots.h"
 #include "mvs/index/quantizer.h"
 #include "mvs/warm/deletion_vector.h"
 
@@ -86,7 +87,6 @@ class Graph {
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
   using Link = std::atomic<uint32_t>;
-  struct Pivots;
   struct Edge {
     uint32_t target, source;
   };
@@ -111,6 +111,7 @@ class Graph {
   size_t gather(uint32_t node, WalkScratch& scratch) const;
   bool lie_far(const QueryCodes& query, const NodeFilter& filter, std::span<const Candidate> found) const;
   size_t gather_wanted(uint32_t node, const NodeFilter& filter, WalkScratch& scratch) const;
+  void fetch_ahead(bool two_hops, const WalkScratch& scratch) const;
   void prefetch_links(uint32_t node) const;
   void visit(size_t n, const QueryCodes& query, const NodeFilter* filter, const Quantizer::Norms* stored, WalkScratch& scratch) const;
   float key_by_bytes(uint32_t node, const QueryCodes& query, int32_t sum, const Quantizer::Norms* stored) const;
@@ -128,6 +129,7 @@ class Graph {
   void write_links(uint32_t node, std::span<const Candidate> chosen);
   void add_back_links(std::span<const Edge> edges, WalkScratch& scratch);
   void choose_pivots();
+  std::vector<std::vector<uint32_t>> group_pivots(const std::vector<uint32_t>& nodes) const;
   // Gives every node that no walk can reach a link from a neighbour that can be.
   void connect();
   void offer_way_to(uint32_t node, const VisitedSet& reached);
@@ -137,6 +139,7 @@ class Graph {
   NodeArray records_, bytes_, links_, norms_;
   std::atomic<uint32_t> size_{0}, linked_{0};
   std::shared_ptr<const Pivots> pivots_;  // read and replaced atomically
+  uint32_t pivots_of_ = 0;                // nodes that were linked when they were chosen
 };
 
 }  // namespace quarry::mvs

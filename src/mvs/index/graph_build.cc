@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 #include "mvs/index/code_kernels.h"
@@ -8,11 +9,12 @@
 namespace quarry::mvs {
 namespace {
 
-constexpr float kByteStep = 4.0f / 127;  // of a byte code, in scales of its sketch
+constexpr float kByteStep = 4.0f / 127;  // of a byte code, in byte_scale()s
 constexpr uint32_t kMaxBatch = 256;  // each of its nodes looks at all others
 constexpr size_t kNodesPerTask = 16;
 constexpr uint32_t kFirstPivots = 512;  // nodes before pivots pay
 constexpr uint32_t kFewestPivots = 64, kMostPivots = 4096;
+constexpr uint32_t kPivotGrowth = 32;  // nodes that grow by such a part get others
 constexpr uint32_t kConnectFraction = 8;  // additions of a smaller part are not worth a look at the whole graph
 constexpr size_t kFarCandidates = 16;
 
@@ -32,10 +34,9 @@ bool by_distance(const Candidate& a, const Candidate& b) { return a.key != b.key
 // A stored vector as a query, from its bytes.
 void Graph::query_of(uint32_t node, QueryCodes& out) const {
   const size_t width = quantizer_->width();
-  const SketchTail& tail = quantizer_->tail(records_.at(node));
   out.bytes.resize(width);
   const int32_t sum = code_kernels().to_query(bytes_.at(node), width, out.bytes.data());
-  const float step = tail.scale * kByteStep;
+  const float step = quantizer_->byte_scale(records_.at(node)) * kByteStep;
   out.byte_factor = kByteStep * step;
   out.byte_offset = 128 * sum;
   int8_t low = 127, high = -128;
@@ -49,7 +50,7 @@ void Graph::query_of(uint32_t node, QueryCodes& out) const {
     squared += v * v;
     values[i] = v;
   }
-  cut_planes(values.data(), width, low, high, step, out);
+  quantizer_->cut_planes(values.data(), low, high, step, out);
   out.length = std::sqrt(float(squared)) * step;
 }
 
@@ -58,7 +59,7 @@ void Graph::distances(uint32_t node, std::span<const uint32_t> others, WalkScrat
   QueryCodes& query = scratch.other;
   query.bytes.resize(width);
   const int32_t offset = 128 * code_kernels().to_query(bytes_.at(node), width, query.bytes.data());
-  const float factor = kByteStep * kByteStep * quantizer_->tail(records_.at(node)).scale;
+  const float factor = kByteStep * kByteStep * quantizer_->byte_scale(records_.at(node));
   const Quantizer::Norms& own = norms(node);
   scratch.pointers.resize(others.size());
   scratch.dots.resize(others.size());
@@ -66,7 +67,7 @@ void Graph::distances(uint32_t node, std::span<const uint32_t> others, WalkScrat
   code_kernels().byte_dots(query.bytes.data(), width, scratch.pointers.data(), others.size(), scratch.dots.data());
   for (size_t i = 0; i < others.size(); ++i) {
     const Quantizer::Norms& n = norms(others[i]);
-    const float dot = factor * quantizer_->tail(records_.at(others[i])).scale * float(scratch.dots[i] - offset);
+    const float dot = factor * quantizer_->byte_scale(records_.at(others[i])) * float(scratch.dots[i] - offset);
     out[i] = std::max(0.0f, own.squared + n.squared - 2 * (dot + own.lift * n.lift));
   }
 }
@@ -180,7 +181,7 @@ void Graph::link(uint32_t until, Executor* executor) {
     link_batch(batch, executor);
     first = batch.last;
     linked_.store(first, std::memory_order_release);
-    if (first >= kFirstPivots) choose_pivots();
+    if (first >= std::max(kFirstPivots, pivots_of_ + pivots_of_ / kPivotGrowth)) choose_pivots();
   }
   if (many) connect();
 }
@@ -257,20 +258,34 @@ bool Graph::restore(uint32_t nodes, const Sections& sections) {
 void Graph::choose_pivots() {
   const uint32_t count = linked();
   const auto wanted = uint32_t(std::clamp(4 * std::sqrt(double(count)), double(kFewestPivots), double(kMostPivots)));
-  const size_t words = quantizer_->words(), block_bytes = sketch_block_bytes(words);
-  auto out = std::make_shared<Pivots>();
-  const uint32_t places = (wanted + kBlockSketches - 1) / kBlockSketches * kBlockSketches;
-  out->blocks.resize(places / kBlockSketches * block_bytes / sizeof(Pivots::Line));
-  auto* base = reinterpret_cast<uint8_t*>(out->blocks.data());
-  for (uint32_t i = 0; i < places; ++i) {
-    const uint8_t* record = nullptr;
-    if (i < wanted) {
-      out->nodes.push_back(uint32_t((uint64_t(i) + 1) * count / wanted - 1));
-      record = records_.at(out->nodes.back());
-    }
-    put_in_block(record, words, i % kBlockSketches, base + i / kBlockSketches * block_bytes);
+  std::vector<uint32_t> nodes(wanted);
+  for (uint32_t i = 0; i < wanted; ++i) nodes[i] = uint32_t((uint64_t(i) + 1) * count / wanted - 1);
+  std::atomic_store(&pivots_, std::make_shared<const Pivots>(*quantizer_, records_, group_pivots(nodes)));
+  pivots_of_ = count;
+}
+
+// Groups around some of the nodes, the others each with the nearest of these.
+std::vector<std::vector<uint32_t>> Graph::group_pivots(const std::vector<uint32_t>& nodes) const {
+  const size_t count = std::min(size_t(2 * std::sqrt(double(nodes.size()))), Pivots::kMostGroups);
+  std::vector<std::vector<uint32_t>> groups(count);
+  std::vector<uint32_t> others;
+  for (size_t i = 0, next = 0; i < nodes.size(); ++i)
+    if (next < count && i == next * nodes.size() / count)
+      groups[next++].push_back(nodes[i]);
+    else
+      others.push_back(nodes[i]);
+  std::vector<uint32_t> nearest(others.size());
+  std::vector<float> least(others.size(), FLT_MAX), distance(others.size());
+  for (uint32_t g = 0; g < count; ++g) {
+    distances(groups[g].front(), others, WalkScratch::of_thread(), distance.data());
+    for (size_t i = 0; i < others.size(); ++i)
+      if (distance[i] < least[i]) {
+        least[i] = distance[i];
+        nearest[i] = g;
+      }
   }
-  std::atomic_store(&pivots_, std::shared_ptr<const Pivots>(std::move(out)));
+  for (size_t i = 0; i < others.size(); ++i) groups[nearest[i]].push_back(others[i]);
+  return groups;
 }
 
 }  // namespace quarry::mvs

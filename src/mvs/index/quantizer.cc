@@ -17,10 +17,18 @@ constexpr float kByteSteps = 127;
 
 size_t padded_width(size_t dimension) { return (dimension + 63) / 64 * 64; }
 
-// Small records share a cache line, larger ones begin one.
-size_t padded_record(size_t width) {
-  const size_t bytes = width / 8 + sizeof(SketchTail);
-  return bytes <= 32 ? 32 : (bytes + 63) / 64 * 64;
+constexpr size_t kLine = 64;  // bytes of a line of the processor's caches
+// By bits per coordinate: the step between levels that loses least of a normal distribution of deviation 1 (Max, 1960), and how many scales
+// of the sketch make the four scales of a sketch of one bit. The signs of one bit are two levels, whatever lies between them.
+constexpr float kLevelStep[] = {0, 1.596f, 0.9957f, 0.586f};
+constexpr float kByteRatio[] = {0, 1, 2.5f, 4.25f};
+
+// The smallest records share a line, larger ones begin one.
+size_t padded_record(size_t bytes) { return bytes <= kLine / 2 ? kLine / 2 : (bytes + kLine - 1) / kLine * kLine; }
+
+// As many bits per coordinate as a line has room for. Where the bytes are one line themselves, more than one bit spares nothing.
+size_t planes_of(size_t width) {
+  return width <= kLine ? 1 : std::max<size_t>((kLine - sizeof(SketchTail)) * 8 / width, 1);
 }
 
 float length_of(const float* v, size_t n) {
@@ -63,7 +71,9 @@ Quantizer::Quantizer(Metric metric, std::vector<float> centre, float largest_nor
       centre_(std::move(centre)),
       largest_norm_(largest_norm),
       width_(padded_width(centre_.size())),
-      record_bytes_(padded_record(width_)),
+      planes_(planes_of(width_)),
+      record_bytes_(padded_record(planes_ * width_ / 8 + sizeof(SketchTail))),
+      byte_ratio_(kByteRatio[planes_]),
       rotation_(width_, kRotationSeed) {
   for (const float c : centre_) centre_bias_ += 0.5 * double(c) * c;
   centre_bias_ += 0.5 * double(largest_norm_) * largest_norm_;
@@ -78,29 +88,39 @@ float* Quantizer::rotated(const float* vector, float factor) const {
   return values.data();
 }
 
+// Levels are cut from the coordinates in steps that fit their deviation; a level l stands for 2 l - top.
+SketchTail Quantizer::encode_sketch(const float* r, double squared, uint8_t* record) const {
+  const int top = (1 << planes_) - 1;
+  const double step = kLevelStep[planes_] * std::sqrt(squared / double(width_));
+  const float inverse = step > 0 ? float(1 / step) : 0, middle = float(1 << (planes_ - 1));
+  std::memset(record, 0, record_bytes_);
+  std::vector<uint64_t> words(this->words(), 0);
+  int64_t levels = 0, code_squared = 0;
+  double product = 0;
+  for (size_t i = 0; i < width_; ++i) {
+    const int level = std::clamp(int(std::floor(r[i] * inverse + middle)), 0, top), value = 2 * level - top;
+    levels += level;
+    code_squared += value * value;
+    product += double(r[i]) * value;
+    for (size_t p = 0; p < planes_; ++p) words[p * (width_ / 64) + i / 64] |= uint64_t((level >> p) & 1) << (i % 64);
+  }
+  std::memcpy(record, words.data(), words.size() * sizeof(uint64_t));
+  SketchTail tail;
+  tail.scale = product > 0 ? float(squared / product) : 0;
+  tail.levels = float(levels);
+  // With a = the squared cosine of vector and code, the estimate's variance is |r|^2 (1 - a) / (a (D - 1)).
+  const double a = product > 0 ? product * product / (squared * double(code_squared)) : 1;
+  tail.error = float(std::sqrt(squared * std::max(0.0, 1 - a) / (a * double(std::max<size_t>(width_ - 1, 1)))));
+  return tail;
+}
+
 Quantizer::Norms Quantizer::encode(const float* vector, uint8_t* record, uint8_t* bytes) const {
   const float factor = unit_factor(metric_, vector, dimension());
   const float* r = rotated(vector, factor);
-  double squared = 0, absolute = 0;
-  for (size_t i = 0; i < width_; ++i) {
-    squared += double(r[i]) * r[i];
-    absolute += std::fabs(double(r[i]));
-  }
-  SketchTail tail;
-  tail.scale = absolute > 0 ? float(squared / absolute) : 0;
-  std::memset(record, 0, record_bytes_);
-  size_t ones = 0;
-  for (size_t w = 0; w < words(); ++w) {
-    uint64_t bits = 0;
-    for (size_t i = 0; i < 64; ++i) bits |= uint64_t(r[w * 64 + i] > 0) << i;
-    ones += size_t(std::popcount(bits));
-    std::memcpy(record + w * 8, &bits, 8);
-  }
-  tail.ones = float(ones);
-  // <sign(r)/sqrt(D), r/|r|>^2 = a; the estimate's variance is |r|^2 (1 - a) / (a (D - 1)).
-  const double a = squared > 0 ? absolute * absolute / (squared * double(width_)) : 1;
-  tail.error = float(std::sqrt(squared * std::max(0.0, 1 - a) / (a * double(std::max<size_t>(width_ - 1, 1)))));
-  const float step = tail.scale > 0 ? kByteSteps / (kByteReach * tail.scale) : 0;
+  double squared = 0;
+  for (size_t i = 0; i < width_; ++i) squared += double(r[i]) * r[i];
+  SketchTail tail = encode_sketch(r, squared, record);
+  const float step = tail.scale > 0 ? kByteSteps / (kByteReach * byte_ratio_ * tail.scale) : 0;
   for (size_t i = 0; i < width_; ++i) bytes[i] = uint8_t(128 + int(std::lrint(std::clamp(r[i] * step, -kByteSteps, kByteSteps))));
 
   Norms norms{float(squared), 0};
@@ -126,20 +146,26 @@ void Quantizer::prepare(const float* query, QueryCodes& out) const {
   const float reach = std::max(std::fabs(low), std::fabs(high));
   out.length = norm(r, width_);
 
-  cut_planes(r, width_, low, high, 1.0f, out);
+  cut_planes(r, low, high, 1.0f, out);
   out.bytes.resize(width_);
   out.byte_offset = 128 * query_kernels().to_bytes(r, width_, reach > 0 ? kByteSteps / reach : 0, out.bytes.data());
   out.byte_factor = (kByteReach / kByteSteps) * (reach / kByteSteps);
 }
 
-void cut_planes(const float* values, size_t width, float low, float high, float unit, QueryCodes& out) {
+void Quantizer::cut_planes(const float* values, float low, float high, float unit, QueryCodes& out) const {
   const float step = (high - low) / float((1 << kQueryPlanes) - 1), inverse = step > 0 ? 1 / step : 0;
-  out.planes.resize(kQueryPlanes * (width / 64));
-  const int64_t total = query_kernels().cut(values, width, low, inverse, out.planes.data());
-  // The sum over sign_i q_i with q = low + step * level.
-  out.ones_factor = 2 * low * unit;
+  const size_t words = width_ / 64;
+  out.planes.resize(kQueryPlanes * planes_ * words);
+  const int64_t total = query_kernels().cut(values, width_, low, inverse, out.planes.data());
+  // The planes of a query are as long as a record: each is repeated for every bit of a level.
+  if (planes_ > 1)
+    for (size_t p = kQueryPlanes; p-- > 0;)
+      for (size_t b = planes_; b-- > 0;) std::copy_n(out.planes.data() + p * words, words, out.planes.data() + (p * planes_ + b) * words);
+  // The sum over (2 level_i - top) q_i with q = low + step * level.
+  const float top = float((1 << planes_) - 1);
+  out.levels_factor = 2 * low * unit;
   out.sum_factor = 2 * step * unit;
-  out.offset = (low * float(width) + step * float(total)) * unit;
+  out.offset = top * (low * float(width_) + step * float(total)) * unit;
 }
 
 }  // namespace quarry::mvs

@@ -24,8 +24,8 @@ float unit_factor(Metric metric, const float* v, size_t n);
 
 // A query, or a stored vector in the role of one.
 struct QueryCodes {
-  std::vector<uint64_t> planes;  // kQueryPlanes rows of words
-  float ones_factor = 0, sum_factor = 0, offset = 0;  // sketch: dot = scale * (ones * ones_factor + sum * sum_factor - offset)
+  std::vector<uint64_t> planes;  // kQueryPlanes rows of Quantizer::words()
+  float levels_factor = 0, sum_factor = 0, offset = 0;  // sketch: dot = scale * (levels * levels_factor + sum * sum_factor - offset)
   std::vector<int8_t> bytes;
   float byte_factor = 0;      // bytes: dot = scale * byte_factor * (sum - byte_offset)
   int32_t byte_offset = 0;
@@ -43,7 +43,8 @@ class Quantizer {
   Metric metric() const { return metric_; }
   size_t dimension() const { return centre_.size(); }
   size_t width() const { return width_; }  // the dimension rounded up to 64: bytes of a byte code
-  size_t words() const { return width_ / 64; }
+  size_t planes() const { return planes_; }  // bits per coordinate of a sketch
+  size_t words() const { return planes_ * width_ / 64; }  // of a sketch
   size_t record_bytes() const { return record_bytes_; }
   const std::vector<float>& centre() const { return centre_; }
   float largest_norm() const { return largest_norm_; }
@@ -61,30 +62,32 @@ class Quantizer {
   void prepare(const float* query, QueryCodes& out) const;
 
   SketchQuery sketch_query(const QueryCodes& query, float slack) const {
-    return {query.planes.data(), words(), record_bytes_, query.ones_factor, query.sum_factor, query.offset, slack * query.length};
+    return {query.planes.data(), words(), width_ / 64, record_bytes_, query.levels_factor, query.sum_factor, query.offset, slack * query.length};
   }
   const SketchTail& tail(const uint8_t* record) const { return *reinterpret_cast<const SketchTail*>(record + words() * 8); }
 
+  // Of the bytes that belong to a record: a step is 4 / 127 of it.
+  float byte_scale(const uint8_t* record) const { return tail(record).scale * byte_ratio_; }
+
+  // Cuts the width() coordinates of a query, which are `unit` times `values` and lie from `low` to `high`, into kQueryPlanes bits each: fills the
+  // planes and what sketches need of the query.
+  void cut_planes(const float* values, float low, float high, float unit, QueryCodes& out) const;
+
  private:
   float* rotated(const float* vector, float factor) const;
+  SketchTail encode_sketch(const float* r, double squared, uint8_t* record) const;
 
   Metric metric_;
   std::vector<float> centre_;
   float largest_norm_ = 0;   // M
   double centre_bias_ = 0;   // of dot
-  size_t width_, record_bytes_;
+  size_t width_, planes_, record_bytes_;
+  float byte_ratio_;
   Rotation rotation_;
 };
 
-// Cuts `width` coordinates, a multiple of 64, into kQueryPlanes bits each, from `low` to `high`: fills the planes and what sketches need of
-// the query, whose coordinates are `unit` times these.
-void cut_planes(const float* values, size_t width, float low, float high, float unit, QueryCodes& out);
-
-inline float sketch_dot(const QueryCodes& q, const SketchTail& tail, uint32_t sum) {
-  return tail.scale * (tail.ones * q.ones_factor + float(sum) * q.sum_factor - q.offset);
-}
-inline float byte_dot(const QueryCodes& q, const SketchTail& tail, int32_t sum) {
-  return tail.scale * q.byte_factor * float(sum - q.byte_offset);
+inline float byte_dot(const QueryCodes& q, float byte_scale, int32_t sum) {
+  return byte_scale * q.byte_factor * float(sum - q.byte_offset);
 }
 
 }  // namespace quarry::mvs

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cfloat>
 #include <cstring>
 #include <vector>
@@ -46,11 +47,13 @@ class Beam {
     entries_[cursor_].expanded = true;
     return &entries_[cursor_];
   }
-  // The one that next() would give now.
-  const Entry* peek() const {
-    size_t i = cursor_;
-    while (i < entries_.size() && entries_[i].expanded) ++i;
-    return i == entries_.size() ? nullptr : &entries_[i];
+  // Those that next() would give now and then; nullptr: none.
+  std::array<const Entry*, 2> upcoming() const {
+    std::array<const Entry*, 2> out{};
+    size_t found = 0;
+    for (size_t i = cursor_; i < entries_.size() && found < out.size(); ++i)
+      if (!entries_[i].expanded) out[found++] = &entries_[i];
+    return out;
   }
   const std::vector<Entry>& entries() const { return entries_; }
 
@@ -74,18 +77,20 @@ class Beam {
 class VisitedSet {
  public:
   void reset(size_t nodes) {
-    if (touched_.size() > words_.size() / 8)
+    if (count_ > words_.size() / 8)
       std::fill(words_.begin(), words_.end(), 0);
     else
-      for (const uint32_t word : touched_) words_[word] = 0;
-    touched_.clear();
+      for (size_t i = 0; i < count_; ++i) words_[touched_[i]] = 0;
+    count_ = 0;
     if (words_.size() < nodes / 64 + 1) words_.resize(nodes / 64 + 1, 0);
   }
   // False if it was in.
   bool insert(uint32_t node) {
     uint64_t& word = words_[node / 64];
     const uint64_t bit = uint64_t{1} << (node % 64), before = word;
-    if (before == 0) touched_.push_back(node / 64);
+    if (count_ == touched_.size()) touched_.resize(2 * count_ + 64);
+    touched_[count_] = node / 64;
+    count_ += before == 0;
     word = before | bit;
     return (before & bit) == 0;
   }
@@ -93,27 +98,8 @@ class VisitedSet {
 
  private:
   std::vector<uint64_t> words_;
-  std::vector<uint32_t> touched_;  // words that are not zero
-};
-
-// Nodes from which walks begin, with their sketches in blocks. Every walk looks at all of them.
-struct Graph::Pivots {
-  struct alignas(64) Line {
-    uint8_t bytes[64];
-  };
-  std::vector<uint32_t> nodes;
-  std::vector<Line> blocks;
-
-  static constexpr size_t kNearest = 4;
-  // Writes the nodes of the kNearest smallest keys by sketch. Returns how many.
-  size_t nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const;
-  // How many have a key below `bound` by sketch.
-  size_t count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const;
-
- private:
-  // Calls visit(node, key) for those with keys below `bound`, which visit may lower.
-  template <class Visit>
-  void for_each_below(const Quantizer& quantizer, const QueryCodes& query, const float& bound, const Visit& visit) const;
+  std::vector<uint32_t> touched_;  // the first count_: words that are not zero
+  size_t count_ = 0;
 };
 
 class WalkScratch {
