@@ -31,7 +31,7 @@ size_t anonymous_bytes() {
 struct Options {
   std::string base, query, truth, json;
   std::string metric = "cosine";
-  std::vector<size_t> efforts{10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+  std::vector<size_t> efforts{10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512};
   size_t threads = 1, build_threads = 2, limit = 0, keep = 0;
   double seconds = 2;
   bool scan = false;

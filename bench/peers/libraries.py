@@ -30,7 +30,7 @@ class Library(Protocol):
 
 class Hnswlib:
     about = "M=16, ef_construction=200, float32"
-    efforts = [10, 20, 40, 60, 80, 120, 200, 320, 500, 800]
+    efforts = [10, 14, 20, 28, 40, 60, 80, 120, 200, 320, 500, 800]
 
     def build(self, base: np.ndarray, threads: int) -> None:
         import hnswlib
@@ -80,7 +80,7 @@ class Faiss:
 
 class FaissHnsw(Faiss):
     about = "HNSW32,SQ8, efConstruction=200"
-    efforts = [10, 20, 40, 80, 160, 320, 640]
+    efforts = [10, 14, 20, 28, 40, 60, 80, 120, 160, 320, 640]
 
     def recipe(self, _: np.ndarray) -> str:
         return "HNSW32,SQ8"
@@ -121,7 +121,7 @@ class FaissIvf(Faiss):
 
 
 class Usearch:
-    efforts = [10, 20, 40, 60, 80, 120, 200, 320, 500, 800]
+    efforts = [10, 14, 20, 28, 40, 60, 80, 120, 200, 320, 500, 800]
 
     def __init__(self, scalar: str):
         self.scalar = scalar
@@ -147,7 +147,7 @@ class Usearch:
 
 
 class Scann:
-    efforts = [2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128]
+    efforts = [2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128]
 
     def build(self, base: np.ndarray, threads: int) -> None:
         import scann
@@ -175,7 +175,7 @@ class Scann:
 
 class Vsag:
     about = "hgraph, sq8_uniform with float32 re-scoring, max_degree=32, ef_construction=300"
-    efforts = [10, 20, 40, 60, 80, 120, 200, 320, 500]
+    efforts = [10, 14, 20, 28, 40, 60, 80, 120, 200, 320, 500]
 
     def build(self, base: np.ndarray, threads: int) -> None:
         import pyvsag
@@ -197,7 +197,7 @@ class Vsag:
 
 
 class ScalableVs:
-    efforts = [10, 15, 20, 30, 40, 60, 90, 140, 220, 350]
+    efforts = [10, 12, 14, 17, 20, 24, 30, 40, 50, 60, 75, 90, 140, 220, 350]
 
     def build(self, base: np.ndarray, threads: int) -> None:
         import svs

@@ -2,8 +2,8 @@
 //
 // One flat graph of bounded degree in the manner of Vamana (Subramanya et al., NeurIPS 2019), built in batches of which each meets the
 // graph as it was before the batch (ParlayANN, Manohar et al., PPoPP 2024) and its own nodes by a look at each: the same nodes in the same
-// order give the same graph on any number of threads. A walk looks at the sketches of a node's neighbours together and reads the bytes of
-// those that may enter the beam.
+// order give the same graph on any number of threads. A walk looks at the sketches of a node's neighbours together, which were fetched a
+// step ahead, and reads the bytes of those that may enter the beam.
 #pragma once
 
 #include <array>

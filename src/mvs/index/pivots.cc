@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cfloat>
-#include <cmath>
 
 #include "mvs/index/graph.h"
 
@@ -11,6 +10,26 @@ namespace {
 
 constexpr size_t kProbes = 16;  // groups a query looks at
 constexpr size_t kAtOnce = 16;  // blocks
+
+// The smallest of the keys that it is offered, ascending.
+template <size_t kCount>
+class Smallest {
+ public:
+  float bound = FLT_MAX;  // keys from here on change nothing
+
+  void offer(float key, uint32_t node) {
+    size_t place = std::min(found_, kCount - 1);
+    for (; place > 0 && best_[place - 1].key > key; --place) best_[place] = best_[place - 1];
+    best_[place] = {key, node};
+    found_ = std::min(found_ + 1, kCount);
+    if (found_ == kCount) bound = best_[kCount - 1].key;
+  }
+  std::span<const Candidate> kept() const { return {best_, found_}; }
+
+ private:
+  Candidate best_[kCount];
+  size_t found_ = 0;
+};
 
 }  // namespace
 
@@ -28,7 +47,7 @@ Pivots::Pivots(const Quantizer& quantizer, const NodeArray& records, std::span<c
   append(leaders_, quantizer, records, leaders);
 }
 
-void Pivots::append(Blocks& blocks, const Quantizer& quantizer, const NodeArray& records, std::span<const uint32_t> nodes) const {
+void Pivots::append(Blocks& blocks, const Quantizer& quantizer, const NodeArray& records, std::span<const uint32_t> nodes) {
   const size_t words = quantizer.words(), block_bytes = sketch_block_bytes(words), before = blocks.size();
   const size_t places = (nodes.size() + kBlockSketches - 1) / kBlockSketches * kBlockSketches;
   blocks.resize(before + places / kBlockSketches * block_bytes / sizeof(Line));
@@ -37,12 +56,13 @@ void Pivots::append(Blocks& blocks, const Quantizer& quantizer, const NodeArray&
     put_in_block(i < nodes.size() ? records.at(nodes[i]) : nullptr, words, i % kBlockSketches, base + i / kBlockSketches * block_bytes);
 }
 
+// Calls visit(place, key) for those of blocks [first, last) with keys below `bound`, which visit may lower.
 template <class Visit>
-void Pivots::for_each_below(const SketchQuery& query, size_t first, size_t last, const float& bound, const Visit& visit) const {
+void Pivots::for_each_below(const SketchQuery& query, const Blocks& blocks, size_t first, size_t last, const float& bound, const Visit& visit) {
   uint32_t places[kAtOnce * kBlockSketches];
   float keys[kAtOnce * kBlockSketches];
   const size_t block_bytes = sketch_block_bytes(query.words);
-  const auto* base = reinterpret_cast<const uint8_t*>(blocks_.data());
+  const auto* base = reinterpret_cast<const uint8_t*>(blocks.data());
   for (size_t at = first; at < last; at += kAtOnce) {
     const size_t n = code_kernels().block_filter(query, base + at * block_bytes, std::min(kAtOnce, last - at), bound, places, keys);
     for (size_t i = 0; i < n; ++i)
@@ -52,40 +72,21 @@ void Pivots::for_each_below(const SketchQuery& query, size_t first, size_t last,
 
 size_t Pivots::count_below(const Quantizer& quantizer, const QueryCodes& query, float bound) const {
   size_t found = 0;
-  for_each_below(quantizer.sketch_query(query, 0), 0, begins_.back(), bound, [&](size_t, float) { ++found; });
+  for_each_below(quantizer.sketch_query(query, 0), blocks_, 0, begins_.back(), bound, [&](size_t, float) { ++found; });
   return found;
-}
-
-// Writes the groups whose first nodes have the smallest keys, ascending.
-size_t Pivots::nearest_groups(const SketchQuery& query, uint32_t* out) const {
-  uint32_t groups[kMostGroups];
-  float keys[kMostGroups];
-  const size_t blocks = (begins_.size() - 1 + kBlockSketches - 1) / kBlockSketches;
-  const size_t n = code_kernels().block_filter(query, reinterpret_cast<const uint8_t*>(leaders_.data()), blocks, INFINITY, groups, keys);
-  Candidate best[kMostGroups];
-  for (size_t i = 0; i < n; ++i) best[i] = {keys[i], groups[i]};
-  const size_t probes = std::min(kProbes, n);
-  std::partial_sort(best, best + probes, best + n, [](const Candidate& a, const Candidate& b) { return a.key < b.key; });
-  for (size_t i = 0; i < probes; ++i) out[i] = best[i].node;
-  return probes;
 }
 
 size_t Pivots::nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const {
   const SketchQuery sketch = quantizer.sketch_query(query, 0);
-  uint32_t groups[kProbes];
-  const size_t probes = nearest_groups(sketch, groups);
-  Candidate best[kNearest];
+  Smallest<kProbes> groups;
+  const size_t leader_blocks = (begins_.size() - 1 + kBlockSketches - 1) / kBlockSketches;
+  for_each_below(sketch, leaders_, 0, leader_blocks, groups.bound, [&](size_t at, float key) { groups.offer(key, uint32_t(at)); });
+  Smallest<kNearest> best;
+  for (const Candidate& group : groups.kept())
+    for_each_below(sketch, blocks_, begins_[group.node], begins_[group.node + 1], best.bound,
+                   [&](size_t at, float key) { best.offer(key, nodes_[at]); });
   size_t found = 0;
-  float bound = FLT_MAX;
-  for (size_t g = 0; g < probes; ++g)
-    for_each_below(sketch, begins_[groups[g]], begins_[groups[g] + 1], bound, [&](size_t at, float key) {
-      size_t place = std::min(found, kNearest - 1);
-      for (; place > 0 && best[place - 1].key > key; --place) best[place] = best[place - 1];
-      best[place] = {key, nodes_[at]};
-      found = std::min(found + 1, kNearest);
-      if (found == kNearest) bound = best[kNearest - 1].key;
-    });
-  for (size_t i = 0; i < found; ++i) out[i] = best[i].node;
+  for (const Candidate& c : best.kept()) out[found++] = c.node;
   return found;
 }
 

@@ -33,11 +33,10 @@ class Pivots {
   };
   using Blocks = std::vector<Line>;
 
-  void append(Blocks& blocks, const Quantizer& quantizer, const NodeArray& records, std::span<const uint32_t> nodes) const;
-  size_t nearest_groups(const SketchQuery& query, uint32_t* out) const;
-  // Calls visit(place, key) for those of blocks [first, last) with keys below `bound`, which visit may lower.
+  static void append(Blocks& blocks, const Quantizer& quantizer, const NodeArray& records, std::span<const uint32_t> nodes);
   template <class Visit>
-  void for_each_below(const SketchQuery& query, size_t first, size_t last, const float& bound, const Visit& visit) const;
+  static void for_each_below(const SketchQuery& query, const Blocks& blocks, size_t first, size_t last, const float& bound,
+                             const Visit& visit);
 
   size_t size_ = 0;
   std::vector<uint32_t> nodes_;   // by place: eight a block

@@ -1,8 +1,9 @@
-// Vectors as codes: a one-bit sketch that costs a cache line, and a byte per coordinate for what passes the sketch.
+// Vectors as codes: a sketch that costs a cache line, and a byte per coordinate for what passes the sketch.
 //
-// A vector x is taken relative to a centre c (cosine: after scaling to length 1) and rotated: r = R(x - c). The sketch is sign(r) with the
-// scale |r|^2 / sum|r_i|, which makes the estimated dot product unbiased over rotations (RaBitQ, Gao & Long, SIGMOD 2024); bytes are r cut to
-// 255 steps of that scale. Search minimises a key:
+// A vector x is taken relative to a centre c (cosine: after scaling to length 1) and rotated: r = R(x - c). The sketch holds a level of one
+// to three bits per coordinate, which stands for a code v_i (one bit: the sign), with the scale |r|^2 / sum r_i v_i, which makes the
+// estimated dot product unbiased over rotations (RaBitQ, Gao & Long, SIGMOD 2024; for more bits Gao et al., SIGMOD 2025); bytes are r cut to
+// 255 steps of about a thirtieth of the scale that signs have. Search minimises a key:
 //   cosine, euclidean  |r|^2 / 2 - <r, R(q - c)>     (half the squared distance, less a term of the query)
 //   dot                M^2 / 2 + |c|^2 / 2 - <x, c> - <r, R(q - c)>       (minus the dot product, less a term of the query)
 // Codes choose candidates; they never score.
