@@ -50,8 +50,8 @@ void Graph::query_of(uint32_t node, QueryCodes& out) const {
     squared += v * v;
     values[i] = v;
   }
-  quantizer_->cut_planes(values.data(), low, high, step, out);
   out.length = std::sqrt(float(squared)) * step;
+  quantizer_->cut_planes(values.data(), low, high, step, out);
 }
 
 void Graph::distances(uint32_t node, std::span<const uint32_t> others, WalkScratch& scratch, float* out) const {

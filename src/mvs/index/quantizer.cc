@@ -22,6 +22,8 @@ constexpr size_t kLine = 64;  // bytes of a line of the processor's caches
 // of the sketch make the four scales of a sketch of one bit. The signs of one bit are two levels, whatever lies between them.
 constexpr float kLevelStep[] = {0, 1.596f, 0.9957f, 0.586f};
 constexpr float kByteRatio[] = {0, 1, 2.5f, 4.25f};
+// What levels lose of a normal distribution of deviation 1.
+constexpr float kLevelError[] = {0, 0.756f, 0.367f, 0.197f};
 
 // The smallest records share a line, larger ones begin one.
 size_t padded_record(size_t bytes) { return bytes <= kLine / 2 ? kLine / 2 : (bytes + kLine - 1) / kLine * kLine; }
@@ -145,7 +147,6 @@ void Quantizer::prepare(const float* query, QueryCodes& out) const {
   const auto [low, high] = query_kernels().range(r, width_);
   const float reach = std::max(std::fabs(low), std::fabs(high));
   out.length = norm(r, width_);
-
   cut_planes(r, low, high, 1.0f, out);
   out.bytes.resize(width_);
   out.byte_offset = 128 * query_kernels().to_bytes(r, width_, reach > 0 ? kByteSteps / reach : 0, out.bytes.data());
@@ -166,6 +167,9 @@ void Quantizer::cut_planes(const float* values, float low, float high, float uni
   out.levels_factor = 2 * low * unit;
   out.sum_factor = 2 * step * unit;
   out.offset = top * (low * float(width_) + step * float(total)) * unit;
+  // The query is off by step / sqrt(12) a coordinate, the record by its error: both count.
+  const float query_error = step * unit * std::sqrt(float(width_) / 12) / kLevelError[planes_];
+  out.error_factor = std::sqrt(out.length * out.length + query_error * query_error);
 }
 
 }  // namespace quarry::mvs

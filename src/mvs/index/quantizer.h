@@ -31,6 +31,7 @@ struct QueryCodes {
   float byte_factor = 0;      // bytes: dot = scale * byte_factor * (sum - byte_offset)
   int32_t byte_offset = 0;
   float length = 0;           // |R(q - c)|
+  float error_factor = 0;     // sketch: the standard deviation of dot, in errors of the record
 };
 
 // Immutable; thread-safe.
@@ -63,15 +64,15 @@ class Quantizer {
   void prepare(const float* query, QueryCodes& out) const;
 
   SketchQuery sketch_query(const QueryCodes& query, float slack) const {
-    return {query.planes.data(), words(), width_ / 64, record_bytes_, query.levels_factor, query.sum_factor, query.offset, slack * query.length};
+    return {query.planes.data(), words(), width_ / 64, record_bytes_, query.levels_factor, query.sum_factor, query.offset, slack * query.error_factor};
   }
   const SketchTail& tail(const uint8_t* record) const { return *reinterpret_cast<const SketchTail*>(record + words() * 8); }
 
   // Of the bytes that belong to a record: a step is 4 / 127 of it.
   float byte_scale(const uint8_t* record) const { return tail(record).scale * byte_ratio_; }
 
-  // Cuts the width() coordinates of a query, which are `unit` times `values` and lie from `low` to `high`, into kQueryPlanes bits each: fills the
-  // planes and what sketches need of the query.
+  // Cuts the width() coordinates of a query whose `length` is set, which are `unit` times `values`, from `low` to `high`, into kQueryPlanes bits each:
+  // fills the planes and what sketches need of the query.
   void cut_planes(const float* values, float low, float high, float unit, QueryCodes& out) const;
 
  private:
