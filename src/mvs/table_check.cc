@@ -219,7 +219,7 @@ void check_local_file(const std::filesystem::path& path, std::vector<FileFault>&
     return;
   }
   Status checked = check_checked_file(path, *kind);
-  if (checked.ok()) return;
+  if (checked.ok() || checked.error().kind == ErrorKind::kNotFound) return;  // one of an earlier format is replaced when it is next saved
   const json::value* offset = checked.error().details.if_contains("offset");
   out.push_back({shown(path), offset ? std::optional(offset->to_number<uint64_t>()) : std::nullopt, checked.error().message, true});
 }

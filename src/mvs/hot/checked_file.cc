@@ -28,6 +28,13 @@ struct Trailer {
 };
 static_assert(sizeof(Trailer) == 32);
 
+// Kinds end in two digits, 01 first, that count their formats.
+bool is_earlier(std::string_view found, std::string_view kind) {
+  constexpr size_t kVersionAt = 6;
+  const std::string_view version = found.substr(kVersionAt);
+  return found.substr(0, kVersionAt) == kind.substr(0, kVersionAt) && version >= "01" && version < kind.substr(kVersionAt);
+}
+
 uint32_t crc_of(const Trailer& t) { return crc32c({reinterpret_cast<const char*>(&t), offsetof(Trailer, trailer_crc)}); }
 size_t blocks_in(uint64_t bytes) { return size_t(bytes / kBlockBytes + (bytes % kBlockBytes != 0)); }
 
@@ -123,6 +130,8 @@ Status CheckedFile::check(const std::filesystem::path& path, const FileKind& kin
   Trailer t;
   std::memcpy(&t, base_ + size_ - sizeof t, sizeof t);
   const size_t sums_bytes = blocks_in(t.data_bytes) * sizeof(uint32_t);
+  if (crc_of(t) == t.trailer_crc && is_earlier({t.kind, sizeof t.kind}, kind))
+    return not_found(fmt::format("{} is of format {}, not {}", path.string(), std::string_view(t.kind, sizeof t.kind), kind));
   if (std::memcmp(t.kind, kind, sizeof t.kind) != 0 || crc_of(t) != t.trailer_crc || t.data_bytes > size_ ||
       t.data_bytes + sums_bytes + sizeof t != size_)
     return damage(size_ - sizeof t, fmt::format("{}: the trailer at offset {} is damaged", path.string(), size_ - sizeof t));

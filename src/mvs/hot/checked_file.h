@@ -19,14 +19,14 @@ inline constexpr FileKind kSegmentFile = "QRYSEG01", kGraphFile = "QRYGRF02", kR
 Status write_checked_file(const std::filesystem::path& path, const FileKind& kind, uint64_t identity,
                           std::span<const std::string_view> pieces);
 
-// Whether the file is whole, whatever it was made from: trailer, checksums, every block. kCorruption names file and offset, which is in its
-// details, too; the file stays.
+// Whether the file is whole, whatever it was made from: trailer, checksums, every block. kNotFound: of an earlier format. kCorruption names
+// file and offset, which is in its details, too; the file stays.
 Status check_checked_file(const std::filesystem::path& path, const FileKind& kind);
 
 // A mapping of a whole file. Movable; stays valid when the file is removed.
 class CheckedFile {
  public:
-  // Reads and checks all of it. kNotFound: absent, or of another identity. kCorruption names file and offset; the file is removed then.
+  // Reads and checks all of it. kNotFound: absent, of another identity, or of an earlier format. kCorruption names file and offset; the file is removed then.
   static Result<CheckedFile> open(const std::filesystem::path& path, const FileKind& kind, uint64_t identity);
   CheckedFile(CheckedFile&& other) noexcept
       : base_(std::exchange(other.base_, nullptr)), size_(other.size_), data_bytes_(other.data_bytes_) {}

@@ -123,7 +123,7 @@ QUARRY_AVX2 void avx2_byte_dots(const int8_t* query, size_t width, const uint8_t
   }
 }
 
-// The weighted bit counts of one record's words [8 * block, ...), as if all were of the lowest bits, per 64-bit lane.
+// The weighted bit counts of eight words, as if all were of the lowest bits, per 64-bit lane.
 QUARRY_AVX512 inline __m512i weighted_counts(__m512i code, const __m512i* planes) {
   const __m512i c0 = _mm512_popcnt_epi64(_mm512_and_si512(code, planes[0]));
   const __m512i c1 = _mm512_popcnt_epi64(_mm512_and_si512(code, planes[1]));
@@ -158,9 +158,11 @@ QUARRY_AVX512 inline __m256 low_keys(const SketchQuery& q, __m256 scale, __m256 
 
 // By how many bits the counts of words [8 * block, ...) are to be shifted, per 64-bit lane.
 QUARRY_AVX512 inline __m512i plane_shifts(const SketchQuery& q, size_t block) {
-  alignas(64) uint64_t shifts[8];
-  for (size_t lane = 0; lane < 8; ++lane) shifts[lane] = (8 * block + lane) / q.plane_words;
-  return _mm512_load_si512(shifts);
+  const __m512i words = _mm512_add_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi64(int64_t(8 * block)));
+  __m512i shifts = _mm512_setzero_si512();
+  for (size_t plane = q.plane_words; plane < q.words; plane += q.plane_words)
+    shifts = _mm512_mask_add_epi64(shifts, _mm512_cmpge_epi64_mask(words, _mm512_set1_epi64(int64_t(plane))), shifts, _mm512_set1_epi64(1));
+  return shifts;
 }
 
 // Of eight records, the bits of those that may have a key below `bound`.
@@ -225,14 +227,16 @@ QUARRY_AVX512 size_t avx512_block_filter(const SketchQuery& q, const uint8_t* bl
   for (size_t b = 0; b < count; ++b) {
     const uint8_t* block = blocks + b * sketch_block_bytes(q.words);
     __m512i sums = _mm512_setzero_si512();
-    for (size_t w = 0; w < q.words; ++w) {
-      __m512i plane[kQueryPlanes];
-      for (size_t p = 0; p < kQueryPlanes; ++p) plane[p] = _mm512_set1_epi64(int64_t(q.planes[p * q.words + w]));
-      const __m128i shift = _mm_cvtsi32_si128(int(w / q.plane_words));
-      sums = _mm512_add_epi64(sums, _mm512_sll_epi64(weighted_counts(_mm512_load_si512(block + 64 * w), plane), shift));
-    }
+    __m128i shift = _mm_setzero_si128();
+    for (size_t begin = 0; begin < q.words; begin += q.plane_words, shift = _mm_add_epi64(shift, _mm_cvtsi32_si128(1)))
+      for (size_t w = begin; w < begin + q.plane_words; ++w) {
+        __m512i plane[kQueryPlanes];
+        for (size_t p = 0; p < kQueryPlanes; ++p) plane[p] = _mm512_set1_epi64(int64_t(q.planes[p * q.words + w]));
+        sums = _mm512_add_epi64(sums, _mm512_sll_epi64(weighted_counts(_mm512_load_si512(block + 64 * w), plane), shift));
+      }
     const auto* tails = reinterpret_cast<const float*>(block + 64 * q.words);
-    const __m256 low = low_keys(q, _mm256_load_ps(tails), _mm256_load_ps(tails + 8), _mm256_load_ps(tails + 16), _mm256_load_ps(tails + 24), sums);
+    const __m256 low =
+        low_keys(q, _mm256_load_ps(tails), _mm256_load_ps(tails + 8), _mm256_load_ps(tails + 16), _mm256_load_ps(tails + 24), sums);
     const __mmask8 below = _mm256_cmp_ps_mask(low, _mm256_set1_ps(bound), _CMP_LT_OQ);
     const __m256i at = _mm256_add_epi32(lanes, _mm256_set1_epi32(int32_t(kBlockSketches * b)));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(places + kept), _mm256_maskz_compress_epi32(below, at));

@@ -27,7 +27,8 @@ struct SketchQuery {
   float levels_factor = 0, sum_factor = 0, offset = 0, slack = 0;
 };
 
-// Sketches that are always looked at together lie in blocks of eight: for each word eight of it, then eight scales, biases, errors, ones.
+// Sketches that are always looked at together lie in blocks of eight: for each word eight of it, then eight scales, biases, errors, sums of
+// levels.
 inline constexpr size_t kBlockSketches = 8;
 inline constexpr size_t sketch_block_bytes(size_t words) { return kBlockSketches * (words * 8 + sizeof(SketchTail)); }
 // Copies a record to a place, 0 to 7, of a block; no record: a sketch whose key is infinite.

@@ -28,7 +28,8 @@ TEST(CodeKernelsTest, EveryTargetGivesTheSameSums) {
     auto* in_blocks = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
     std::vector<uint32_t> ids;
     for (uint32_t i = 0; i < count; ++i) {
-      const SketchTail tail{float(random() % 100) / 50, float(random() % (40 * width)) - 20 * float(width), float(random() % 10), float(random() % width)};
+      const float bias = float(random() % (40 * width)) - 20 * float(width);
+      const SketchTail tail{float(random() % 100) / 50, bias, float(random() % 10), float(random() % width)};
       std::memcpy(base + i * record_bytes + words * 8, &tail, sizeof tail);
       ids.push_back((i * 5) % count);
     }
@@ -157,6 +158,19 @@ TEST(QuantizerTest, SketchesOfNarrowVectorsHaveMoreBitsAndErrLess) {
     EXPECT_GT(errors.spread, errors.stated * 0.8) << dimension << ": the stated error is no guess";
     EXPECT_LT(errors.spread, errors.stated * 1.25) << dimension;
   }
+}
+
+TEST(QuantizerTest, VectorsTooSmallOrTooLargeToScaleHaveCodes) {
+  for (const size_t dimension : {64, 128, 384})
+    for (const float length : {1e-40f, 3e38f}) {
+      const Quantizer quantizer(Metric::kEuclidean, std::vector<float>(dimension), 0);
+      Row row(dimension, length);
+      row[0] = -length;
+      std::vector<uint8_t> bytes(quantizer.width());
+      alignas(64) std::array<uint8_t, 4096> record;
+      quantizer.encode(row.data(), record.data(), bytes.data());  // sanitizers look on
+      EXPECT_LE(quantizer.tail(record.data()).levels, float(quantizer.width() * ((size_t{1} << quantizer.planes()) - 1)));
+    }
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "mvs/index/graph.h"
 
 #include <bit>
-#include <cfloat>
 #include <cmath>
 #include <utility>
 

@@ -13,8 +13,9 @@ constexpr float kByteStep = 4.0f / 127;  // of a byte code, in byte_scale()s
 constexpr uint32_t kMaxBatch = 256;  // each of its nodes looks at all others
 constexpr size_t kNodesPerTask = 16;
 constexpr uint32_t kFirstPivots = 512;  // nodes before pivots pay
-constexpr uint32_t kFewestPivots = 64, kMostPivots = 4096;
-constexpr uint32_t kPivotGrowth = 32;  // nodes that grow by such a part get others
+constexpr uint32_t kMostPivots = 4096;
+constexpr uint32_t kPivotGrowth = 32;  // nodes that grow by such a part while they are linked get others
+constexpr size_t kMostGroups = 128;
 constexpr uint32_t kConnectFraction = 8;  // additions of a smaller part are not worth a look at the whole graph
 constexpr size_t kFarCandidates = 16;
 
@@ -183,6 +184,7 @@ void Graph::link(uint32_t until, Executor* executor) {
     linked_.store(first, std::memory_order_release);
     if (first >= std::max(kFirstPivots, pivots_of_ + pivots_of_ / kPivotGrowth)) choose_pivots();
   }
+  if (first >= kFirstPivots && first > pivots_of_) choose_pivots();
   if (many) connect();
 }
 
@@ -257,34 +259,38 @@ bool Graph::restore(uint32_t nodes, const Sections& sections) {
 // are far from all pivots.
 void Graph::choose_pivots() {
   const uint32_t count = linked();
-  const auto wanted = uint32_t(std::clamp(4 * std::sqrt(double(count)), double(kFewestPivots), double(kMostPivots)));
+  const auto wanted = uint32_t(std::clamp(4 * std::sqrt(double(count)), 1.0, double(kMostPivots)));
   std::vector<uint32_t> nodes(wanted);
   for (uint32_t i = 0; i < wanted; ++i) nodes[i] = uint32_t((uint64_t(i) + 1) * count / wanted - 1);
   std::atomic_store(&pivots_, std::make_shared<const Pivots>(*quantizer_, records_, group_pivots(nodes)));
   pivots_of_ = count;
 }
 
-// Groups around some of the nodes, the others each with the nearest of these.
+// Groups around some of the nodes, the others each with the nearest of these. None around a node that is one with an earlier one's, nor around
+// one so near the centre that it would be nearest to most: either would leave the other groups empty.
 std::vector<std::vector<uint32_t>> Graph::group_pivots(const std::vector<uint32_t>& nodes) const {
-  const size_t count = std::min(size_t(2 * std::sqrt(double(nodes.size()))), Pivots::kMostGroups);
-  std::vector<std::vector<uint32_t>> groups(count);
-  std::vector<uint32_t> others;
-  for (size_t i = 0, next = 0; i < nodes.size(); ++i)
-    if (next < count && i == next * nodes.size() / count)
-      groups[next++].push_back(nodes[i]);
-    else
-      others.push_back(nodes[i]);
-  std::vector<uint32_t> nearest(others.size());
-  std::vector<float> least(others.size(), FLT_MAX), distance(others.size());
-  for (uint32_t g = 0; g < count; ++g) {
-    distances(groups[g].front(), others, WalkScratch::of_thread(), distance.data());
-    for (size_t i = 0; i < others.size(); ++i)
+  const size_t wanted = std::min(size_t(2 * std::sqrt(double(nodes.size()))), kMostGroups);
+  double squared = 0;
+  for (const uint32_t node : nodes) squared += norms(node).squared / double(nodes.size());
+  std::vector<std::vector<uint32_t>> groups;
+  std::vector<size_t> nearest(nodes.size());
+  std::vector<float> least(nodes.size(), FLT_MAX), distance(nodes.size());
+  const auto begin_group = [&](size_t at) {
+    distances(nodes[at], nodes, WalkScratch::of_thread(), distance.data());
+    for (size_t i = 0; i < nodes.size(); ++i)
       if (distance[i] < least[i]) {
         least[i] = distance[i];
-        nearest[i] = g;
+        nearest[i] = groups.size();
       }
+    groups.push_back({nodes[at]});
+  };
+  for (size_t g = 0; g < wanted; ++g) {
+    const size_t at = g * nodes.size() / wanted;
+    if (least[at] > 0 && norms(nodes[at]).squared >= squared / 2) begin_group(at);
   }
-  for (size_t i = 0; i < others.size(); ++i) groups[nearest[i]].push_back(others[i]);
+  if (groups.empty()) begin_group(0);
+  for (size_t i = 0; i < nodes.size(); ++i)
+    if (nodes[i] != groups[nearest[i]].front()) groups[nearest[i]].push_back(nodes[i]);
   return groups;
 }
 

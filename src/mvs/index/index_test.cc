@@ -10,6 +10,7 @@
 
 #include "base/metrics.h"
 #include "base/temporary_folder.h"
+#include "mvs/hot/checked_file.h"
 #include "mvs/index/recall_probe.h"
 #include "mvs/index/test_points.h"
 #include "mvs/test_table.h"
@@ -299,6 +300,20 @@ TEST_F(LocalStoreTest, ACloseSavesWhatTheGraphHasGrownBy) {
   attach();
   EXPECT_LT(rows_scored(), 2000u);
   EXPECT_GT(recall(), 0.95);
+}
+
+TEST_F(LocalStoreTest, AGraphOfAnEarlierFormatIsMadeAgainAndNotCalledDamaged) {
+  upsert(0, 4500);
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  store_.reset();
+  const auto path = local_files(".graph").at(0);
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(-2, std::ios::end) << "01";
+  EXPECT_EQ(check_checked_file(path, kGraphFile).error().kind, ErrorKind::kNotFound);
+  attach();
+  ASSERT_TRUE(store_->maintain("col_a").ok());
+  EXPECT_LT(rows_scored(), 2000u);
+  store_.reset();
+  ASSERT_QUARRY_OK(check_checked_file(path, kGraphFile));
 }
 
 TEST_F(LocalStoreTest, ADamagedFileIsFoundOutAndMadeAgain) {

@@ -58,7 +58,8 @@ void Pivots::append(Blocks& blocks, const Quantizer& quantizer, const NodeArray&
 
 // Calls visit(place, key) for those of blocks [first, last) with keys below `bound`, which visit may lower.
 template <class Visit>
-void Pivots::for_each_below(const SketchQuery& query, const Blocks& blocks, size_t first, size_t last, const float& bound, const Visit& visit) {
+void Pivots::for_each_below(const SketchQuery& query, const Blocks& blocks, size_t first, size_t last, const float& bound,
+                            const Visit& visit) {
   uint32_t places[kAtOnce * kBlockSketches];
   float keys[kAtOnce * kBlockSketches];
   const size_t block_bytes = sketch_block_bytes(query.words);

@@ -15,9 +15,9 @@ namespace quarry::mvs {
 // groups that are nearest. Immutable; thread-safe.
 class Pivots {
  public:
-  static constexpr size_t kNearest = 4, kMostGroups = 128;
+  static constexpr size_t kNearest = 4;
 
-  // At most kMostGroups groups, none of them empty, of nodes that have records.
+  // No group is empty; all nodes have records.
   Pivots(const Quantizer& quantizer, const NodeArray& records, std::span<const std::vector<uint32_t>> groups);
 
   size_t size() const { return size_; }

@@ -1,7 +1,6 @@
 #include "mvs/index/quantizer.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -12,18 +11,17 @@ namespace quarry::mvs {
 namespace {
 
 constexpr uint64_t kRotationSeed = 0x5175617272793031;
-constexpr float kByteReach = 4;  // in scales of the sketch: what lies beyond is cut
+constexpr float kByteReach = 4;  // in byte_scale()s: what lies beyond is cut
 constexpr float kByteSteps = 127;
 
 size_t padded_width(size_t dimension) { return (dimension + 63) / 64 * 64; }
 
 constexpr size_t kLine = 64;  // bytes of a line of the processor's caches
-// By bits per coordinate: the step between levels that loses least of a normal distribution of deviation 1 (Max, 1960), and how many scales
-// of the sketch make the four scales of a sketch of one bit. The signs of one bit are two levels, whatever lies between them.
+// By bits per coordinate, of a normal distribution of deviation 1: the step between levels that loses least (Max, 1960), the root of the mean
+// square of what they lose, and the scale of a sketch of one bit in scales of this one.
 constexpr float kLevelStep[] = {0, 1.596f, 0.9957f, 0.586f};
-constexpr float kByteRatio[] = {0, 1, 2.5f, 4.25f};
-// What levels lose of a normal distribution of deviation 1.
-constexpr float kLevelError[] = {0, 0.756f, 0.367f, 0.197f};
+constexpr float kLevelError[] = {0, 0.603f, 0.345f, 0.1935f};
+constexpr float kByteRatio[] = {0, 1, 2.22f, 4.12f};
 
 // The smallest records share a line, larger ones begin one.
 size_t padded_record(size_t bytes) { return bytes <= kLine / 2 ? kLine / 2 : (bytes + kLine - 1) / kLine * kLine; }
@@ -94,19 +92,19 @@ float* Quantizer::rotated(const float* vector, float factor) const {
 SketchTail Quantizer::encode_sketch(const float* r, double squared, uint8_t* record) const {
   const int top = (1 << planes_) - 1;
   const double step = kLevelStep[planes_] * std::sqrt(squared / double(width_));
-  const float inverse = step > 0 ? float(1 / step) : 0, middle = float(1 << (planes_ - 1));
+  const float inverse = std::isfinite(float(1 / step)) ? float(1 / step) : 0, middle = float(1 << (planes_ - 1));
   std::memset(record, 0, record_bytes_);
-  std::vector<uint64_t> words(this->words(), 0);
+  auto* words = reinterpret_cast<uint64_t*>(record);
   int64_t levels = 0, code_squared = 0;
   double product = 0;
   for (size_t i = 0; i < width_; ++i) {
-    const int level = std::clamp(int(std::floor(r[i] * inverse + middle)), 0, top), value = 2 * level - top;
+    const float place = r[i] * inverse + middle;  // no number where r overflowed
+    const int level = place > 0 ? int(std::min(place, float(top))) : 0, value = 2 * level - top;
     levels += level;
     code_squared += value * value;
     product += double(r[i]) * value;
     for (size_t p = 0; p < planes_; ++p) words[p * (width_ / 64) + i / 64] |= uint64_t((level >> p) & 1) << (i % 64);
   }
-  std::memcpy(record, words.data(), words.size() * sizeof(uint64_t));
   SketchTail tail;
   tail.scale = product > 0 ? float(squared / product) : 0;
   tail.levels = float(levels);

@@ -64,11 +64,12 @@ class Quantizer {
   void prepare(const float* query, QueryCodes& out) const;
 
   SketchQuery sketch_query(const QueryCodes& query, float slack) const {
-    return {query.planes.data(), words(), width_ / 64, record_bytes_, query.levels_factor, query.sum_factor, query.offset, slack * query.error_factor};
+    return {query.planes.data(), words(),          width_ / 64,  record_bytes_, query.levels_factor, query.sum_factor,
+            query.offset,        slack * query.error_factor};
   }
   const SketchTail& tail(const uint8_t* record) const { return *reinterpret_cast<const SketchTail*>(record + words() * 8); }
 
-  // Of the bytes that belong to a record: a step is 4 / 127 of it.
+  // The scale of the bytes beside a record: they count steps of 4 / 127 of it.
   float byte_scale(const uint8_t* record) const { return tail(record).scale * byte_ratio_; }
 
   // Cuts the width() coordinates of a query whose `length` is set, which are `unit` times `values`, from `low` to `high`, into kQueryPlanes bits each:

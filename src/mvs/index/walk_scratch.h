@@ -47,7 +47,7 @@ class Beam {
     entries_[cursor_].expanded = true;
     return &entries_[cursor_];
   }
-  // Those that next() would give now and then; nullptr: none.
+  // The one that next() would give now, and the one after that; nullptr: none.
   std::array<const Entry*, 2> upcoming() const {
     std::array<const Entry*, 2> out{};
     size_t found = 0;
