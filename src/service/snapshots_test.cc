@@ -136,6 +136,7 @@ class PreDeleteTest : public SnapshotWorld {
   static constexpr int64_t kKeepUs = 86'400'000'000;
 
   void SetUp() override {
+    clock_.advance_us(system_clock().now_us() - clock_.now_us());  // snapshots are dated by the engine's clock, the system's
     deps_.pre_delete_keep_us = kKeepUs;
     SnapshotWorld::SetUp();
   }

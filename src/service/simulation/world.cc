@@ -56,7 +56,7 @@ void FaultyWorld::boot(Weather weather) {
   sqlite_ = catalog::open_sqlite_catalog(dir_ / "catalog.db", clock_, {.exclusive = true}).value();
   catalog_ = std::make_unique<PoweredCatalog>(*sqlite_, *power_);
   workers_ = std::make_unique<Executor>("simulation", 2, 256);
-  deps_.background = workers_.get();
+  deps_.background = deps_.executor = workers_.get();
   options_.store = store_.get();
   options_.executor = has_upkeep_ ? workers_.get() : nullptr;
   vectors_ = mvs::VectorStore::open(options_).value();
