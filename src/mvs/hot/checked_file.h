@@ -26,7 +26,8 @@ Status check_checked_file(const std::filesystem::path& path, const FileKind& kin
 // A mapping of a whole file. Movable; stays valid when the file is removed.
 class CheckedFile {
  public:
-  // Reads and checks all of it. kNotFound: absent, of another identity, or of an earlier format. kCorruption names file and offset; the file is removed then.
+  // Reads and checks all of it. kNotFound: absent, of another identity, or of an earlier format. kCorruption names file and offset; the file
+  // is removed then.
   static Result<CheckedFile> open(const std::filesystem::path& path, const FileKind& kind, uint64_t identity);
   CheckedFile(CheckedFile&& other) noexcept
       : base_(std::exchange(other.base_, nullptr)), size_(other.size_), data_bytes_(other.data_bytes_) {}

@@ -6,6 +6,7 @@
 
 #include "mvs/hot/paging.h"
 #include "mvs/index/code_kernels.h"
+#include "mvs/index/pivots.h"
 #include "mvs/index/walk_scratch.h"
 
 namespace quarry::mvs {

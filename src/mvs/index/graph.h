@@ -16,7 +16,6 @@
 
 #include "base/executor.h"
 #include "mvs/index/node_array.h"
-#include "mvs/index/pivots.h"
 #include "mvs/index/quantizer.h"
 #include "mvs/warm/deletion_vector.h"
 
@@ -50,6 +49,8 @@ struct NodeFilter {
 // Memory of one walk, used again by the next. Not thread-safe.
 class WalkScratch;
 class VisitedSet;
+// Where walks begin.
+class Pivots;
 
 // One writer appends and links; any number of readers search meanwhile. Nodes are never removed: who owns the graph says which are live.
 class Graph {

@@ -4,12 +4,13 @@
 
 #include "mvs/index/code_kernels.h"
 #include "mvs/index/graph.h"
+#include "mvs/index/pivots.h"
 #include "mvs/index/walk_scratch.h"
 
 namespace quarry::mvs {
 namespace {
 
-constexpr float kByteStep = 4.0f / 127;  // of a byte code, in byte_scale()s
+constexpr float kByteStep = Quantizer::kByteReach / Quantizer::kByteSteps;
 constexpr uint32_t kMaxBatch = 256;  // each of its nodes looks at all others
 constexpr size_t kNodesPerTask = 16;
 constexpr uint32_t kFirstPivots = 512;  // nodes before pivots pay
@@ -259,7 +260,7 @@ bool Graph::restore(uint32_t nodes, const Sections& sections) {
 // are far from all pivots.
 void Graph::choose_pivots() {
   const uint32_t count = linked();
-  const auto wanted = uint32_t(std::clamp(4 * std::sqrt(double(count)), 1.0, double(kMostPivots)));
+  const auto wanted = uint32_t(std::min(4 * std::sqrt(double(count)), double(kMostPivots)));
   std::vector<uint32_t> nodes(wanted);
   for (uint32_t i = 0; i < wanted; ++i) nodes[i] = uint32_t((uint64_t(i) + 1) * count / wanted - 1);
   std::atomic_store(&pivots_, std::make_shared<const Pivots>(*quantizer_, records_, group_pivots(nodes)));

@@ -1,13 +1,13 @@
 // Graphs of rows that came in an order.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
 
 #include "base/executor.h"
 #include "mvs/index/graph.h"
+#include "mvs/index/test_points.h"
 
 namespace quarry::mvs {
 namespace {
@@ -29,19 +29,6 @@ std::vector<std::vector<float>> clustered(std::mt19937_64& random) {
   return out;
 }
 
-std::vector<uint32_t> nearest_to(const std::vector<float>& query, const std::vector<std::vector<float>>& rows, size_t count) {
-  std::vector<std::pair<float, uint32_t>> all;
-  for (uint32_t i = 0; i < rows.size(); ++i) {
-    float sum = 0;
-    for (size_t d = 0; d < kDimension; ++d) sum += (rows[i][d] - query[d]) * (rows[i][d] - query[d]);
-    all.emplace_back(sum, i);
-  }
-  std::partial_sort(all.begin(), all.begin() + std::ptrdiff_t(count), all.end());
-  std::vector<uint32_t> out;
-  for (size_t i = 0; i < count; ++i) out.push_back(all[i].second);
-  return out;
-}
-
 // Of the ten nearest rows to each of 100 places beside rows from `first` on, how many a search finds.
 size_t found_of(const Graph& graph, const std::vector<std::vector<float>>& rows, size_t first, std::mt19937_64& random) {
   std::normal_distribution<float> normal;
@@ -53,8 +40,7 @@ size_t found_of(const Graph& graph, const std::vector<std::vector<float>>& rows,
     for (float& v : query) v += 0.05f * normal(random);
     graph.quantizer().prepare(query.data(), codes);
     graph.search(codes, 64, nullptr, found);
-    for (const uint32_t wanted : nearest_to(query, rows, 10))
-      hits += std::any_of(found.begin(), found.end(), [&](const Candidate& c) { return c.node == wanted; });
+    hits += size_t(std::lround(10 * test::overlap(test::nearest(Metric::kEuclidean, query, rows, 10), found)));
   }
   return hits;
 }
@@ -62,8 +48,7 @@ size_t found_of(const Graph& graph, const std::vector<std::vector<float>>& rows,
 TEST(GraphReachTest, RowsOfATopicThatCameTogetherAreFound) {
   std::mt19937_64 random(23);
   const auto rows = clustered(random);
-  std::vector<const float*> pointers;
-  for (const auto& row : rows) pointers.push_back(row.data());
+  const auto pointers = test::pointers(rows);
   Executor executor("graph-test", 2, 64);
   Graph graph(std::make_shared<const Quantizer>(Metric::kEuclidean, kDimension, pointers));
   ASSERT_TRUE(graph.append(pointers, &executor));

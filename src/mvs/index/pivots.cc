@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kProbes = 16;  // groups a query looks at
 constexpr size_t kAtOnce = 16;  // blocks
 
+constexpr size_t blocks_for(size_t sketches) { return (sketches + kBlockSketches - 1) / kBlockSketches; }
+
 // The smallest of the keys that it is offered, ascending.
 template <size_t kCount>
 class Smallest {
@@ -39,7 +41,7 @@ Pivots::Pivots(const Quantizer& quantizer, const NodeArray& records, std::span<c
     begins_.push_back(uint32_t(nodes_.size() / kBlockSketches));
     append(blocks_, quantizer, records, group);
     nodes_.insert(nodes_.end(), group.begin(), group.end());
-    nodes_.resize((nodes_.size() + kBlockSketches - 1) / kBlockSketches * kBlockSketches);
+    nodes_.resize(blocks_for(nodes_.size()) * kBlockSketches);
     size_ += group.size();
     leaders.push_back(group.front());
   }
@@ -49,10 +51,9 @@ Pivots::Pivots(const Quantizer& quantizer, const NodeArray& records, std::span<c
 
 void Pivots::append(Blocks& blocks, const Quantizer& quantizer, const NodeArray& records, std::span<const uint32_t> nodes) {
   const size_t words = quantizer.words(), block_bytes = sketch_block_bytes(words), before = blocks.size();
-  const size_t places = (nodes.size() + kBlockSketches - 1) / kBlockSketches * kBlockSketches;
-  blocks.resize(before + places / kBlockSketches * block_bytes / sizeof(Line));
+  blocks.resize(before + blocks_for(nodes.size()) * block_bytes / sizeof(Line));
   auto* base = reinterpret_cast<uint8_t*>(blocks.data() + before);
-  for (size_t i = 0; i < places; ++i)
+  for (size_t i = 0; i < blocks_for(nodes.size()) * kBlockSketches; ++i)
     put_in_block(i < nodes.size() ? records.at(nodes[i]) : nullptr, words, i % kBlockSketches, base + i / kBlockSketches * block_bytes);
 }
 
@@ -80,8 +81,8 @@ size_t Pivots::count_below(const Quantizer& quantizer, const QueryCodes& query, 
 size_t Pivots::nearest(const Quantizer& quantizer, const QueryCodes& query, uint32_t* out) const {
   const SketchQuery sketch = quantizer.sketch_query(query, 0);
   Smallest<kProbes> groups;
-  const size_t leader_blocks = (begins_.size() - 1 + kBlockSketches - 1) / kBlockSketches;
-  for_each_below(sketch, leaders_, 0, leader_blocks, groups.bound, [&](size_t at, float key) { groups.offer(key, uint32_t(at)); });
+  for_each_below(sketch, leaders_, 0, blocks_for(begins_.size() - 1), groups.bound,
+                 [&](size_t at, float key) { groups.offer(key, uint32_t(at)); });
   Smallest<kNearest> best;
   for (const Candidate& group : groups.kept())
     for_each_below(sketch, blocks_, begins_[group.node], begins_[group.node + 1], best.bound,

@@ -11,8 +11,6 @@ namespace quarry::mvs {
 namespace {
 
 constexpr uint64_t kRotationSeed = 0x5175617272793031;
-constexpr float kByteReach = 4;  // in byte_scale()s: what lies beyond is cut
-constexpr float kByteSteps = 127;
 
 size_t padded_width(size_t dimension) { return (dimension + 63) / 64 * 64; }
 

@@ -69,11 +69,12 @@ class Quantizer {
   }
   const SketchTail& tail(const uint8_t* record) const { return *reinterpret_cast<const SketchTail*>(record + words() * 8); }
 
-  // The scale of the bytes beside a record: they count steps of 4 / 127 of it.
+  // The scale of the bytes beside a record: kByteSteps steps to either side make kByteReach of it, and what lies beyond is cut.
+  static constexpr float kByteReach = 4, kByteSteps = 127;
   float byte_scale(const uint8_t* record) const { return tail(record).scale * byte_ratio_; }
 
-  // Cuts the width() coordinates of a query whose `length` is set, which are `unit` times `values`, from `low` to `high`, into kQueryPlanes bits each:
-  // fills the planes and what sketches need of the query.
+  // Cuts the width() coordinates of a query whose `length` is set, which are `unit` times `values`, from `low` to `high`, into kQueryPlanes
+  // bits each: fills the planes and what sketches need of the query.
   void cut_planes(const float* values, float low, float high, float unit, QueryCodes& out) const;
 
  private:
